@@ -1,0 +1,241 @@
+"""What a run writes and the leaderboard reads: tags, steps, statuses and the description (schema 1).
+
+Standard library only. An event file holds, beside TensorBoard's own HParams records:
+
+==============================  ==========================================  ====================
+tag                             value                                       step
+==============================  ==========================================  ====================
+``pretrain/loss``               mean loss of the outer or i.i.d. batches    updates or episodes
+``pretrain/train_accuracy``     accuracy on those batches, in [0, 1]        updates or episodes
+``pretrain/validation_accuracy``  accuracy on held-out images, in [0, 1]    updates or episodes
+``transfer/held_out_accuracy``  mean over the classes seen, in [0, 1]       classes seen, or updates
+``transfer/trained_on_accuracy``  the same on the images trained on         classes seen, or updates
+``transfer/forgetting``         mean of best so far minus now, in [0, 1]    classes seen, or updates
+``transfer/class_accuracy``     1-D tensor, in the order learned            classes seen, or updates
+``cost/seconds``                wall-clock seconds of this task             last step
+``cost/peak_memory_bytes``      peak resident (or device) memory            last step
+``cost/parameters``             trainable parameters of the model           last step
+``zapbench/run``                text: step 0 the description, last step     0 and last step
+                                the closing word (status and reason)
+``zapbench/config``             text: the operative gin configuration       0
+==============================  ==========================================  ====================
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+SCHEMA = 1
+
+LOSS = "pretrain/loss"
+TRAIN_ACCURACY = "pretrain/train_accuracy"
+VALIDATION_ACCURACY = "pretrain/validation_accuracy"
+HELD_OUT = "transfer/held_out_accuracy"
+TRAINED_ON = "transfer/trained_on_accuracy"
+FORGETTING = "transfer/forgetting"
+CLASS_ACCURACY = "transfer/class_accuracy"
+SECONDS = "cost/seconds"
+PEAK_MEMORY = "cost/peak_memory_bytes"
+PARAMETERS = "cost/parameters"
+RUN = "zapbench/run"
+CONFIG = "zapbench/config"
+
+FINISHED = "finished"
+DIVERGED = "diverged"
+FAILED = "failed"
+UNFINISHED = "unfinished"
+STATUSES = (FINISHED, DIVERGED, FAILED, UNFINISHED)
+
+REPORT = "report"
+SELECT = "select"
+ROLES = (REPORT, SELECT)
+
+EVENT_FILE = "events.out.tfevents.zapbench"
+"""One fixed name a folder: a repeated task replaces its record, it never adds a second one."""
+
+FINGERPRINT_FIELDS = (
+    "scenario",
+    "scenario_version",
+    "data",
+    "pretrain_classes",
+    "report_pool",
+    "select_pool",
+    "classes_a_trial",
+    "images_trained_on",
+    "images_held_out",
+    "protocol",
+    "frozen",
+    "passes",
+    "images_a_step",
+    "accuracy",
+)
+
+
+def canonical_json(value: Any) -> str:
+    """Returns `value` as JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Returns the first 12 hex digits of SHA-256 over the canonical JSON of what makes scores comparable.
+
+    Args:
+        facts: exactly the keys of `FINGERPRINT_FIELDS`.
+
+    Raises:
+        ValueError: a field is missing or unknown.
+    """
+    if set(facts) != set(FINGERPRINT_FIELDS):
+        wrong = sorted(set(facts) ^ set(FINGERPRINT_FIELDS))
+        raise ValueError(f"a fingerprint takes exactly {len(FINGERPRINT_FIELDS)} fields; off: {', '.join(wrong)}")
+    return hashlib.sha256(canonical_json(dict(facts)).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What one event file is about. It holds no score: scores are computed from curves.
+
+    A run's own file (pre-training) leaves `transfer`, `rate`, `role` and `transfer_seed` at None.
+    """
+
+    scenario: str
+    strategy: str
+    method: str
+    """The row of a table: the strategy, undeclared bindings in brackets, and `+ learner` where there is one."""
+    pretrain_seed: int
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    """Declared as tuned: binding -> value. Runs that differ only here are one method."""
+    bindings: tuple[str, ...] = ()
+    """Undeclared bindings of a person (`-p`): they make another method."""
+    transfer: str | None = None
+    protocol: str | None = None
+    learner: str = ""
+    rate: float | None = None
+    role: str | None = None
+    transfer_seed: int | None = None
+    encoder: str = ""
+    input_size: str = ""
+    settings_tried: int = 1
+    """Pre-training settings tried for this method, those tried before the suite included."""
+    threads: int = 1
+    engine: str = ""
+    config_hash: str = ""
+    """Hash of the composed configuration of pre-training: another one is another run."""
+    fingerprint: str = ""
+    fingerprint_fields: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int = 0
+    """Outputs of the head: chance is one over it."""
+    schema: int = SCHEMA
+    versions: Mapping[str, str] = field(default_factory=dict, metadata={"volatile": True})
+    device: str = field(default="", metadata={"volatile": True})
+    time: str = field(default="", metadata={"volatile": True})
+    command: str = field(default="", metadata={"volatile": True})
+
+    def to_json(self) -> str:
+        """Returns the text that `zapbench/run` holds at step 0."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Reads `to_json`'s text; unknown keys of a later writer are ignored.
+
+        Raises:
+            ValueError: not JSON, not an object, another schema, or a field is missing or of the wrong type.
+        """
+        try:
+            raw = json.loads(text)
+        except RecursionError:
+            raise ValueError("the description is nested too deeply") from None
+        if not isinstance(raw, dict):
+            raise ValueError("the description is not a JSON object")
+        if raw.get("schema") != SCHEMA:
+            raise ValueError(f"schema {raw.get('schema')!r}, and this zapbench reads schema {SCHEMA}")
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in raw.items() if key in known}
+        values["bindings"] = tuple(values.get("bindings", ()))
+        try:
+            description = cls(**values)
+        except TypeError as error:
+            raise ValueError(f"the description lacks a field: {error}") from None
+        _check_types(description)
+        return description
+
+    def stable(self) -> dict[str, Any]:
+        """Returns every field but the volatile ones (time, command, versions, device)."""
+        volatile = {f.name for f in fields(self) if f.metadata.get("volatile")}
+        return {key: value for key, value in json.loads(self.to_json()).items() if key not in volatile}
+
+
+def _check_types(description: Description) -> None:
+    texts = ("scenario", "strategy", "method", "learner", "encoder", "fingerprint", "config_hash", "engine")
+    for name in texts:
+        if not isinstance(getattr(description, name), str):
+            raise ValueError(f"{name} is not a text")
+    for name in ("pretrain_seed", "settings_tried", "outputs"):
+        value = getattr(description, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(f"{name} is not a whole number of at least 0")
+    for name in ("setting", "fingerprint_fields", "versions"):
+        if not isinstance(getattr(description, name), Mapping):
+            raise ValueError(f"{name} is not an object")
+    if description.role is not None and description.role not in ROLES:
+        raise ValueError(f"role {description.role!r} is none of {', '.join(ROLES)}")
+    rate = description.rate
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
+        raise ValueError("rate is not a number")
+    trial = (description.transfer, description.rate, description.role, description.transfer_seed)
+    if any(part is None for part in trial) and any(part is not None for part in trial):
+        raise ValueError("transfer, rate, role and transfer_seed are given all or none")
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The last word of an event file: how its task ended, and why if not well."""
+
+    status: str
+    reason: str = ""
+
+    def to_json(self) -> str:
+        """Returns the text that `zapbench/run` holds at its last step."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Closing":
+        """Reads `to_json`'s text.
+
+        Raises:
+            ValueError: not such a text, or an unknown status.
+        """
+        raw = json.loads(text)
+        if not isinstance(raw, dict) or raw.get("status") not in STATUSES:
+            raise ValueError(f"the closing word holds none of the statuses {', '.join(STATUSES)}")
+        return cls(str(raw["status"]), str(raw.get("reason", "")))
+
+
+def rate_text(rate: float) -> str:
+    """Returns a learning rate as folders show it.
+
+    >>> rate_text(0.0001), rate_text(0.03), rate_text(1.0)
+    ('0.0001', '0.03', '1')
+    """
+    return f"{rate:.10f}".rstrip("0").rstrip(".") if rate >= 1e-6 else f"{rate:g}"
+
+
+def folder_text(parts: tuple[str, ...], *, longest: int = 80) -> str:
+    """Returns a folder's name for some bindings: `default` for none, cut and hashed where long.
+
+    >>> folder_text(("ASB.inner_lr = 0.1",))
+    'ASB.inner_lr=0.1'
+    >>> folder_text(())
+    'default'
+    """
+    if not parts:
+        return "default"
+    whole = ",".join(re.sub(r"\s*=\s*", "=", part, count=1) for part in parts)
+    safe = re.sub(r"[^A-Za-z0-9_.,=+-]", "_", whole).strip(".")
+    if safe == whole and len(safe) <= longest:
+        return safe
+    return f"{safe[: longest - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"

@@ -1,0 +1,81 @@
+"""Reads TensorBoard event files record by record, up to the last whole one."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from tensorboard.compat.proto.event_pb2 import Event
+
+LONGEST_RECORD = 1 << 26
+"""Bytes; a length beyond it is damage (or an attack), not a record."""
+
+
+@dataclass
+class Tail:
+    """How reading ended: the bytes up to the last whole record, and what stood after it (empty if nothing)."""
+
+    whole: int = 0
+    damage: str = ""
+
+
+def read_events(path: Path, tail: Tail | None = None) -> Iterator[Event]:
+    """Yields the events of a file; stops before a torn or damaged record and says so in `tail`.
+
+    A record is: length (uint64), its checksum (uint32), the data, their checksum (uint32), all little-endian.
+    """
+    tail = tail if tail is not None else Tail()
+    with path.open("rb") as file:
+        while header := file.read(12):
+            if len(header) < 12:
+                tail.damage = "ends in the middle of a record"
+                return
+            (length,) = struct.unpack("<Q", header[:8])
+            if length > LONGEST_RECORD:
+                tail.damage = f"claims a record of {length} bytes"
+                return
+            data = file.read(length + 4)
+            if len(data) < length + 4:
+                tail.damage = "ends in the middle of a record"
+                return
+            try:
+                event = Event.FromString(data[:length])
+            except DecodeError:
+                tail.damage = f"holds a damaged record at byte {tail.whole}"
+                return
+            tail.whole = file.tell()
+            yield event
+
+
+def last_event(path: Path) -> Event | None:
+    """Returns the last whole event of a file, stepping over the others unread; None for an empty or damaged file."""
+    last = b""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while len(header := file.read(12)) == 12:
+            (length,) = struct.unpack("<Q", header[:8])
+            if file.tell() + length + 4 > size:
+                return None
+            start = file.tell()
+            file.seek(length + 4, 1)
+        if header or not size:
+            return None
+        file.seek(start)
+        last = file.read(length)
+    try:
+        return Event.FromString(last)
+    except DecodeError:
+        return None
+
+
+def text_of(value: object) -> str:
+    """Returns the text of a text summary's value.
+
+    Raises:
+        ValueError: not a text, or not UTF-8.
+    """
+    strings = value.tensor.string_val  # type: ignore[attr-defined]
+    if len(strings) != 1:
+        raise ValueError("not a text")
+    return bytes(strings[0]).decode("utf-8")

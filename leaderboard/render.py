@@ -1,0 +1,149 @@
+"""Tables as text: for the terminal, Markdown, CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from zapbench.leaderboard.tables import Row, Table, is_number, sentence
+
+SCHEMA = 1
+ABSENT = "–"
+
+
+def percent(value: float) -> str:
+    """Returns a share as a percentage with one decimal."""
+    return f"{100 * value:.1f}" if is_number(value) else ABSENT
+
+
+def interval(row: Row) -> str:
+    """Returns mean and 95% interval in percent, clipped to what an accuracy can be."""
+    estimate = row.held_out
+    if not is_number(estimate.low):
+        return percent(estimate.mean)
+    low, high = max(0.0, estimate.low), min(1.0, estimate.high)
+    return f"{percent(estimate.mean)} [{percent(low)}, {percent(high)}]"
+
+
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "rank": lambda row: ABSENT if row.rank is None else str(row.rank),
+    "method": lambda row: row.method,
+    "held-out % [95%]": interval,
+    "same": lambda row: row.letters or ABSENT,
+    "trained-on %": lambda row: percent(row.trained_on),
+    "forgetting %": lambda row: percent(row.forgetting),
+    "validation %": lambda row: percent(row.validation),
+    "rate": lambda row: f"{row.rate:g}",
+    "setting": lambda row: row.setting or ABSENT,
+    "tried": lambda row: str(row.settings_tried),
+    "seeds": lambda row: str(row.held_out.seeds),
+    "trials": lambda row: f"{row.trials}" + (f" ({row.diverged} diverged)" if row.diverged else ""),
+}
+
+
+def footer(table: Table) -> list[str]:
+    """Returns the lines under a table: what can be told apart, and the notes."""
+    lines = [sentence(table), f"Chance is {percent(table.chance)}%. Fingerprint {table.fingerprint}."]
+    return lines + table.notes
+
+
+def columns_of(table: Table) -> dict[str, Callable[[Row], str]]:
+    """Returns the columns that say something: `setting` only where something was tuned."""
+    tuned = any(row.setting for row in table.rows)
+    return {name: cell for name, cell in COLUMNS.items() if name != "setting" or tuned}
+
+
+def to_terminal(tables: list[Table], console: Console) -> None:
+    """Prints tables."""
+    for table in tables:
+        grid = RichTable(title=Text(table.title), title_justify="left", title_style="bold")
+        columns = columns_of(table)
+        for name in columns:
+            text_like = name in ("method", "setting", "same")
+            grid.add_column(name, justify="left" if text_like else "right", overflow="fold")
+        for row in table.rows:
+            grid.add_row(*(Text(cell(row)) for cell in columns.values()))
+        console.print(grid)
+        for line in footer(table):
+            console.print(Text(line))
+        console.print()
+
+
+def to_markdown(tables: list[Table]) -> str:
+    """Returns tables in Markdown."""
+    parts = []
+    for table in tables:
+        columns = columns_of(table)
+        lines = [f"### {_markdown(table.title)}", "", "| " + " | ".join(columns) + " |"]
+        lines.append("|" + "|".join(" --- " if name in ("method", "setting") else " ---: " for name in columns) + "|")
+        lines += ["| " + " | ".join(_markdown(cell(row)) for cell in columns.values()) + " |" for row in table.rows]
+        lines += ["", *(f"- {_markdown(line)}" for line in footer(table))]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _markdown(text: str) -> str:
+    flat = " ".join(text.split())
+    for mark in ("\\", "|", "*", "`", "<"):
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat
+
+
+def to_csv(tables: list[Table]) -> str:
+    """Returns all tables as one CSV with numbers unrounded."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    rows = [(table, record) for table in tables for record in _records(table)]
+    header = ["scenario", "protocol", "fingerprint"]
+    if rows:
+        writer.writerow([*header, *rows[0][1]])
+    for table, record in rows:
+        cells = [table.scenario, table.protocol, table.fingerprint, *record.values()]
+        writer.writerow([_csv(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _csv(cell: Any) -> Any:
+    """Keeps a spreadsheet from taking a name for a formula."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{cell}"
+    return "" if cell is None else cell
+
+
+def to_json(tables: list[Table]) -> str:
+    """Returns all tables, pairs and notes as JSON with a schema number."""
+    whole = {
+        "schema": SCHEMA,
+        "tables": [
+            {
+                "scenario": table.scenario,
+                "protocol": table.protocol,
+                "fingerprint": table.fingerprint,
+                "chance": table.chance,
+                "rows": _records(table),
+                "pairs": [vars(pair) | {"significant": pair.significant} for pair in table.pairs],
+                "sentence": sentence(table),
+                "notes": table.notes,
+            }
+            for table in tables
+        ],
+    }
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and not is_number(value) else value
+
+    records = []
+    for row in table.rows:
+        record = {key: value for key, value in vars(row).items() if key != "held_out"}
+        estimate = {"mean": "held_out", "low": "low", "high": "high", "seeds": "seeds", "spread": "seed_spread"}
+        record |= {name: getattr(row.held_out, key) for key, name in estimate.items()}
+        records.append({key: plain(value) for key, value in record.items()})
+    return records

@@ -1,0 +1,81 @@
+"""Chooses one setting and one transfer rate a method, on selection trials (or, as the paper did, on the reported)."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from zapbench.leaderboard import contract
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen for one method.
+
+    Attributes:
+        method: the row's name.
+        config_hash: identifies the setting.
+        setting: the setting in words; empty where nothing was tuned.
+        rate: transfer learning rate.
+        accuracy: mean over pre-training seeds of the mean held-out accuracy of the trials that it was chosen on.
+        grid: every candidate: setting, rate, config_hash, accuracy, seeds; best first.
+        by: `select` or `paper`.
+    """
+
+    method: str
+    config_hash: str
+    setting: str
+    rate: float
+    accuracy: float
+    grid: pd.DataFrame
+    by: str
+
+
+def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
+    """Returns each trial's score as statistics take it: chance (one over the head's outputs) where it diverged."""
+    values = trials[column].astype(float)
+    return values.where(trials["status"] != contract.DIVERGED, 1.0 / trials["outputs"].clip(lower=1))
+
+
+def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
+    """Chooses a setting and a rate for each method of one table.
+
+    The candidate with the highest mean over pre-training seeds wins; ties go to the smaller rate. A candidate that
+    lacks a seed which another candidate of the method has is left out.
+
+    Args:
+        trials: `Logs.trials` of one scenario and protocol; finished and diverged ones are used.
+        by: `select` takes the selection trials, `paper` the reported ones. A method without selection trials that
+            was run with one candidate alone needs no choice.
+    """
+    usable = trials[trials["status"].isin([contract.FINISHED, contract.DIVERGED])]
+    usable = usable.assign(score=score(usable))
+    chosen = {}
+    for method, rows in usable.groupby("method", sort=True):
+        candidates = rows[rows["role"] == (contract.SELECT if by == "select" else contract.REPORT)]
+        if candidates.empty and rows.groupby(["config_hash", "rate"]).ngroups == 1:
+            candidates = rows
+        if candidates.empty:
+            continue
+        grid = _grid(candidates)
+        best = grid.iloc[0]
+        chosen[str(method)] = Chosen(
+            method=str(method),
+            config_hash=str(best["config_hash"]),
+            setting=str(best["setting"]),
+            rate=float(best["rate"]),
+            accuracy=float(best["accuracy"]),
+            grid=grid,
+            by=by,
+        )
+    return chosen
+
+
+def _grid(candidates: pd.DataFrame) -> pd.DataFrame:
+    seeds = candidates.groupby(["config_hash", "setting", "rate", "pretrain_seed"], as_index=False)["score"].mean()
+    grid = seeds.groupby(["config_hash", "setting", "rate"], as_index=False).agg(
+        accuracy=("score", "mean"), seeds=("score", "size")
+    )
+    complete = grid[grid["seeds"] == grid["seeds"].max()]
+    return complete.sort_values(
+        ["accuracy", "rate", "setting"], ascending=[False, True, True], kind="stable", ignore_index=True
+    )

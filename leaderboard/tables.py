@@ -1,0 +1,258 @@
+"""Ranked tables: one for each scenario and protocol, never mixing fingerprints."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from zapbench.leaderboard import compare, contract
+from zapbench.leaderboard.compare import Estimate, Pair
+from zapbench.leaderboard.load import Logs
+from zapbench.leaderboard.select import Chosen, choose, score
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a table.
+
+    Attributes:
+        method: the row's name.
+        rank: one plus the number of significantly better methods; None where it cannot be ranked.
+        letters: methods that share one cannot be told apart; empty where not compared.
+        held_out: final held-out accuracy over pre-training seeds.
+        trained_on: mean final accuracy on the images trained on.
+        forgetting: mean final forgetting.
+        validation: mean pre-training validation accuracy; NaN where none was recorded.
+        setting: what selection chose of the tuned bindings.
+        rate: what selection chose of the transfer rates.
+        settings_tried: pre-training settings times transfer rates tried.
+        trials: reported trials.
+        diverged: those of them that diverged (each counts as chance).
+        parameters: trainable parameters in pre-training.
+        seconds: mean seconds of pre-training.
+    """
+
+    method: str
+    rank: int | None
+    letters: str
+    held_out: Estimate
+    trained_on: float
+    forgetting: float
+    validation: float
+    setting: str
+    rate: float
+    settings_tried: int
+    trials: int
+    diverged: int
+    parameters: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """A ranked table.
+
+    Attributes:
+        scenario: the scenario's name.
+        protocol: the transfer protocol.
+        fingerprint: what its scores have in common.
+        chance: accuracy of guessing.
+        rows: the methods, best mean first.
+        pairs: every pair of methods with at least three seeds.
+        choices: what selection chose, and among what.
+        notes: what a reader must know, generated from the logs.
+    """
+
+    scenario: str
+    protocol: str
+    fingerprint: str
+    chance: float
+    rows: list[Row]
+    pairs: list[Pair]
+    choices: dict[str, Chosen]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The table's heading."""
+        return f"{self.scenario}: {self.protocol} transfer"
+
+
+def tables(logs: Logs, *, by: str = "select") -> list[Table]:
+    """Returns one table for each scenario, protocol and fingerprint, in that order.
+
+    Args:
+        logs: what was loaded.
+        by: how settings and rates are chosen; see `zapbench.leaderboard.select`.
+    """
+    made = []
+    for (scenario, protocol, fingerprint), trials in logs.trials.groupby(
+        ["scenario", "protocol", "fingerprint"], sort=True
+    ):
+        made.append(_table(str(scenario), str(protocol), str(fingerprint), trials, logs, by))
+    return _tell_apart(made, logs)
+
+
+def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame, logs: Logs, by: str) -> Table:
+    notes = _status_notes(trials)
+    choices = choose(trials, by=by)
+    blocked = _failed_methods(trials, logs)
+    means: dict[str, list[float]] = {}
+    chosen_rows: dict[str, pd.DataFrame] = {}
+    for method, choice in choices.items():
+        rows = trials[(trials["method"] == method) & (trials["role"] == contract.REPORT)]
+        rows = rows[(rows["config_hash"] == choice.config_hash) & (rows["rate"] == choice.rate)]
+        rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
+        if rows.empty:
+            notes.append(f"{method}: no reported trial at its chosen setting (lr={choice.rate:g}{_in(choice)})")
+            continue
+        rows = rows.assign(score=score(rows))
+        chosen_rows[method] = rows
+        per_seed = rows.groupby("pretrain_seed")["score"].mean()
+        means[method] = [float(value) for value in per_seed]
+        notes += _seed_notes(method, rows, choice, trials)
+    for method in sorted(set(trials["method"]) - set(choices)):
+        notes.append(f"{method}: nothing to choose its setting by (no finished trial of role {by})")
+    order = sorted(means, key=lambda name: (-sum(means[name]) / len(means[name]), name))
+    ranked = {name: means[name] for name in order if name not in blocked}
+    compared = compare.pairs(ranked)
+    ranks = compare.ranks(ranked, compared)
+    letters = compare.letters([name for name in order if name in ranks], compared) if compared else {}
+    notes += [f"{name}: not ranked until its failed tasks are repeated" for name in sorted(blocked & set(means))]
+    for name in order:
+        if len(means[name]) < compare.LEAST_SEEDS:
+            more = compare.LEAST_SEEDS - len(means[name])
+            notes.append(
+                f"{name}: {len(means[name])} pre-training seed(s), so no interval and no rank; {more} more needed"
+            )
+    runs = logs.runs[logs.runs["scenario"] == scenario]
+    rows_made = [
+        _row(name, means[name], chosen_rows[name], choices[name], runs, ranks.get(name), letters.get(name, ""))
+        for name in order
+    ]
+    chance = 1.0 / max(1, int(trials["outputs"].max()))
+    return Table(scenario, protocol, fingerprint, chance, rows_made, compared, choices, notes)
+
+
+def _row(
+    method: str,
+    means: list[float],
+    trials: pd.DataFrame,
+    choice: Chosen,
+    runs: pd.DataFrame,
+    rank: int | None,
+    letters: str,
+) -> Row:
+    own = runs[(runs["config_hash"] == choice.config_hash) & runs["pretrain_seed"].isin(trials["pretrain_seed"])]
+    rates = choice.grid["rate"].nunique()
+    tried = max(int(trials["settings_tried"].max()), choice.grid["config_hash"].nunique())
+    parameters = own["parameters"].max()
+    return Row(
+        method=method,
+        rank=rank,
+        letters=letters,
+        held_out=compare.estimate(means),
+        trained_on=_mean_over_seeds(trials, "trained_on"),
+        forgetting=_mean_over_seeds(trials, "forgetting"),
+        validation=float(own["validation"].mean()),
+        setting=choice.setting,
+        rate=choice.rate,
+        settings_tried=tried * rates,
+        trials=len(trials),
+        diverged=int((trials["status"] == contract.DIVERGED).sum()),
+        parameters=0 if pd.isna(parameters) else int(parameters),
+        seconds=float(own["seconds"].mean()),
+    )
+
+
+def _mean_over_seeds(trials: pd.DataFrame, column: str) -> float:
+    return float(trials.groupby("pretrain_seed")[column].mean().mean())
+
+
+def _in(choice: Chosen) -> str:
+    return f", {choice.setting}" if choice.setting else ""
+
+
+def _failed_methods(trials: pd.DataFrame, logs: Logs) -> set[str]:
+    failed = set(trials[trials["status"] == contract.FAILED]["method"])
+    return failed | set(logs.runs[logs.runs["status"] == contract.FAILED]["method"])
+
+
+def _status_notes(trials: pd.DataFrame) -> list[str]:
+    notes = []
+    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED):
+        for (method, role), rows in trials[trials["status"] == status].groupby(["method", "role"], sort=True):
+            reasons = sorted({reason for reason in rows["reason"] if reason})
+            shown = f": {'; '.join(reasons[:2])}" if reasons else ""
+            more = f" and {len(reasons) - 2} other reasons" if len(reasons) > 2 else ""
+            notes.append(f"{method}: {len(rows)} {role} trial(s) {status}{shown}{more}")
+    return notes
+
+
+def _seed_notes(method: str, rows: pd.DataFrame, choice: Chosen, trials: pd.DataFrame) -> list[str]:
+    notes = []
+    everyone = set(trials[trials["method"] == method]["pretrain_seed"])
+    if missing := sorted(everyone - set(rows["pretrain_seed"])):
+        seeds = ", ".join(str(seed) for seed in missing)
+        notes.append(f"{method}: no reported trial of pre-training seed {seeds} at its chosen setting")
+    rates = sorted(choice.grid["rate"].unique())
+    if len(rates) > 1 and choice.rate in (rates[0], rates[-1]):
+        notes.append(
+            f"{method}: its rate {choice.rate:g} is at the edge of the grid {rates[0]:g} to {rates[-1]:g}: extend it"
+        )
+    return notes
+
+
+def _tell_apart(made: list[Table], logs: Logs) -> list[Table]:
+    """Adds to tables of one scenario and protocol which facts keep them apart."""
+    groups: dict[tuple[str, str], list[Table]] = {}
+    for table in made:
+        groups.setdefault((table.scenario, table.protocol), []).append(table)
+    for same in groups.values():
+        for table in same:
+            for other in same:
+                if other is not table:
+                    differing = differing_facts(
+                        logs.facts.get(table.fingerprint, {}), logs.facts.get(other.fingerprint, {})
+                    )
+                    table.notes.append(
+                        f"not comparable with table {other.fingerprint}: they differ in {', '.join(differing)}"
+                    )
+    return made
+
+
+def differing_facts(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Returns the fields of two fingerprints that differ."""
+    return sorted(key for key in {*first, *second} if first.get(key) != second.get(key)) or ["the fingerprint alone"]
+
+
+def sentence(table: Table) -> str:
+    """Says which methods can be told apart, and which cannot: generated from the table's pairs alone."""
+    if not table.pairs:
+        least = compare.LEAST_SEEDS
+        return f"Nothing is ranked: a comparison takes two methods with at least {least} pre-training seeds each."
+    count = len(table.pairs)
+    better: dict[str, list[str]] = {}
+    for row in table.rows:
+        for pair in table.pairs:
+            first, second = (pair.first, pair.second) if pair.difference > 0 else (pair.second, pair.first)
+            if pair.significant and first == row.method:
+                better.setdefault(first, []).append(second)
+    basis = f"at the 5% level over all {count} pair{'s' if count > 1 else ''} (Welch's t on seed means, Holm)"
+    if not better:
+        return f"No two methods can be told apart {basis}."
+    told = "; ".join(f"{first} is above {_and(others)}" for first, others in better.items())
+    alike = [f"{p.first} and {p.second}" for p in table.pairs if not p.significant]
+    rest = f" Not told apart: {'; '.join(alike)}." if alike else " Every two methods are told apart."
+    return f"Told apart {basis}: {told}.{rest}"
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def is_number(value: float) -> bool:
+    """Returns whether a value is a finite number."""
+    return not (math.isnan(value) or math.isinf(value))

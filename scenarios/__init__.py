@@ -1,0 +1,1 @@
+"""Data sets and protocol sizes, as pre-training sets and transfer trials."""

@@ -1,0 +1,49 @@
+"""Avalanche's view of a scenario: experiences that also carry an image source for batched gathers."""
+
+from typing import Any
+
+import torch
+from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks.utils import as_classification_dataset
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zapbench.scenarios.scenario import ImageTensor, Indices
+
+
+class Gathered(Dataset[tuple[Tensor, int]]):
+    """Some images of an `ImageTensor` with labels, as a torch data set.
+
+    Attributes:
+        targets: the labels, as Avalanche wants them.
+    """
+
+    def __init__(self, images: ImageTensor, index: Indices, labels: Indices) -> None:
+        self._images = images
+        self._index = torch.from_numpy(index.copy())
+        self.targets = [int(label) for label in labels]
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, int]:
+        return self._images(self._index[place : place + 1])[0], self.targets[place]
+
+    def images(self, places: Tensor) -> Tensor:
+        """Returns the images at `places`, gathered at once."""
+        return self._images(self._index[places.cpu()])
+
+
+def pretraining_experience(images: ImageTensor, index: Indices) -> Any:
+    """Returns one Avalanche experience of all pre-training classes.
+
+    Args:
+        images: all images.
+        index: `(classes, images a class)` image indices; a class's row is its label.
+    """
+    labels = torch.arange(len(index)).repeat_interleave(index.shape[1]).numpy()
+    gathered = Gathered(images, index.reshape(-1), labels)
+    benchmark = benchmark_from_datasets(train=[as_classification_dataset(gathered)])
+    experience = benchmark.train_stream[0]
+    experience.images = gathered.images
+    return experience

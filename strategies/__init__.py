@@ -1,0 +1,1 @@
+"""Pre-training methods as Avalanche strategies and plug-ins: a file a method."""

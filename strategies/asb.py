@@ -1,0 +1,34 @@
+"""ASB, alternating sequential and batch learning (Frati et al., ECAI 2024, Algorithm 1 without meta-gradients)."""
+
+from typing import Any
+
+import gin
+import torch
+
+from zapbench.strategies.episodic import Episodic
+
+
+@gin.register
+class ASB(Episodic):
+    """K steps of plain SGD, an image each, on one class; then one step of the optimiser on the outer batch.
+
+    theta_{i+1} = theta_i - inner_lr * grad L(f(X_inner[i]; theta_i), C), for i in 0..K-1;
+    theta = theta_K - lr_out * grad L(f(X_outer; theta_K), Y).
+
+    See `Episodic` for the hooks.
+    """
+
+    def _inner_updates(self, **kwargs: Any) -> None:
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        for i in range(self.inner_images):
+            loss = self._criterion(self.model(self.inner_x[i : i + 1]), self.inner_y[i : i + 1])
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                torch._foreach_add_(parameters, gradients, alpha=-self.inner_lr)
+
+    def _outer_update(self, **kwargs: Any) -> None:
+        self.optimizer.zero_grad()
+        self.mb_output = self.model(self.mb_x)
+        self.loss = self.criterion()
+        self.loss.backward()
+        self.optimizer.step()

@@ -1,0 +1,94 @@
+"""The episode loop of Algorithm 1, shared by ASB, Meta-ASB and what is built on them.
+
+Avalanche's meta-learning template makes one inner and outer update a mini-batch; here a training iteration is an
+episode, with the template's hooks around its parts. The extra forward pass that the template makes after the outer
+update is left out.
+"""
+
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedMetaLearningPlugin
+from avalanche.training.templates import SupervisedMetaLearningTemplate
+from torch import Tensor
+
+from zapbench.strategies.data import images_of
+from zapbench.strategies.episodes import EpisodeSampler
+
+
+class Episodic(SupervisedMetaLearningTemplate):  # type: ignore[misc]
+    """Base of episodic strategies: a subclass says what `_inner_updates` and `_outer_update` do.
+
+    While an episode runs, `episode_class` is its class, `inner_x` `(K, ...)` and `inner_y` `(K,)` its K images and
+    labels, and `mbatch` its outer batch; after the outer update `mb_output` are the outer batch's logits.
+
+    Attributes:
+        episodes: outer steps.
+        first_update: episodes that were done before (when training goes on from a checkpoint).
+    """
+
+    PLUGIN_CLASS = SupervisedMetaLearningPlugin
+
+    def __init__(
+        self,
+        *,
+        inner_lr: float,
+        episodes: int,
+        inner_images: int = 20,
+        random_images: int = 64,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        if not inner_lr > 0:
+            raise ValueError(f"{name}: inner_lr must be above 0, got {inner_lr}")
+        if episodes < 1:
+            raise ValueError(f"{name}: episodes must be at least 1, got {episodes}")
+        if inner_images < 1:
+            raise ValueError(f"{name}: inner_images (K) must be at least 1, got {inner_images}")
+        if random_images < 0:
+            raise ValueError(f"{name}: random_images (R) must be at least 0, got {random_images}")
+        super().__init__(train_epochs=1, train_mb_size=1, **kwargs)
+        self.inner_lr = inner_lr
+        self.episodes = episodes
+        self.inner_images = inner_images
+        self.random_images = random_images
+        self.seed = seed
+        self.first_update = 0
+
+    def updates(self, images: int) -> int:
+        """Returns the number of outer steps, whatever the number of images."""
+        return self.episodes
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Readies the images and the sampler of episodes."""
+        self._source, labels = images_of(self.experience)
+        self._labels = labels.to(self.device)
+        self._sampler = EpisodeSampler(
+            labels, inner=self.inner_images, random=self.random_images, seed=self.seed
+        )
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """Runs the episodes."""
+        for number in range(self.first_update, self.episodes):
+            if self._stop_training:
+                break
+            self._load(number)
+            self._before_training_iteration(**kwargs)
+            self.loss = self._make_empty_loss()
+            self._before_inner_updates(**kwargs)
+            self._inner_updates(**kwargs)
+            self._after_inner_updates(**kwargs)
+            self._before_outer_update(**kwargs)
+            self._outer_update(**kwargs)
+            self._after_outer_update(**kwargs)
+            self._after_training_iteration(**kwargs)
+
+    def _load(self, number: int) -> None:
+        episode = self._sampler(number)
+        self.episode_class = episode.label
+        index = episode.outer.to(self.device)
+        images: Tensor = self._source(index)
+        labels = self._labels[index]
+        self.inner_x, self.inner_y = images[: self.inner_images], labels[: self.inner_images]
+        self.mbatch = [images, labels, torch.zeros_like(labels)]

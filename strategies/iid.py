@@ -1,0 +1,47 @@
+"""I.i.d. pre-training: shuffled batches of all classes (the paper's baseline)."""
+
+from typing import Any
+
+import gin
+from avalanche.training.templates import SupervisedTemplate
+
+from zapbench.strategies.data import Batches, images_of
+
+
+@gin.register
+class IID(SupervisedTemplate):  # type: ignore[misc]
+    """Avalanche's plain supervised strategy on one experience, its batches gathered instead of collated.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a batch; the last batch of an epoch may be smaller.
+        seed: seed of the orders, usually `%PRETRAIN_SEED`.
+        first_update: updates that were done before (when training goes on from a checkpoint).
+    """
+
+    def __init__(self, *, epochs: int, batch_size: int = 256, seed: int = 0, **kwargs: Any) -> None:
+        if epochs < 1:
+            raise ValueError(f"IID: epochs must be at least 1, got {epochs}")
+        if batch_size < 1:
+            raise ValueError(f"IID: batch_size must be at least 1, got {batch_size}")
+        super().__init__(train_epochs=epochs, train_mb_size=batch_size, **kwargs)
+        self.seed = seed
+        self.first_update = 0
+
+    def updates(self, images: int) -> int:
+        """Returns the number of updates that training on so many images takes."""
+        return self.train_epochs * -(-images // self.train_mb_size)
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Readies the images; `training_epoch` makes each epoch's batches."""
+        self._source, self._labels = images_of(self.experience)
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """One pass in this epoch's order; what was done before a checkpoint is left out."""
+        epoch = self.clock.train_exp_epochs
+        batches = -(-len(self._labels) // self.train_mb_size)
+        first = min(max(self.first_update - epoch * batches, 0), batches)
+        self.dataloader = Batches(
+            self._source, self._labels, size=self.train_mb_size, seed=self.seed, epoch=epoch, first=first
+        )
+        super().training_epoch(**kwargs)

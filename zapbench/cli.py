@@ -1,0 +1,213 @@
+"""The `zapbench` command. Its help, and everything about logs, needs neither torch nor Avalanche."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from zapbench import __version__
+
+EXAMPLES = """examples:
+  zapbench list
+  zapbench run glyphs asb_zap
+  zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1
+  zapbench suite demo
+  zapbench leaderboard runs --format md
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status: 0 well, 1 a task failed, 2 a mistake in what was asked."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except ValueError as error:
+        print(f"zapbench: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        print(f"zapbench: {error.strerror or error}{name}; everything finished is kept", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("zapbench: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zapbench",
+        description="Does a pre-trained model learn new classes, from few images, without forgetting?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"zapbench {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_suite(commands)
+    _add_list(commands)
+    _add_leaderboard(commands)
+    return parser
+
+
+def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, example: str,
+             ) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=what,
+        description=what,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1"
+    command = _command(commands, "run", "pre-train one model and transfer it, at every rate", example)
+    command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
+    command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
+    command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
+    command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
+    command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
+    _add_shared(command)
+    command.set_defaults(command=_run)
+
+
+def _add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = _command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
+    command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--jobs", type=int, help="processes side by side (default: one a core)")
+    _add_shared(command)
+    command.set_defaults(command=_suite)
+
+
+def _add_shared(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-p", dest="bindings", action="append", default=[], metavar="BINDING",
+                         help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often")
+    command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
+    command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
+
+
+def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = _command(commands, "list", "list scenarios, strategies, transfers and suites", "zapbench list")
+    command.set_defaults(command=_list)
+
+
+def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench leaderboard runs --format md"
+    command = _command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
+    command.add_argument("logdir", type=Path, metavar="LOGDIR")
+    command.add_argument("--format", choices=["table", "md", "csv", "json"], default="table")
+    command.add_argument("--select", choices=["select", "paper"], default="select",
+                         help="choose rates on selection trials (default), or on the reported ones as the paper did")
+    command.set_defaults(command=_leaderboard)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zapbench.suite import RATES, Suite
+
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
+    suite = Suite(
+        scenarios=(options.scenario,),
+        strategies=(options.strategy,),
+        transfers=tuple(options.transfer),
+        seeds=(options.seed,),
+        trials=options.trials,
+        select_trials=options.select_trials,
+        rates=tuple(options.rates or RATES),
+        bindings=tuple(options.bindings),
+        full=True,
+    )
+    return _launch(suite, options, workers=1, in_process=True)
+
+
+def _suite(options: argparse.Namespace) -> int:
+    from zapbench.suite import load_suite
+
+    suite = load_suite(options.suite, options.bindings)
+    return _launch(suite, options, workers=options.jobs or _cores(), in_process=False)
+
+
+def _launch(suite: "object", options: argparse.Namespace, *, workers: int, in_process: bool) -> int:
+    from rich.console import Console
+
+    from zapbench.launch import run_suite
+    from zapbench.suite import Suite
+
+    assert isinstance(suite, Suite)
+    if workers < 1:
+        raise ValueError(f"--jobs must be at least 1, got {workers}")
+    if options.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {options.threads}")
+    console = Console(stderr=True)
+    command = shlex.join(["zapbench", *sys.argv[1:]])
+    summary = run_suite(
+        suite,
+        options.out,
+        workers=workers,
+        threads=options.threads,
+        command=command,
+        console=console,
+        in_process=in_process,
+    )
+    before = f", {summary.done_before} of them done before" if summary.done_before else ""
+    console.print(f"{summary.tasks} tasks{before}", highlight=False)
+    for folder, reason in summary.failed.items():
+        print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
+    _print_tables(options.out, "table", "select")
+    return 1 if summary.failed else 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from zapbench import config
+
+    console = Console()
+    for kind in config.KINDS:
+        grid = Table(title=Text(kind), title_justify="left", title_style="bold", box=None, show_header=False)
+        grid.add_column(no_wrap=True)
+        grid.add_column()
+        for name in config.names(kind):
+            grid.add_row(Text(f"  {name}"), Text(config.summary(kind, name)))
+        console.print(grid)
+        console.print()
+    return 0
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    _print_tables(options.logdir, options.format, options.select)
+    return 0
+
+
+def _print_tables(folder: Path, form: str, by: str) -> None:
+    from rich.console import Console
+
+    from zapbench.leaderboard import render
+    from zapbench.leaderboard.load import load
+    from zapbench.leaderboard.tables import tables
+
+    logs = load(folder)
+    made = tables(logs, by=by)
+    if form == "table":
+        render.to_terminal(made, Console())
+    else:
+        text = {"md": render.to_markdown, "csv": render.to_csv, "json": render.to_json}[form](made)
+        sys.stdout.write(text)
+    for problem in logs.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

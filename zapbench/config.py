@@ -1,0 +1,261 @@
+"""Finds, composes, checks and locks gin configurations. Importing it imports neither torch nor Avalanche.
+
+The folder `gin/` is the registry: `gin/scenarios/X.gin`, `gin/strategies/Y.gin`, `gin/transfers/Z.gin` and
+`gin/suites/S.gin` are named X, Y, Z and S; a path to a person's own file serves as well. The order of composition is
+code default < scenario < strategy < transfer < suite < `-p`.
+"""
+
+import difflib
+import functools
+import hashlib
+import importlib
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gin
+from gin import config_parser
+
+KINDS = ("scenarios", "strategies", "transfers", "suites")
+TRANSFER_SCOPE = "transfer/"
+"""A binding in this scope reaches transfer alone; any other reaches pre-training."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One parsed binding: `key` (say `outer/Adam.lr`) and `value` as text."""
+
+    key: str
+    value: str
+
+    @property
+    def selector(self) -> str:
+        """The configurable or macro that is bound: `Adam` of `outer/Adam.lr`."""
+        return self.key.rsplit("/", 1)[-1].split(".", 1)[0]
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"
+
+
+class _Text(config_parser.ParserDelegate):  # type: ignore[misc]
+    """Keeps references and macros as text, so that parsing imports nothing."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Any:
+        return _Reference(f"@{scoped_configurable_name}{'()' if evaluate else ''}")
+
+    def macro(self, macro_name: str) -> Any:
+        return _Reference(f"%{macro_name}")
+
+
+class _Reference(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def root() -> Path:
+    """Returns the folder of shipped configurations."""
+    inside = Path(str(files("zapbench"))) / "gin"
+    return inside if inside.is_dir() else inside.parent.parent / "gin"
+
+
+def names(kind: str) -> list[str]:
+    """Returns the shipped configurations of a kind, sorted."""
+    return sorted(path.stem for path in (root() / kind).glob("*.gin"))
+
+
+def find(kind: str, name: str) -> Path:
+    """Returns the file of a configuration: shipped under a name, or a person's own by its path.
+
+    Raises:
+        ValueError: there is none; says which there are and which is nearest.
+    """
+    if name.endswith(".gin"):
+        path = Path(name)
+        if not path.is_file():
+            raise ValueError(f"no file {name}")
+        return path
+    path = root() / kind / f"{name}.gin"
+    if name in names(kind):
+        return path
+    one = {"strategies": "strategy"}.get(kind, kind[:-1])
+    raise ValueError(f"no {one} {name!r}{nearest(name, names(kind))}; there are: {', '.join(names(kind))}")
+
+
+def name_of(name: str) -> str:
+    """Returns what a configuration is called in folders and tables: its own name, or its file's."""
+    return Path(name).stem if name.endswith(".gin") else name
+
+
+def summary(kind: str, name: str) -> str:
+    """Returns the first comment line of a configuration."""
+    first = find(kind, name).read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns `, did you mean ...?` for the nearest known words, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(close)}?" if close else ""
+
+
+def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
+    """Parses `-p` bindings without importing anything; the last one of a key wins.
+
+    Raises:
+        ValueError: one is not of the form `Name.parameter = value`.
+    """
+    parsed: dict[str, Binding] = {}
+    for line in lines:
+        try:
+            statements = list(config_parser.ConfigParser(line, _Text()))
+        except (SyntaxError, ValueError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None
+        for statement in statements:
+            if not isinstance(statement, config_parser.BindingStatement):
+                raise ValueError(f"{line!r} is not a binding; write 'Name.parameter = value'")
+            scope = f"{statement.scope}/" if statement.scope else ""
+            argument = f".{statement.arg_name}" if statement.arg_name else ""
+            selector = statement.selector.rsplit(".", 1)[-1]
+            binding = Binding(f"{scope}{selector}{argument}", repr(statement.value))
+            parsed.pop(binding.key, None)
+            parsed[binding.key] = binding
+    return tuple(parsed.values())
+
+
+@functools.lru_cache(maxsize=256)
+def bindings_of(kind: str, name: str) -> dict[str, str]:
+    """Returns the bindings of a configuration file, key -> value as text, importing nothing."""
+    text = find(kind, name).read_text(encoding="utf-8")
+    found = {}
+    for statement in config_parser.ConfigParser(text, _Text()):
+        if isinstance(statement, config_parser.BindingStatement):
+            scope = f"{statement.scope}/" if statement.scope else ""
+            argument = f".{statement.arg_name}" if statement.arg_name else ""
+            found[f"{scope}{statement.selector.rsplit('.', 1)[-1]}{argument}"] = repr(statement.value)
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def mentioned(kind: str, name: str) -> frozenset[str]:
+    """Returns the configurables and macros that a configuration file names, importing nothing."""
+    statements = config_parser.ConfigParser(find(kind, name).read_text(encoding="utf-8"), _Text())
+    found = {"run"}
+    for statement in statements:
+        if isinstance(statement, config_parser.BindingStatement):
+            found |= {statement.selector.rsplit(".", 1)[-1], *_named_in(repr(statement.value))}
+    return frozenset(found)
+
+
+def _named_in(value: str) -> set[str]:
+    """Returns the configurables and macros that a value refers to."""
+    return {name.rsplit("/", 1)[-1].rsplit(".", 1)[-1] for name in re.findall(r"[@%]([\w./]+)", value)}
+
+
+def names_in_reach(scenario: str, strategy: str, transfers: Sequence[str]) -> set[str]:
+    """Returns the configurables and macros that the files of a run name."""
+    named = mentioned("scenarios", scenario) | mentioned("strategies", strategy)
+    return set(named.union(*(mentioned("transfers", transfer) for transfer in transfers)))
+
+
+def concerning(
+    scenario: str, strategy: str, transfers: Sequence[str], bindings: Sequence[Binding]
+) -> tuple[Binding, ...]:
+    """Returns the bindings whose configurable or macro some file of a run names (or another such binding's value)."""
+    named = names_in_reach(scenario, strategy, transfers)
+    kept: list[Binding] = []
+    left = list(bindings)
+    while reached := [b for b in left if b.selector in named]:
+        kept += reached
+        left = [b for b in left if b not in reached]
+        named.update(*(_named_in(b.value) for b in reached))
+    return tuple(b for b in bindings if b in kept)
+
+
+def reaches_pretraining(binding: Binding) -> bool:
+    """Returns whether a binding reaches pre-training (else transfer alone)."""
+    return not binding.key.startswith(TRANSFER_SCOPE)
+
+
+def changed(scenario: str, strategy: str, bindings: Sequence[Binding]) -> tuple[Binding, ...]:
+    """Returns the bindings that differ from the shipped files, sorted by key."""
+    shipped = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    return tuple(sorted((b for b in bindings if shipped.get(b.key) != b.value), key=lambda b: b.key))
+
+
+def compose(
+    scenario: str, strategy: str, transfer: str | None, bindings: Sequence[Binding], *, pretrain_seed: int
+) -> str:
+    """Makes the configuration of a task the current one, checks and locks it.
+
+    Args:
+        scenario: name or path.
+        strategy: name or path.
+        transfer: name or path, or None for pre-training alone.
+        bindings: of a suite and of `-p`, the later the stronger.
+        pretrain_seed: becomes the macro `PRETRAIN_SEED`.
+
+    Returns:
+        A hash of the composed configuration, seed left out.
+
+    Raises:
+        ValueError: an unknown name or parameter, or a value that gin cannot read, in one line.
+    """
+    gin.clear_config()
+    register_everything()
+    paths = [find("scenarios", scenario), find("strategies", strategy)]
+    if transfer is not None:
+        paths.append(find("transfers", transfer))
+    try:
+        with gin.unlock_config():
+            for path in paths:
+                gin.parse_config(path.read_text(encoding="utf-8"))
+            gin.parse_config([str(binding) for binding in bindings])
+            text = gin.config_str(max_line_length=10_000)
+            gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")
+        gin.finalize()
+    except (ValueError, SyntaxError, ImportError, TypeError) as error:
+        raise ValueError(explain(error)) from None
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def register_everything() -> None:
+    """Imports every module that registers something, so that a name is unknown only where nobody has it."""
+    for package in ("scenarios", "strategies"):
+        folder = root().parent / package
+        for path in sorted(folder.glob("[a-z]*.py")):
+            importlib.import_module(f"zapbench.{package}.{path.stem}")
+
+
+def explain(error: BaseException) -> str:
+    """Returns an error of gin's in one line, with the nearest names where a name is unknown."""
+    lines = [line.strip() for line in str(error).strip().split("\n") if line.strip()]
+    message = lines[0] if lines else type(error).__name__
+    if match := re.search(r"No configurable matching '([^']+)'", str(error)):
+        name = match.group(1).rsplit("/", 1)[-1]
+        return f"no configurable {name!r}{nearest(name, configurables())}"
+    if match := re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", str(error)):
+        name, parameter = match.groups()
+        known = parameters(name)
+        return f"{name} has no parameter {parameter!r}{nearest(parameter, known)}; it has: {', '.join(known)}"
+    return message
+
+
+def configurables() -> list[str]:
+    """Returns the names of everything registered with gin so far."""
+    registry = gin.config._REGISTRY  # gin has no public list of its configurables
+    return sorted({str(selector).rsplit(".", 1)[-1] for selector, _ in registry.items()})
+
+
+def parameters(name: str) -> list[str]:
+    """Returns the parameters of a configurable, those of its base class's constructor left out."""
+    signature = inspect.signature(gin.get_configurable(name))
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in signature.parameters.values() if p.kind in named and p.name != "self"]

@@ -1,0 +1,44 @@
+"""One seed becomes named generators; the one place that seeds the global ones.
+
+A generator's stream depends on its keys and on a hash of its name alone, so adding a generator moves no other.
+"""
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+
+Key = int | str
+
+
+def sequence(name: str, *keys: Key) -> np.random.SeedSequence:
+    """Returns the seed sequence of `name` under `keys` (say: a scenario's name, a seed, an episode's number)."""
+    return np.random.SeedSequence([_word(key) for key in keys], spawn_key=(_word(name),))
+
+
+def numpy_generator(name: str, *keys: Key) -> np.random.Generator:
+    """Returns a NumPy generator for `name` under `keys`."""
+    return np.random.Generator(np.random.PCG64(sequence(name, *keys)))
+
+
+def torch_generator(name: str, *keys: Key, device: torch.device | str = "cpu") -> torch.Generator:
+    """Returns a torch generator for `name` under `keys`."""
+    seed = int(sequence(name, *keys).generate_state(1, np.uint64)[0])
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+def seed_global_state(name: str, *keys: Key) -> None:
+    """Seeds Python's, NumPy's and torch's global generators: Avalanche and layers' defaults draw from them."""
+    words = sequence(name, *keys).generate_state(3, np.uint32)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))  # noqa: NPY002
+    torch.manual_seed(int(words[2]))
+
+
+def _word(key: Key) -> int:
+    if isinstance(key, int):
+        if key < 0:
+            raise ValueError(f"a seed is a whole number of at least 0, got {key}")
+        return key
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")

@@ -1,0 +1,265 @@
+"""Transfer: a pre-trained model gets a new head and learns unseen classes from few images.
+
+Sequential (Algorithm 2): class after class, one image at a time, one pass. I.i.d. (Algorithm 3): shuffled batches.
+One loop serves frozen and unfrozen transfer: frozen, the learner is the head and its inputs are features, taken once
+an image; unfrozen, the learner is the whole model and its inputs are images. Accuracy is arg-max over all outputs of
+the head, unseen and unused ones too; a class's accuracy is over its images, a point of a curve the mean over the
+classes seen so far (i.i.d.: over all classes, which all have as many images).
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gin
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zapbench.models import Classifier, new_head
+from zapbench.scenarios.scenario import ImageTensor, Role, Trial
+from zapbench.seeding import torch_generator
+
+Inputs = Callable[[Tensor], Tensor]
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
+EVALUATION_BATCH = 1024
+
+
+@dataclass
+class Trajectory:
+    """Curves of one trial; every list has one entry a point.
+
+    Attributes:
+        steps: classes seen (sequential) or updates (i.i.d.).
+        held_out: accuracy on held-out images, in [0, 1].
+        trained_on: accuracy on the images trained on, in [0, 1].
+        forgetting: mean over seen classes of best so far minus now, on held-out images, in [0, 1].
+        class_accuracy: final held-out accuracy of each class, in the order learned.
+        diverged: empty, or in words where the loss stopped being finite.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    held_out: list[float] = field(default_factory=list)
+    trained_on: list[float] = field(default_factory=list)
+    forgetting: list[float] = field(default_factory=list)
+    class_accuracy: list[float] = field(default_factory=list)
+    diverged: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How new classes are learned; the part of a transfer that decides which scores may be compared.
+
+    Attributes:
+        protocol: `sequential` or `iid`.
+        frozen: whether only the head learns.
+        passes: passes over the images trained on.
+        images_a_step: images a step.
+        every: classes (or updates) between two points of a reported trial's curves; 0 for the end alone.
+        every_select: the same for selection trials.
+        learner: empty for plain fine-tuning, else what the row's name gets: `asb_zap + learner`.
+    """
+
+    protocol: Literal["sequential", "iid"]
+    frozen: bool
+    passes: int
+    images_a_step: int
+    every: int = 1
+    every_select: int = 0
+    learner: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks sizes before anything is trained."""
+        for name in ("passes", "images_a_step"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{self.protocol}: {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("every", "every_select"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{self.protocol}: {name} must be at least 0, got {getattr(self, name)}")
+
+    @property
+    def name(self) -> str:
+        """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`."""
+        return f"{self.protocol}, {'frozen' if self.frozen else 'unfrozen'}"
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the protocol's part of the fingerprint."""
+        return {
+            "protocol": self.protocol,
+            "frozen": self.frozen,
+            "passes": self.passes,
+            "images_a_step": self.images_a_step,
+            "accuracy": "arg-max over all outputs, mean over seen classes",
+        }
+
+    def points(self, total: int, role: Role) -> list[int]:
+        """Returns the steps, of `1..total`, at which a trial is measured; the last is always one."""
+        every = self.every if role == "report" else self.every_select
+        regular = range(every, total, every) if every else range(0)
+        return [*regular, total]
+
+
+@gin.register
+def sequential_transfer(*, frozen: bool = True, every: int = 1, every_select: int = 0) -> Protocol:
+    """Returns Algorithm 2: class after class, an image a step, one pass."""
+    return Protocol(
+        protocol="sequential", frozen=frozen, passes=1, images_a_step=1, every=every, every_select=every_select
+    )
+
+
+@gin.register
+def iid_transfer(
+    *, frozen: bool = False, epochs: int = 5, batch_size: int = 256, every: int = 1, every_select: int = 0
+) -> Protocol:
+    """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
+    return Protocol(
+        protocol="iid",
+        frozen=frozen,
+        passes=epochs,
+        images_a_step=batch_size,
+        every=every,
+        every_select=every_select,
+    )
+
+
+class Features:
+    """A frozen encoder's features of images, each computed once, whatever the number of trials.
+
+    Calling it with image indices gives features `(n, features)`.
+    """
+
+    def __init__(self, encoder: nn.Module, images: ImageTensor, wanted: Tensor) -> None:
+        self._row = torch.full((len(images.pixels),), -1, dtype=torch.int64)
+        wanted = wanted.unique()
+        self._row[wanted] = torch.arange(len(wanted))
+        encoder.eval()
+        with torch.no_grad():
+            parts = [encoder(images(part)) for part in wanted.split(EVALUATION_BATCH // 4)]
+        self._features = torch.cat(parts)
+        self.width = int(self._features.shape[1])
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Returns the features of images `index`."""
+        return self._features[self._row[index]]
+
+
+def learner_for(
+    model: Classifier, protocol: Protocol, outputs: int, generator: torch.Generator, inputs: Inputs
+) -> nn.Module:
+    """Returns what a trial trains: a new head, or the whole model under a new head; in eval mode."""
+    weight = model.head.weight
+    features = inputs.width if isinstance(inputs, Features) else model.head.in_features
+    head = new_head(features, outputs, generator=generator).to(weight.device, weight.dtype)
+    if protocol.frozen:
+        return head.eval()
+    whole = copy.deepcopy(model)
+    whole.head = head
+    return whole.requires_grad_(True).eval()
+
+
+def run_trial(
+    learner: nn.Module,
+    inputs: Inputs,
+    trial: Trial,
+    protocol: Protocol,
+    *,
+    optimizer: OptimizerFactory,
+    rate: float,
+    points: list[int],
+    generator: torch.Generator,
+) -> Trajectory:
+    """Learns one trial and measures it.
+
+    Args:
+        learner: maps `inputs(index)` to logits; its parameters are trained in place.
+        inputs: image indices -> the learner's inputs.
+        trial: classes, labels and images.
+        protocol: sequential or i.i.d., passes, images a step.
+        optimizer: called with parameters and `lr`.
+        rate: learning rate.
+        points: steps at which to measure, rising; see `Protocol.points`.
+        generator: draws the order of an i.i.d. trial.
+
+    Returns:
+        The curves; where a loss was not finite they end before it, and `diverged` says where.
+    """
+    stepper = optimizer([p for p in learner.parameters() if p.requires_grad], lr=rate)
+    device = next(learner.parameters()).device
+    measure = Measure(learner, inputs, trial)
+    wanted = set(points)
+    for step, (images, labels) in enumerate(_steps(trial, protocol, generator), start=1):
+        losses = []
+        for part, part_labels in zip(images, labels):
+            loss = nn.functional.cross_entropy(learner(inputs(part)), part_labels.to(device))
+            stepper.zero_grad()
+            loss.backward()
+            stepper.step()
+            losses.append(loss.detach())
+        if not torch.stack(losses).isfinite().all():
+            unit = "class" if protocol.protocol == "sequential" else "update"
+            measure.trajectory.diverged = f"the loss is not finite at {unit} {step}"
+            break
+        if step in wanted:
+            measure(step, seen=step if protocol.protocol == "sequential" else len(trial.classes))
+    return measure.trajectory
+
+
+class Measure:
+    """Measures a learner on the classes seen so far and keeps the trajectory."""
+
+    def __init__(self, learner: nn.Module, inputs: Inputs, trial: Trial) -> None:
+        self.trajectory = Trajectory()
+        self._learner = learner
+        self._inputs = inputs
+        self._trial = trial
+        self._best = np.full(len(trial.classes), -np.inf)
+
+    def __call__(self, step: int, *, seen: int) -> None:
+        """Adds the point `step`, over the first `seen` classes."""
+        held_out = self._accuracy(self._trial.held_out[:seen])
+        trained_on = self._accuracy(self._trial.train[:seen])
+        self._best[:seen] = np.maximum(self._best[:seen], held_out)
+        self.trajectory.steps.append(step)
+        self.trajectory.held_out.append(float(held_out.mean()))
+        self.trajectory.trained_on.append(float(trained_on.mean()))
+        self.trajectory.forgetting.append(float((self._best[:seen] - held_out).mean()))
+        self.trajectory.class_accuracy = [float(a) for a in held_out]
+
+    @torch.no_grad()
+    def _accuracy(self, images: "np.typing.NDArray[np.int64]") -> "np.typing.NDArray[np.float64]":
+        index = torch.from_numpy(images.reshape(-1).copy())
+        parts = [self._learner(self._inputs(part)).argmax(1) for part in index.split(EVALUATION_BATCH)]
+        predicted = torch.cat(parts).cpu().numpy().reshape(images.shape)
+        correct = predicted == self._trial.labels[: len(images), None]
+        return np.asarray(correct.mean(axis=1), dtype=np.float64)
+
+
+def _steps(
+    trial: Trial, protocol: Protocol, generator: torch.Generator
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Yields, a point of the curve at a time, the batches (image indices) and their labels."""
+    train = torch.from_numpy(trial.train)
+    labels = torch.from_numpy(trial.labels)
+    if protocol.protocol == "sequential":
+        for images, label in zip(train, labels):
+            batches = list(images.repeat(protocol.passes).split(protocol.images_a_step))
+            yield batches, [label.repeat(len(batch)) for batch in batches]
+        return
+    flat, flat_labels = train.flatten(), labels.repeat_interleave(train.shape[1])
+    for _ in range(protocol.passes):
+        order = torch.randperm(len(flat), generator=generator)
+        for batch in order.split(protocol.images_a_step):
+            yield [flat[batch]], [flat_labels[batch]]
+
+
+def count_steps(protocol: Protocol, classes: int, images_a_class: int) -> int:
+    """Returns the last point of a trial's curves: classes (sequential) or updates (i.i.d.)."""
+    if protocol.protocol == "sequential":
+        return classes
+    return protocol.passes * -(-classes * images_a_class // protocol.images_a_step)
+
+
+def trial_generator(name: str, scenario: str, pretrain_seed: int, transfer_seed: int, role: Role) -> torch.Generator:
+    """Returns a named generator of a trial (`head`, `order`): the same for every method and rate."""
+    return torch_generator(f"transfer {name} {role}", scenario, pretrain_seed, transfer_seed)
