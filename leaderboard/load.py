@@ -138,7 +138,10 @@ RUN_COLUMNS = (
 
 def tabulate(files: Iterable[EventFile], folder: Path) -> Logs:
     """Turns files into tables; `file` columns are paths below `folder`."""
-    trials, runs, curves, problems = [], [], [], []
+    trials: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    curves: list[pd.DataFrame] = []
+    problems: list[str] = []
     facts: dict[str, dict[str, Any]] = {}
     for found in files:
         name = found.path.relative_to(folder).as_posix()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -59,19 +60,37 @@ def columns_of(table: Table) -> dict[str, Callable[[Row], str]]:
 
 
 def to_terminal(tables: list[Table], console: Console) -> None:
-    """Prints tables."""
+    """Prints tables; where the terminal is too narrow, the columns in `EXPENDABLE` go first, and it says so."""
     for table in tables:
-        grid = RichTable(title=Text(table.title), title_justify="left", title_style="bold")
-        columns = columns_of(table)
-        for name in columns:
+        shown, left_out = _fitting(table, console.width)
+        grid = RichTable(title=Text(table.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for name in shown:
             text_like = name in ("method", "setting", "same")
-            grid.add_column(name, justify="left" if text_like else "right", overflow="fold")
+            grid.add_column(name, justify="left" if text_like else "right", no_wrap=name != "method", overflow="fold")
         for row in table.rows:
-            grid.add_row(*(Text(cell(row)) for cell in columns.values()))
+            grid.add_row(*(Text(cell(row)) for cell in shown.values()))
         console.print(grid)
         for line in footer(table):
             console.print(Text(line))
+        if left_out:
+            console.print(Text(f"Left out for width: {', '.join(left_out)}; --format md shows all."), style="dim")
         console.print()
+
+
+EXPENDABLE = ("tried", "trained-on %", "validation %", "setting", "trials", "forgetting %", "seeds", "rate")
+
+
+def _fitting(table: Table, width: int) -> tuple[dict[str, Callable[[Row], str]], list[str]]:
+    """Returns the columns that fit a width, and the names of those that do not."""
+    columns = columns_of(table)
+    widths = {name: 2 + max(map(len, [name, *(cell(row) for row in table.rows)])) for name, cell in columns.items()}
+    left_out = []
+    for name in EXPENDABLE:
+        if sum(widths[n] for n in columns) + 2 <= width:
+            break
+        if columns.pop(name, None) is not None:
+            left_out.append(name)
+    return columns, left_out
 
 
 def to_markdown(tables: list[Table]) -> str:
@@ -143,7 +162,13 @@ def _records(table: Table) -> list[dict[str, Any]]:
     records = []
     for row in table.rows:
         record = {key: value for key, value in vars(row).items() if key != "held_out"}
-        estimate = {"mean": "held_out", "low": "low", "high": "high", "seeds": "seeds", "spread": "seed_spread"}
+        estimate = {
+            "mean": "held_out",
+            "low": "low",
+            "high": "high",
+            "seeds": "seeds",
+            "spread": "seed_spread",
+        }
         record |= {name: getattr(row.held_out, key) for key, name in estimate.items()}
         records.append({key: plain(value) for key, value in record.items()})
     return records

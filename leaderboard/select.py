@@ -76,6 +76,7 @@ def _grid(candidates: pd.DataFrame) -> pd.DataFrame:
         accuracy=("score", "mean"), seeds=("score", "size")
     )
     complete = grid[grid["seeds"] == grid["seeds"].max()]
-    return complete.sort_values(
+    best_first: pd.DataFrame = complete.sort_values(
         ["accuracy", "rate", "setting"], ascending=[False, True, True], kind="stable", ignore_index=True
     )
+    return best_first

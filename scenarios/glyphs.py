@@ -29,19 +29,10 @@ LETTERS = {
         "ȷȸȹȺȻȼȽȾȿɀɁɃɄɅɌɍɐɑɒɓɔɕɖɗɘɚɛɜɝɞɟɠɢɣɤɥɦɧɨɩɪɫɬɭɮɯɰɱɲɳɴɵɶɷɸɹɺɻɼɽɾɿʀʁʂʃʄʅʆʇʈʉ"
         "ʊʋʍʎʏʐʑʒʓʔʕʖʗʘʙʚʛʜʝʞʟʠʡʢʣʤʥʦʧʨʩʪʫʬʭʮʯᴂᴈᴉᴔᴖᴗᴝᴞᴟᵷᵻᶅⱤⱭⱮⱯⱰⱵⱶⱷⱹⱺⱾⱿꜧꞋꞌꞐꞑꞪ"
     ),
-    "greek": (
-        "ΓΔΘΞΠΦΨΩαβγδζηθικλμνξπρςστυφχψωϗϘϙϚϛϝϞϟϠϡϺϻϼϾϿ"
-    ),
-    "cyrillic": (
-        "ЂЄЉЊЋЏДЖЗИКЛФЦЧШЩЪЫЬЭЮЯбгдилмптфцчщыьэюяђєљњћџѢѣҐґҒғҔҕҖҗҘҙҚқҢңҤҥҪҫҬҭүҰұҲ"
-        "ҳҺӃӄӇӈӋӌӏӶӷ"
-    ),
-    "armenian": (
-        "ԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՔՖբգդեէըթիլխծկձղճմյնշչջռվտրւփքֆ"
-    ),
-    "georgian": (
-        "აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺ"
-    ),
+    "greek": ("ΓΔΘΞΠΦΨΩαβγδζηθικλμνξπρςστυφχψωϗϘϙϚϛϝϞϟϠϡϺϻϼϾϿ"),
+    "cyrillic": ("ЂЄЉЊЋЏДЖЗИКЛФЦЧШЩЪЫЬЭЮЯбгдилмптфцчщыьэюяђєљњћџѢѣҐґҒғҔҕҖҗҘҙҚқҢңҤҥҪҫҬҭүҰұҲҳҺӃӄӇӈӋӌӏӶӷ"),
+    "armenian": ("ԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՔՖբգդեէըթիլխծկձղճմյնշչջռվտրւփքֆ"),
+    "georgian": ("აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺ"),
 }
 """Letters that all twelve faces have, that do not decompose, and no two of which look alike: of two whose shapes,
 cut out and scaled to 20x20 in five faces, correlate above 0.93 (aspects within 25%), the first by code point stays."""
@@ -141,6 +132,4 @@ def _draw(letter: str, face: ImageFont.FreeTypeFont, generator: np.random.Genera
     matrix /= np.array([[scale_x], [scale_y]])
     offset = np.array([middle, middle]) - matrix @ np.array([middle + move_x, middle + move_y])
     data = (matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1])
-    return image.transform(
-        image.size, Image.Transform.AFFINE, data, resample=Image.Resampling.BILINEAR, fillcolor=255
-    )
+    return image.transform(image.size, Image.Transform.AFFINE, data, resample=Image.Resampling.BILINEAR, fillcolor=255)

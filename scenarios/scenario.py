@@ -136,8 +136,13 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Checks every size before anything is trained."""
-        for name in ("classes_a_trial", "classes_a_selection_trial", "pretrain_images", "images_trained_on",
-                     "images_held_out"):
+        for name in (
+            "classes_a_trial",
+            "classes_a_selection_trial",
+            "pretrain_images",
+            "images_trained_on",
+            "images_held_out",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{self.name}: {name} must be at least 1, got {getattr(self, name)}")
         if self.validation_images < 0:

@@ -16,7 +16,7 @@ from zapbench.strategies.data import images_of
 from zapbench.strategies.episodes import EpisodeSampler
 
 
-class Episodic(SupervisedMetaLearningTemplate):  # type: ignore[misc]
+class Episodic(SupervisedMetaLearningTemplate):
     """Base of episodic strategies: a subclass says what `_inner_updates` and `_outer_update` do.
 
     While an episode runs, `episode_class` is its class, `inner_x` `(K, ...)` and `inner_y` `(K,)` its K images and
@@ -64,9 +64,7 @@ class Episodic(SupervisedMetaLearningTemplate):  # type: ignore[misc]
         """Readies the images and the sampler of episodes."""
         self._source, labels = images_of(self.experience)
         self._labels = labels.to(self.device)
-        self._sampler = EpisodeSampler(
-            labels, inner=self.inner_images, random=self.random_images, seed=self.seed
-        )
+        self._sampler = EpisodeSampler(labels, inner=self.inner_images, random=self.random_images, seed=self.seed)
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Runs the episodes."""

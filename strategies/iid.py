@@ -9,7 +9,7 @@ from zapbench.strategies.data import Batches, images_of
 
 
 @gin.register
-class IID(SupervisedTemplate):  # type: ignore[misc]
+class IID(SupervisedTemplate):
     """Avalanche's plain supervised strategy on one experience, its batches gathered instead of collated.
 
     Attributes:
@@ -30,7 +30,7 @@ class IID(SupervisedTemplate):  # type: ignore[misc]
 
     def updates(self, images: int) -> int:
         """Returns the number of updates that training on so many images takes."""
-        return self.train_epochs * -(-images // self.train_mb_size)
+        return int(self.train_epochs * -(-images // self.train_mb_size))
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Readies the images; `training_epoch` makes each epoch's batches."""

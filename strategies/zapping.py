@@ -95,15 +95,13 @@ class Zapping:
 
 
 @gin.register
-class ZapEpisodeClass(SupervisedMetaLearningPlugin):  # type: ignore[misc]
+class ZapEpisodeClass(SupervisedMetaLearningPlugin):
     """Zaps the row of the episode's class before the inner updates (Algorithm 1).
 
     For strategies with episodes: they say which class it is in `episode_class`.
     """
 
-    def __init__(
-        self, *, seed: int = 0, fan_in: FanIn = "row", bias: Bias = "zero", moments: Moments = "keep"
-    ) -> None:
+    def __init__(self, *, seed: int = 0, fan_in: FanIn = "row", bias: Bias = "zero", moments: Moments = "keep") -> None:
         super().__init__()
         self.zapping = Zapping(seed=seed, fan_in=fan_in, bias=bias, moments=moments)
 
@@ -113,7 +111,7 @@ class ZapEpisodeClass(SupervisedMetaLearningPlugin):  # type: ignore[misc]
 
 
 @gin.register
-class ZapEvery(SupervisedPlugin):  # type: ignore[misc]
+class ZapEvery(SupervisedPlugin):
     """Zaps a random sample of rows every so many updates, in any Avalanche strategy (section 3, appendix F).
 
     Attributes:

@@ -70,7 +70,7 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
 def generator_states() -> dict[str, Any]:
     """Returns the states of Python's, NumPy's and torch's global generators as plain values and tensors."""
     version, words, gauss = random.getstate()
-    name, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    name, keys, place, has_gauss, cached = np.random.get_state()
     states: dict[str, Any] = {
         "python": [version, list(words), gauss],
         "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, cached],
@@ -86,7 +86,7 @@ def restore_generators(states: dict[str, Any]) -> None:
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     name, keys, place, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, cached))  # noqa: NPY002
+    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, cached))
     torch.set_rng_state(states["torch"].cpu())
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

@@ -17,6 +17,9 @@ EXAMPLES = """examples:
   zapbench leaderboard runs --format md
 """
 
+WIDE = 200
+"""Columns where the output is not a terminal: nothing is left out for width."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0 well, 1 a task failed, 2 a mistake in what was asked."""
@@ -52,8 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, example: str,
-             ) -> argparse.ArgumentParser:
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    what: str,
+    example: str,
+) -> argparse.ArgumentParser:
     return commands.add_parser(
         name,
         help=what,
@@ -86,8 +93,14 @@ def _add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_shared(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-p", dest="bindings", action="append", default=[], metavar="BINDING",
-                         help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often")
+    command.add_argument(
+        "-p",
+        dest="bindings",
+        action="append",
+        default=[],
+        metavar="BINDING",
+        help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often",
+    )
     command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
     command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
 
@@ -102,8 +115,12 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command = _command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
     command.add_argument("logdir", type=Path, metavar="LOGDIR")
     command.add_argument("--format", choices=["table", "md", "csv", "json"], default="table")
-    command.add_argument("--select", choices=["select", "paper"], default="select",
-                         help="choose rates on selection trials (default), or on the reported ones as the paper did")
+    command.add_argument(
+        "--select",
+        choices=["select", "paper"],
+        default="select",
+        help="choose rates on selection trials (default), or on the reported ones as the paper did",
+    )
     command.set_defaults(command=_leaderboard)
 
 
@@ -197,7 +214,8 @@ def _print_tables(folder: Path, form: str, by: str) -> None:
     logs = load(folder)
     made = tables(logs, by=by)
     if form == "table":
-        render.to_terminal(made, Console())
+        console = Console()
+        render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
     else:
         text = {"md": render.to_markdown, "csv": render.to_csv, "json": render.to_json}[form](made)
         sys.stdout.write(text)

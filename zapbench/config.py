@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import re
+import tokenize
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -41,7 +42,7 @@ class Binding:
         return f"{self.key} = {self.value}"
 
 
-class _Text(config_parser.ParserDelegate):  # type: ignore[misc]
+class _Text(config_parser.ParserDelegate):
     """Keeps references and macros as text, so that parsing imports nothing."""
 
     def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Any:
@@ -114,7 +115,7 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
     for line in lines:
         try:
             statements = list(config_parser.ConfigParser(line, _Text()))
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, tokenize.TokenError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None
         for statement in statements:
@@ -217,6 +218,7 @@ def compose(
             for path in paths:
                 gin.parse_config(path.read_text(encoding="utf-8"))
             gin.parse_config([str(binding) for binding in bindings])
+            _check_parameters(bindings)
             text = gin.config_str(max_line_length=10_000)
             gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")
         gin.finalize()
@@ -243,8 +245,9 @@ def explain(error: BaseException) -> str:
         return f"no configurable {name!r}{nearest(name, configurables())}"
     if match := re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", str(error)):
         name, parameter = match.groups()
-        known = parameters(name)
-        return f"{name} has no parameter {parameter!r}{nearest(parameter, known)}; it has: {', '.join(known)}"
+        return _no_parameter(name, parameter, parameters(name))
+    if isinstance(error, TypeError) and (match := re.search(r"In call to configurable '([^']+)'", str(error))):
+        return f"{match.group(1)}: {message}; is a value of the wrong type?"
     return message
 
 
@@ -255,7 +258,25 @@ def configurables() -> list[str]:
 
 
 def parameters(name: str) -> list[str]:
-    """Returns the parameters of a configurable, those of its base class's constructor left out."""
-    signature = inspect.signature(gin.get_configurable(name))
+    """Returns the parameters of a configurable; for a class those of every constructor that it inherits."""
+    wrapped = gin.config._REGISTRY.get_match(name).wrapped  # not gin's wrapper, which takes anything
+    makers = (
+        [vars(c)["__init__"] for c in wrapped.__mro__[:-1] if "__init__" in vars(c)]
+        if inspect.isclass(wrapped)
+        else [wrapped]
+    )
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in signature.parameters.values() if p.kind in named and p.name != "self"]
+    found = [p.name for maker in makers for p in inspect.signature(maker).parameters.values() if p.kind in named]
+    return [name for name in dict.fromkeys(found) if name != "self"]
+
+
+def _check_parameters(bindings: Iterable[Binding]) -> None:
+    """Refuses unknown parameters of classes that pass keywords on (Avalanche's do): gin lets them through."""
+    for binding in bindings:
+        _, _, argument = binding.key.rsplit("/", 1)[-1].partition(".")
+        if argument and binding.selector in configurables() and argument not in (known := parameters(binding.selector)):
+            raise ValueError(_no_parameter(binding.selector, argument, known))
+
+
+def _no_parameter(name: str, parameter: str, known: list[str]) -> str:
+    return f"{name} has no parameter {parameter!r}{nearest(parameter, known)}; it has: {', '.join(known)}"

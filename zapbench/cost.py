@@ -1,5 +1,6 @@
 """What a task cost: wall-clock seconds and peak memory."""
 
+import contextlib
 import resource
 import time
 from pathlib import Path
@@ -19,10 +20,8 @@ class Cost:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
-            try:
+            with contextlib.suppress(OSError):
                 _CLEAR.write_text("5")  # Linux: the resident set's high-water mark starts again
-            except OSError:
-                pass
 
     def seconds(self) -> float:
         """Returns wall-clock seconds since the start."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import gin
 import torch
-from avalanche.training.plugins import EvaluationPlugin
 from torch import nn
 
 from zapbench import __version__, checkpoints, config, seeding
@@ -20,7 +19,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.load import description_of, status_of
 from zapbench.models import Classifier, count_parameters
-from zapbench.pretraining import Diverged, Monitor, Progress, accuracy
+from zapbench.pretraining import Diverged, Monitor, Progress, accuracy, silent_evaluator
 from zapbench.record import PretrainRecord, write_trial
 from zapbench.scenarios.scenario import ImageTensor, Scenario
 from zapbench.scenarios.streams import pretraining_experience
@@ -181,7 +180,7 @@ class _Experiment:
         return self.strategy(
             model=model,
             optimizer=self.optimizer(model.parameters()),
-            evaluator=EvaluationPlugin(),
+            evaluator=silent_evaluator(),
             device=self.device,
         )
 
@@ -235,9 +234,7 @@ class _Experiment:
             raise ValueError(f"{path} is of another configuration ({found.config_hash}, not {self.config_hash})")
         return found
 
-    def _train(
-        self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None
-    ) -> Classifier | None:
+    def _train(self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None) -> Classifier | None:
         split = self.scenario.pretraining(self.job.run.seed)
         images = self.scenario.tensor(device=self.device)
         experience = pretraining_experience(images, split.train)
@@ -370,9 +367,7 @@ class _Experiment:
         scenario = self.scenario
         trial = scenario.trial(self.job.run.seed, spec.seed, role=spec.role)
         key = (scenario.name, self.job.run.seed, spec.seed, spec.role)
-        learner = learner_for(
-            model, protocol, scenario.transfer_outputs, trial_generator("head", *key), inputs
-        )
+        learner = learner_for(model, protocol, scenario.transfer_outputs, trial_generator("head", *key), inputs)
         return run_trial(
             learner,
             inputs,

@@ -51,7 +51,14 @@ class Summary:
 
 
 def run_suite(
-    suite: Suite, out: Path, *, workers: int, threads: int, command: str, console: Console, in_process: bool = False
+    suite: Suite,
+    out: Path,
+    *,
+    workers: int,
+    threads: int,
+    command: str,
+    console: Console,
+    in_process: bool = False,
 ) -> Summary:
     """Runs all of a suite that is not finished.
 
@@ -121,9 +128,7 @@ def _work(tasks: Iterable[Task]) -> list[Work]:
     return jobs
 
 
-def _stage(
-    engine: "_Engine", tasks: list[Task], out: Path, summary: Summary, console: Console, title: str
-) -> None:
+def _stage(engine: "_Engine", tasks: list[Task], out: Path, summary: Summary, console: Console, title: str) -> None:
     settled = (contract.FINISHED, contract.DIVERGED)
     missing = [task for task in tasks if status_of(out / task.folder / contract.EVENT_FILE) not in settled]
     summary.tasks += len(tasks)
@@ -307,7 +312,10 @@ def check_jobs(jobs: list[Work], out: Path) -> None:
     from zapbench.experiment import Job, execute
 
     for run, trials in jobs:
-        execute(Job(run, trials, out, check=True))
+        try:
+            execute(Job(run, trials, out, check=True))
+        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
+            raise ValueError(config.explain(error)) from error
 
 
 def run_jobs(jobs: list[Work], out: Path, command: str, progress: Callable[[str, int, int], None]) -> "Outcome":
@@ -346,9 +354,7 @@ def _check_in_worker(jobs: list[Work], out: Path) -> str:
 
 def _run_in_worker(number: int, jobs: list[Work], out: Path, command: str) -> "Outcome":
     name = _name(jobs[0][0])
-    return run_jobs(
-        jobs, out, command, lambda phase, done, total: _messages.put((number, name, phase, done, total))
-    )
+    return run_jobs(jobs, out, command, lambda phase, done, total: _messages.put((number, name, phase, done, total)))
 
 
 def _lost(jobs: list[Work], out: Path, error: Exception) -> "Outcome":

@@ -2,12 +2,14 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
+from avalanche.training.plugins import EvaluationPlugin
 from torch import Tensor, nn
 
 from zapbench import checkpoints
@@ -27,7 +29,7 @@ class Diverged(Exception):
     """The loss is not finite: a result, not an error."""
 
 
-class Monitor(SupervisedPlugin):  # type: ignore[misc]
+class Monitor(SupervisedPlugin):
     """Watches one pre-training; the last plug-in of its strategy.
 
     Every so many updates it writes a point of the curves and, when enough time has passed, a checkpoint; so a
@@ -121,6 +123,13 @@ class Monitor(SupervisedPlugin):  # type: ignore[misc]
             generators=checkpoints.generator_states(),
             plugins=states,
         )
+
+
+def silent_evaluator() -> EvaluationPlugin:
+    """Returns an Avalanche evaluator without metrics and loggers: the record is ours."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        return EvaluationPlugin()
 
 
 @torch.no_grad()

@@ -91,7 +91,11 @@ def write_trial(
     writer.hparams(description)
     curves = zip(trajectory.steps, trajectory.held_out, trajectory.trained_on, trajectory.forgetting)
     for step, held_out, trained_on, forgetting in curves:
-        values = {contract.HELD_OUT: held_out, contract.TRAINED_ON: trained_on, contract.FORGETTING: forgetting}
+        values = {
+            contract.HELD_OUT: held_out,
+            contract.TRAINED_ON: trained_on,
+            contract.FORGETTING: forgetting,
+        }
         writer.scalars(values, step=step)
     last = trajectory.steps[-1] if trajectory.steps else 0
     if trajectory.class_accuracy:

@@ -32,7 +32,7 @@ def seed_global_state(name: str, *keys: Key) -> None:
     """Seeds Python's, NumPy's and torch's global generators: Avalanche and layers' defaults draw from them."""
     words = sequence(name, *keys).generate_state(3, np.uint32)
     random.seed(int(words[0]))
-    np.random.seed(int(words[1]))  # noqa: NPY002
+    np.random.seed(int(words[1]))
     torch.manual_seed(int(words[2]))
 
 

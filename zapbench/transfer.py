@@ -104,7 +104,12 @@ class Protocol:
 def sequential_transfer(*, frozen: bool = True, every: int = 1, every_select: int = 0) -> Protocol:
     """Returns Algorithm 2: class after class, an image a step, one pass."""
     return Protocol(
-        protocol="sequential", frozen=frozen, passes=1, images_a_step=1, every=every, every_select=every_select
+        protocol="sequential",
+        frozen=frozen,
+        passes=1,
+        images_a_step=1,
+        every=every,
+        every_select=every_select,
     )
 
 
@@ -235,9 +240,7 @@ class Measure:
         return np.asarray(correct.mean(axis=1), dtype=np.float64)
 
 
-def _steps(
-    trial: Trial, protocol: Protocol, generator: torch.Generator
-) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Yields, a point of the curve at a time, the batches (image indices) and their labels."""
     train = torch.from_numpy(trial.train)
     labels = torch.from_numpy(trial.labels)

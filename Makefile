@@ -1,0 +1,33 @@
+# Everything a newcomer, a contributor and CI run. PYTHON chooses the interpreter that .venv is made with.
+PYTHON ?= python3
+BIN = .venv/bin
+DONE = .venv/.installed
+
+.PHONY: install demo test check format clean
+
+install: $(DONE)  ## make .venv and install zapbench with its development tools
+
+$(DONE): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev]"
+	touch $@
+
+demo: install  ## run a small suite on drawn letters and print its ranked table
+	$(BIN)/zapbench suite demo
+
+test: install  ## run all tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: install  ## what CI runs: format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(PYTEST)
+
+format: install  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and caches; runs are kept
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info

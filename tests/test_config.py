@@ -1,0 +1,109 @@
+"""Configurations: every shipped one binds, and what is wrong is said in one line."""
+
+import itertools
+
+import gin
+import pytest
+
+from zapbench import config
+from zapbench.config import compose, parse_bindings
+from zapbench.experiment import Job, execute
+from zapbench.suite import RunSpec, TrialSpec
+
+
+@pytest.mark.parametrize("kind", config.KINDS)
+def test_every_configuration_starts_with_a_line_that_says_what_it_is(kind):
+    assert config.names(kind)
+    for name in config.names(kind):
+        assert len(config.summary(kind, name)) > 20, name
+
+
+COMBINATIONS = list(itertools.product(config.names("scenarios"), config.names("strategies"), config.names("transfers")))
+
+
+@pytest.mark.parametrize(("scenario", "strategy", "transfer"), COMBINATIONS)
+def test_every_scenario_strategy_and_transfer_bind_and_can_be_made(scenario, strategy, transfer, request, tmp_path):
+    if scenario.startswith("omniglot"):
+        request.getfixturevalue("real_omniglot")
+    trials = (TrialSpec(transfer, 0.01, "report", 0),)
+    outcome = execute(Job(RunSpec(scenario, strategy, 0), trials, tmp_path, check=True))
+    assert not outcome.failed
+    assert not list(tmp_path.iterdir()), "a check writes nothing"
+
+
+@pytest.mark.parametrize(
+    ("bindings", "words"),
+    [
+        (["ASBB.episodes = 3"], "no configurable 'ASBB', did you mean ASB"),
+        (["ASB.episode = 3"], "ASB has no parameter 'episode', did you mean episodes"),
+        (["glyphs.classes = 3"], "glyphs has no parameter 'classes'"),
+    ],
+)
+def test_an_unknown_binding_is_answered_with_the_nearest_names(bindings, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        compose("glyphs", "asb", None, parse_bindings(bindings), pretrain_seed=0)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("scenarios", "omniglott", "no scenario 'omniglott', did you mean omniglot"),
+        ("strategies", "asb_zapp", "no strategy 'asb_zapp', did you mean asb_zap"),
+        ("transfers", "sequentil", "no transfer 'sequentil', did you mean sequential"),
+        ("suites", "demoo", "no suite 'demoo', did you mean demo"),
+        ("suites", "my/own.gin", "no file my/own.gin"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest_names(kind, name, words):
+    with pytest.raises(ValueError, match=words):
+        config.find(kind, name)
+
+
+@pytest.mark.parametrize("line", ["ASB.episodes", "ASB.episodes = ", "import os", "= 3", "ASB.episodes = [1, 2"])
+def test_what_is_not_a_binding_is_refused_and_nothing_is_imported(line):
+    with pytest.raises(ValueError, match="binding"):
+        parse_bindings([line])
+
+
+def test_bindings_are_brought_into_one_form_and_the_last_of_a_key_wins():
+    found = parse_bindings(["ASB.episodes=3", "outer/torch.optim.Adam.lr = 1e-3", "ASB.episodes  =  4", "X.y=@a/B()"])
+    assert [str(b) for b in found] == ["outer/Adam.lr = 0.001", "ASB.episodes = 4", "X.y = @a/B()"]
+
+
+def test_later_bindings_win_and_the_seed_is_no_part_of_the_hash():
+    def hash_of(*lines, seed=0):
+        return compose("glyphs", "asb", None, parse_bindings(lines), pretrain_seed=seed)
+
+    assert hash_of() == hash_of(seed=1)
+    assert hash_of() != hash_of("ASB.episodes = 3")
+    assert hash_of("K = 3") != hash_of()
+    hash_of("ASB.episodes = 3")
+    assert gin.query_parameter("ASB.episodes") == 3
+    assert gin.query_parameter("PRETRAIN_SEED/gin.macro.value") == 0
+
+
+def test_a_composed_configuration_is_locked():
+    compose("glyphs", "asb", None, (), pretrain_seed=0)
+    with pytest.raises(RuntimeError, match="locked"):
+        gin.parse_config("K = 3")
+
+
+def test_a_binding_concerns_a_run_only_where_its_files_name_it():
+    bindings = parse_bindings(["ASB.episodes = 3", "IID.epochs = 1", "K = 3", "convnet.filters = 4"])
+
+    def kept(strategy):
+        return [b.key for b in config.concerning("glyphs", strategy, ["sequential"], bindings)]
+
+    assert kept("asb") == ["ASB.episodes", "K", "convnet.filters"]
+    assert kept("iid") == ["IID.epochs", "K", "convnet.filters"]
+
+
+def test_a_binding_may_bring_another_into_reach():
+    bindings = parse_bindings(["other.filters = 4", "MODEL = @other"])
+    assert len(config.concerning("glyphs", "asb", [], bindings)) == 2
+
+
+def test_bindings_equal_to_the_shipped_ones_change_nothing():
+    bindings = parse_bindings(["ASB.inner_lr = %INNER_LR", "ASB.episodes = 3"])
+    assert [b.key for b in config.changed("glyphs", "asb", bindings)] == ["ASB.episodes"]

@@ -1,0 +1,311 @@
+"""From event files to a table: hand-computed numbers, and what must not be believed."""
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from zapbench.leaderboard import compare, contract
+from zapbench.leaderboard.compare import Pair
+from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.load import load, read_file
+from zapbench.leaderboard.render import to_csv, to_json, to_markdown
+from zapbench.leaderboard.select import choose
+from zapbench.leaderboard.tables import sentence, tables
+from zapbench.record import write_trial
+from zapbench.transfer import Trajectory
+
+FACTS = {name: 1 for name in contract.FINGERPRINT_FIELDS}
+
+
+def describe(method="m", *, seed=0, trial=0, role="report", rate=0.01, setting=None, facts=FACTS, **more):
+    return Description(
+        scenario="s",
+        strategy=method,
+        method=method,
+        pretrain_seed=seed,
+        setting=setting or {},
+        transfer="sequential",
+        protocol="sequential, frozen",
+        rate=rate,
+        role=role,
+        transfer_seed=trial,
+        outputs=10,
+        config_hash=f"{method}{setting}",
+        fingerprint=contract.fingerprint(facts),
+        fingerprint_fields=facts,
+        **more,
+    )
+
+
+def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **about):
+    description = describe(**about)
+    trajectory = Trajectory(
+        steps=list(range(1, len(accuracies) + 1)),
+        held_out=list(accuracies),
+        trained_on=[min(1.0, a + 0.1) for a in accuracies],
+        forgetting=[0.0 for _ in accuracies],
+        class_accuracy=list(accuracies),
+    )
+    place = (
+        f"{abs(hash(description.method))}/{description.setting}/seed={description.pretrain_seed}/lr={description.rate}"
+        f"/{description.role}={description.transfer_seed}"
+    )
+    write_trial(folder / place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(status, reason))
+
+
+SCORES = {  # method -> per seed, per trial
+    "best": [[0.60, 0.62], [0.61, 0.63], [0.60, 0.64]],
+    "good": [[0.59, 0.60], [0.62, 0.60], [0.58, 0.61]],
+    "bad": [[0.20, 0.22], [0.19, 0.21], [0.22, 0.20]],
+}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    for method, seeds in SCORES.items():
+        for seed, trials in enumerate(seeds):
+            for trial, score in enumerate(trials):
+                write(tmp_path, [0.9, score], method=method, seed=seed, trial=trial, rate=0.01)
+                write(tmp_path, [0.9, 0.99], method=method, seed=seed, trial=trial, rate=0.1)
+            write(tmp_path, [0.5], method=method, seed=seed, role="select", rate=0.01)
+            write(tmp_path, [0.4], method=method, seed=seed, role="select", rate=0.1)
+    return tmp_path
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    write(tmp_path, [0.5, 0.25], method="m", setting={"ASB.inner_lr": "0.1"})
+    found = read_file(next(tmp_path.rglob("*tfevents*")))
+    assert found.description == describe("m", setting={"ASB.inner_lr": "0.1"})
+    assert found.closing == Closing(contract.FINISHED)
+    assert found.curves[contract.HELD_OUT] == ([1, 2], [0.5, 0.25])
+    assert found.class_accuracy == [0.5, 0.25]
+    assert not found.problem
+
+
+def test_a_trial_has_at_most_eight_tags(tmp_path):
+    write(tmp_path, [0.5, 0.25])
+    from zapbench.leaderboard.events import read_events
+
+    events = read_events(next(tmp_path.rglob("*tfevents*")))
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert len({tag for tag in tags if not tag.startswith("_hparams_")}) <= 8
+
+
+def test_the_table_equals_values_computed_by_hand(logs):
+    (table,) = tables(load(logs))
+    assert [row.method for row in table.rows] == ["best", "good", "bad"]
+    means = {method: [float(np.mean(trials)) for trials in seeds] for method, seeds in SCORES.items()}
+    for row in table.rows:
+        assert row.rate == 0.01
+        assert row.trials == 6
+        assert row.held_out.mean == pytest.approx(np.mean(means[row.method]))
+        half = 4.302653 * np.std(means[row.method], ddof=1) / math.sqrt(3)  # t(0.975, 2)
+        assert row.held_out.low == pytest.approx(row.held_out.mean - half, abs=1e-6)
+        assert row.held_out.high == pytest.approx(row.held_out.mean + half, abs=1e-6)
+    raw = {
+        (a, b): stats.ttest_ind(means[a], means[b], equal_var=False).pvalue
+        for a, b in itertools.combinations(["best", "good", "bad"], 2)
+    }
+    ordered = sorted(raw.values())
+    holm = np.maximum.accumulate([min(1, p * factor) for p, factor in zip(ordered, (3, 2, 1))])
+    for pair in table.pairs:
+        assert pair.p == pytest.approx(raw[pair.first, pair.second], rel=1e-5)
+        assert pair.adjusted == pytest.approx(holm[ordered.index(raw[pair.first, pair.second])], rel=1e-5)
+    assert [row.rank for row in table.rows] == [1, 1, 3]
+    assert [row.letters for row in table.rows] == ["a", "a", "b"]
+    assert sentence(table).endswith("best is above bad; good is above bad. Not told apart: best and good.")
+
+
+def test_rates_are_chosen_on_selection_trials_and_never_on_reported_ones(logs):
+    (table,) = tables(load(logs))
+    assert {row.rate for row in table.rows} == {0.01}
+    (paper,) = tables(load(logs), by="paper")
+    assert {row.rate for row in paper.rows} == {0.1}
+
+
+def test_ties_go_to_the_smaller_rate(tmp_path):
+    for rate in (0.1, 0.001, 0.01):
+        write(tmp_path, [0.5], role="select", rate=rate)
+    assert choose(load(tmp_path).trials)["m"].rate == 0.001
+
+
+def test_a_setting_is_chosen_together_with_its_rate(tmp_path):
+    for value, rate, score in (("1", 0.1, 0.3), ("1", 0.01, 0.4), ("2", 0.1, 0.5), ("2", 0.01, 0.2)):
+        write(tmp_path, [score], role="select", rate=rate, setting={"A.b": value})
+    chosen = choose(load(tmp_path).trials)["m"]
+    assert (chosen.setting, chosen.rate) == ("A.b=2", 0.1)
+    assert len(chosen.grid) == 4
+
+
+def test_a_candidate_that_lacks_a_seed_is_not_chosen(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path, [0.3], role="select", rate=0.01, seed=seed)
+    write(tmp_path, [0.9], role="select", rate=0.1, seed=0)
+    assert choose(load(tmp_path).trials)["m"].rate == 0.01
+
+
+def test_one_changed_point_moves_the_table(logs):
+    before = to_json(tables(load(logs)))
+    write(logs, [0.9, 0.55], method="best", seed=0, trial=0, rate=0.01)
+    assert to_json(tables(load(logs))) != before
+
+
+def test_the_same_logs_give_the_same_bytes(logs):
+    for render in (to_json, to_csv, to_markdown):
+        assert render(tables(load(logs))) == render(tables(load(logs)))
+
+
+def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
+    write(logs, [], method="best", seed=0, trial=0, status=contract.DIVERGED, reason="the loss is not finite")
+    (table,) = tables(load(logs))
+    row = next(row for row in table.rows if row.method == "best")
+    expected = np.mean([np.mean([0.1, 0.62]), 0.62, 0.62])
+    assert row.held_out.mean == pytest.approx(expected)
+    assert row.diverged == 1
+    assert "best: 1 report trial(s) diverged: the loss is not finite" in table.notes
+
+
+def test_a_method_with_a_failed_task_is_not_ranked(logs):
+    write(logs, [], method="best", seed=0, trial=0, status=contract.FAILED, reason="RuntimeError: no")
+    (table,) = tables(load(logs))
+    row = next(row for row in table.rows if row.method == "best")
+    assert row.rank is None
+    assert any("not ranked until" in note for note in table.notes)
+    assert not any("best" in (pair.first, pair.second) for pair in table.pairs)
+
+
+def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
+    for method, seed in itertools.product("ab", range(2)):
+        write(tmp_path, [0.5 + 0.1 * seed], method=method, seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert all(row.rank is None and math.isnan(row.held_out.low) for row in table.rows)
+    assert "a: 2 pre-training seed(s), so no interval and no rank; 1 more needed" in table.notes
+    assert sentence(table).startswith("Nothing is ranked")
+
+
+def test_other_facts_make_another_table_which_says_what_differs(logs):
+    write(logs, [0.5], method="best", facts=FACTS | {"classes_a_trial": 2}, rate=0.5)
+    first, second = tables(load(logs))
+    assert first.fingerprint != second.fingerprint
+    assert f"not comparable with table {second.fingerprint}: they differ in classes_a_trial" in first.notes
+
+
+def test_a_missing_seed_at_the_chosen_setting_is_said(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.4], role="select", seed=seed)
+        if seed < 2:
+            write(tmp_path, [0.4], seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert "m: no reported trial of pre-training seed 2 at its chosen setting" in table.notes
+
+
+def test_a_best_rate_at_the_edge_of_the_grid_is_said(tmp_path):
+    for rate, score in ((0.01, 0.2), (0.1, 0.3), (1.0, 0.4)):
+        write(tmp_path, [score], role="select", rate=rate)
+    write(tmp_path, [0.4], rate=1.0)
+    (table,) = tables(load(tmp_path))
+    assert "m: its rate 1 is at the edge of the grid 0.01 to 1: extend it" in table.notes
+
+
+def test_broken_files_are_named_and_never_counted(logs):
+    good = next(logs.rglob("*tfevents*"))
+    (logs / "x").mkdir()
+    (logs / "x" / "events.out.tfevents.1").write_bytes(b"\xff" * 400)
+    (logs / "x" / "events.out.tfevents.2").write_bytes(b"")
+    (logs / "x" / "events.out.tfevents.3").write_bytes(good.read_bytes()[:-5])
+    found = load(logs)
+    problems = "\n".join(found.problems)
+    assert "events.out.tfevents.1: claims a record of" in problems
+    assert "events.out.tfevents.2: holds no description" in problems
+    torn = found.trials[found.trials["file"].str.endswith(".3")].iloc[0]
+    assert torn["status"] == contract.UNFINISHED
+    assert torn["reason"] == "ends in the middle of a record"
+    (table,) = tables(found)
+    assert sum(row.trials for row in table.rows) == 18
+
+
+def test_loading_needs_neither_torch_nor_avalanche(logs):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from zapbench.leaderboard import load, tables, render\n"
+        f"print(len(render.to_json(tables.tables(load.load(Path({str(logs)!r}))))))\n"
+        "assert not {'torch', 'avalanche', 'tensorflow'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_description_of_another_schema_is_refused():
+    text = describe().to_json().replace('"schema": 1', '"schema": 99')
+    with pytest.raises(ValueError, match="schema 99, and this zapbench reads schema 1"):
+        Description.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("rate", '"x"'), ("pretrain_seed", "-1"), ("role", '"best"'), ("method", "3")]
+)
+def test_a_description_with_a_wrong_type_is_refused(field, value):
+    import json
+
+    raw = json.loads(describe().to_json()) | {field: json.loads(value)}
+    with pytest.raises(ValueError, match=field):
+        Description.from_json(json.dumps(raw))
+
+
+def test_a_fingerprint_takes_exactly_its_fields():
+    with pytest.raises(ValueError, match="off: learner"):
+        contract.fingerprint(FACTS | {"learner": 1})
+    changed = {contract.fingerprint(FACTS | {name: 2}) for name in contract.FINGERPRINT_FIELDS}
+    assert len(changed) == len(contract.FINGERPRINT_FIELDS)
+
+
+def test_volatile_fields_are_not_part_of_what_must_repeat():
+    one, other = describe(time="a", command="b"), describe(time="c", command="d")
+    assert one.stable() == other.stable()
+    assert one.stable() != describe(seed=1).stable()
+
+
+def brute_force_letters(names, apart):
+    """Every maximal set of methods of which no two are apart."""
+    sets = [
+        set(group)
+        for size in range(1, len(names) + 1)
+        for group in itertools.combinations(names, size)
+        if not any(frozenset(pair) in apart for pair in itertools.combinations(group, 2))
+    ]
+    return [group for group in sets if not any(group < other for other in sets)]
+
+
+def test_two_methods_share_a_letter_exactly_where_they_cannot_be_told_apart():
+    generator = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(6)]
+    for _ in range(30):
+        pairs = [
+            Pair(a, b, 0.1, 0, 0.0 if generator.random() < 0.4 else 1.0) for a, b in itertools.combinations(names, 2)
+        ]
+        apart = {frozenset((p.first, p.second)) for p in pairs if p.significant}
+        found = compare.letters(names, pairs)
+        for a, b in itertools.combinations(names, 2):
+            assert bool(set(found[a]) & set(found[b])) == (frozenset((a, b)) not in apart)
+        assert len(set("".join(found.values()))) == len(brute_force_letters(names, apart))
+
+
+def test_welch_without_spread_does_not_fail():
+    assert compare.welch([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 1.0
+    assert compare.welch([0.5, 0.5, 0.5], [0.4, 0.4, 0.4]) == 0.0
+
+
+def test_names_are_escaped_in_markdown_and_csv(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.5], method="=a|b\n`c`", seed=seed)
+    made = tables(load(tmp_path))
+    line = next(line for line in to_markdown(made).splitlines() if "50.0" in line)
+    assert r"=a\|b \`c\`" in line
+    frame = pd.read_csv(__import__("io").StringIO(to_csv(made)))
+    assert frame["method"][0] == "'=a|b\n`c`"

@@ -1,0 +1,105 @@
+"""Plans: pure, complete, and made without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from zapbench import config
+from zapbench.suite import Suite, load_suite, plan, runs
+
+GRID = {
+    "scenarios": ("glyphs",),
+    "strategies": ("iid", "asb"),
+    "seeds": 2,
+    "trials": 4,
+    "select_trials": 3,
+    "rates": (0.01, 0.1),
+}
+
+
+def test_a_plan_holds_every_pretraining_and_selection_trial_and_no_reported_one_before_the_choice():
+    tasks = plan(Suite(**GRID))
+    assert sum(task.trial is None for task in tasks) == 4
+    assert sum(task.trial is not None for task in tasks) == 4 * 2 * 3
+    assert {task.trial.role for task in tasks if task.trial} == {"select"}
+
+
+def test_the_choice_adds_the_reported_trials_at_one_setting_and_rate():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]})
+    chosen = runs(suite)[-1].setting
+    tasks = plan(suite, {("glyphs", "asb", "sequential"): (chosen, 0.1)})
+    report = [task for task in tasks if task.trial and task.trial.role == "report"]
+    assert len(report) == 2 * 4
+    assert {(task.run.strategy, task.trial.rate) for task in report} == {("asb", 0.1)}
+    assert {str(task.run.setting[0]) for task in report} == {"ASB.inner_lr = 0.2"}
+
+
+def test_a_full_plan_runs_everything_on_the_reported_trials():
+    report = [t for t in plan(Suite(**GRID, full=True)) if t.trial and t.trial.role == "report"]
+    assert len(report) == 4 * 2 * 4
+
+
+def test_folders_say_what_is_in_them_and_no_two_tasks_share_one():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}, full=True)
+    folders = [task.folder.as_posix() for task in plan(suite)]
+    assert len(set(folders)) == len(folders)
+    assert "glyphs/iid/default/seed=1" in folders
+    assert "glyphs/asb/ASB.inner_lr=0.03/seed=0/sequential/lr=0.1/select=2" in folders
+
+
+def test_a_tuned_setting_stays_one_method_and_a_persons_binding_makes_another():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}]}, bindings=("ASB.episodes = 5",))
+    assert {run.method for run in runs(suite)} == {"iid", "asb[ASB.episodes=5]"}
+
+
+def test_settings_tried_count_those_tried_before():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.1}]}, tried_before={"asb": 3})
+    assert {run.strategy: run.settings_tried for run in runs(suite)} == {"iid": 1, "asb": 6}
+
+
+def test_bindings_of_transfer_make_other_trials_and_not_other_runs():
+    suite = Suite(**GRID, bindings=("transfer/sequential_transfer.every = 2",))
+    tasks = plan(suite)
+    assert {run.folder for run in runs(suite)} == {run.folder for run in runs(Suite(**GRID))}
+    assert {t.folder for t in tasks if t.trial}.isdisjoint(t.folder for t in plan(Suite(**GRID)) if t.trial)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"strategies": ("asp",)}, "no strategy 'asp', did you mean asb"),
+        ({"transfers": ("sequentiel",)}, "no transfer 'sequentiel', did you mean sequential"),
+        ({"rates": (0.0,)}, "a learning rate must be above 0, got 0.0"),
+        ({"rates": ()}, "rates is empty"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"trials": -1}, "trials must be at least 0, got -1"),
+        ({"tune": {"meta": [{}]}}, "'meta' is tuned, and its strategies are iid, asb"),
+        ({"bindings": ("OML.x = 1",)}, "OML.x = 1 reaches nothing in these runs"),
+        ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),
+    ],
+)
+def test_an_impossible_grid_is_refused_in_words(change, words):
+    with pytest.raises(ValueError, match=words):
+        plan(Suite(**(GRID | change)))
+
+
+@pytest.mark.parametrize("name", config.names("suites"))
+def test_every_shipped_suite_has_a_plan(name):
+    assert plan(load_suite(name))
+
+
+def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
+    suite = load_suite("demo", ["Suite.seeds = 1", "ASB.episodes = 7"])
+    assert suite.seeds == 1
+    assert suite.bindings == ("ASB.episodes = 7",)
+    with pytest.raises(ValueError, match="has no parameter 'seedz', did you mean seeds"):
+        load_suite("demo", ["Suite.seedz = 1"])
+
+
+def test_a_plan_needs_neither_torch_nor_avalanche():
+    code = (
+        "import sys; from zapbench.suite import load_suite, plan; plan(load_suite('demo'))\n"
+        "assert not {'torch', 'avalanche'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

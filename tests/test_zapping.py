@@ -1,0 +1,145 @@
+"""Zapping: what is drawn, from which distribution, and when."""
+
+import math
+
+import pytest
+import torch
+from avalanche.training.supervised import Naive
+from torch import nn
+
+from zapbench.models import Classifier
+from zapbench.pretraining import silent_evaluator
+from zapbench.scenarios.streams import pretraining_experience
+from zapbench.seeding import torch_generator
+from zapbench.strategies.asb import ASB
+from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery, zap
+
+FEATURES, OUTPUTS = 2304, 1000
+
+
+def a_layer() -> nn.Linear:
+    layer = nn.Linear(FEATURES, OUTPUTS)
+    nn.init.constant_(layer.weight, 7.0)
+    nn.init.constant_(layer.bias, 7.0)
+    return layer
+
+
+@pytest.mark.parametrize("count", [1, 100, OUTPUTS])
+def test_a_zapped_row_has_the_initial_distribution_however_many_rows_are_zapped(count):
+    layer = a_layer()
+    zap(layer, range(count), generator=torch_generator("test", 0))
+    drawn = layer.weight[:count]
+    assert drawn.std().item() == pytest.approx(math.sqrt(2 / FEATURES), rel=4 / math.sqrt(2 * drawn.numel()))
+    assert abs(drawn.mean().item()) < 4 * math.sqrt(2 / FEATURES) / math.sqrt(drawn.numel())
+    assert (layer.bias[:count] == 0).all()
+
+
+@pytest.mark.parametrize(("count", "std"), [(1, 0.0295), (100, 0.00295), (OUTPUTS, 0.00093)])
+def test_the_official_code_shrinks_with_the_number_of_rows_and_keeps_biases(count, std):
+    layer = a_layer()
+    zap(layer, range(count), generator=torch_generator("test", 0), fan_in="call", bias="keep")
+    assert layer.weight[:count].std().item() == pytest.approx(std, rel=0.06)
+    assert (layer.bias == 7).all()
+
+
+def test_other_rows_stay_as_they_are():
+    layer = a_layer()
+    zap(layer, [3, 5], generator=torch_generator("test", 0))
+    others = [i for i in range(OUTPUTS) if i not in (3, 5)]
+    assert (layer.weight[others] == 7).all()
+    assert (layer.bias[others] == 7).all()
+    assert not (layer.weight[[3, 5]] == 7).any()
+
+
+class Snapshots(ZapEvery):
+    """Keeps which rows a zap changed, by update."""
+
+    def before_training_iteration(self, strategy, *args, **kwargs):
+        before = strategy.model.head.weight.detach().clone()
+        super().before_training_iteration(strategy)
+        changed = (strategy.model.head.weight.detach() != before).any(dim=1)
+        strategy.zapped.append(torch.nonzero(changed).flatten().tolist())
+
+
+def naive(tiny, plugin, epochs=3):
+    model = Classifier(nn.Flatten(), nn.Linear(784, 6), name="linear")
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=8,
+        train_epochs=epochs,
+        plugins=[plugin],
+        evaluator=silent_evaluator(),
+    )
+    strategy.zapped = []
+    strategy.train(pretraining_experience(tiny.tensor(), tiny.pretraining(0).train), eval_streams=[])
+    return strategy
+
+
+def test_a_cadence_counts_updates_in_a_stock_avalanche_strategy_and_spares_the_first(tiny):
+    strategy = naive(tiny, Snapshots(every=4, rows=2))
+    at = {update: rows for update, rows in enumerate(strategy.zapped) if rows}
+    assert strategy.clock.train_iterations == 9
+    assert sorted(at) == [4, 8]
+    assert all(len(rows) == 2 for rows in at.values())
+    assert at[4] != at[8]
+
+
+def test_without_a_number_every_row_is_zapped(tiny):
+    strategy = naive(tiny, Snapshots(every=4))
+    assert strategy.zapped[4] == list(range(6))
+
+
+@pytest.mark.parametrize("moments", ["keep", "clear"])
+def test_whether_the_moments_of_zapped_rows_survive_is_a_choice(tiny, moments):
+    seen = {}
+
+    class Watch(ZapEvery):
+        def before_training_iteration(self, strategy, *args, **kwargs):
+            super().before_training_iteration(strategy)
+            if strategy.clock.train_iterations == 4:
+                state = strategy.optimizer.state[strategy.model.head.weight]
+                seen["moments"] = state["exp_avg"].abs().sum(dim=1)
+
+    naive(tiny, Watch(every=4, rows=2, moments=moments))
+    zeros = int((seen["moments"] == 0).sum())
+    # Two of six outputs stand for no class; their gradients, and so their moments, are not 0 (softmax).
+    assert zeros == (2 if moments == "clear" else 0)
+
+
+def test_an_episode_zaps_the_row_of_its_class_alone(tiny):
+    model = Classifier(nn.Flatten(), nn.Linear(784, 6), name="linear")
+    seen = []
+
+    class Watch(ZapEpisodeClass):
+        def before_inner_updates(self, strategy, *args, **kwargs):
+            before = strategy.model.head.weight.detach().clone()
+            super().before_inner_updates(strategy)
+            changed = (strategy.model.head.weight.detach() != before).any(dim=1)
+            seen.append((strategy.episode_class, torch.nonzero(changed).flatten().tolist()))
+
+    strategy = ASB(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters()),
+        inner_lr=0.01,
+        episodes=6,
+        inner_images=3,
+        random_images=5,
+        plugins=[Watch()],
+        evaluator=silent_evaluator(),
+    )
+    strategy.train(pretraining_experience(tiny.tensor(), tiny.pretraining(0).train), eval_streams=[])
+    assert [rows for _, rows in seen] == [[label] for label, _ in seen]
+    assert len({label for label, _ in seen}) > 1
+
+
+def test_more_rows_than_outputs_are_refused(tiny):
+    with pytest.raises(ValueError, match="rows is 7, and the head has 6"):
+        naive(tiny, ZapEvery(every=1, rows=7))
+
+
+@pytest.mark.parametrize("wrong", [{"every": 0}, {"every": 1, "rows": 0}, {"every": 1, "bias": "half"}])
+def test_impossible_settings_are_refused_in_words(wrong):
+    with pytest.raises(ValueError, match="allowed"):
+        ZapEvery(**wrong)
