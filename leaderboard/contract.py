@@ -133,6 +133,8 @@ class Description:
     device: str = field(default="", metadata={"volatile": True})
     time: str = field(default="", metadata={"volatile": True})
     command: str = field(default="", metadata={"volatile": True})
+    sources: Mapping[str, str] = field(default_factory=dict, metadata={"volatile": True})
+    """Scenario, strategy and transfer as they were asked for: names, or paths of a person's own files."""
 
     def to_json(self) -> str:
         """Returns the text that `zapbench/run` holds at step 0."""
@@ -178,7 +180,7 @@ def _check_types(description: Description) -> None:
         value = getattr(description, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ValueError(f"{name} is not a whole number of at least 0")
-    for name in ("setting", "fingerprint_fields", "versions"):
+    for name in ("setting", "fingerprint_fields", "versions", "sources"):
         if not isinstance(getattr(description, name), Mapping):
             raise ValueError(f"{name} is not an object")
     if description.role is not None and description.role not in ROLES:

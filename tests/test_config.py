@@ -71,14 +71,18 @@ def test_bindings_are_brought_into_one_form_and_the_last_of_a_key_wins():
     assert [str(b) for b in found] == ["outer/Adam.lr = 0.001", "ASB.episodes = 4", "X.y = @a/B()"]
 
 
-def test_later_bindings_win_and_the_seed_is_no_part_of_the_hash():
-    def hash_of(*lines, seed=0):
-        return compose("glyphs", "asb", None, parse_bindings(lines), pretrain_seed=seed)
+def test_a_configurations_hash_sees_what_reaches_pretraining_and_nothing_else():
+    def hash_of(*lines):
+        return config.hash_of("glyphs", "asb", parse_bindings(lines))
 
-    assert hash_of() == hash_of(seed=1)
-    assert hash_of() != hash_of("ASB.episodes = 3")
-    assert hash_of("K = 3") != hash_of()
-    hash_of("ASB.episodes = 3")
+    for line in ("ASB.episodes = 3", "K = 3", "outer/Adam.lr = 1.0", "convnet.filters = 3", "ASB.plugins = [@X()]"):
+        assert hash_of(line) != hash_of(), line
+    for line in ("IID_EPOCHS = 3", "transfer/Adam.lr = 1.0", "run.device = 'cuda'", "ASB.episodes = %ASB_EPISODES"):
+        assert hash_of(line) == hash_of(), line
+
+
+def test_later_bindings_win():
+    compose("glyphs", "asb", None, parse_bindings(["ASB.episodes = 3"]), pretrain_seed=0)
     assert gin.query_parameter("ASB.episodes") == 3
     assert gin.query_parameter("PRETRAIN_SEED/gin.macro.value") == 0
 

@@ -29,6 +29,8 @@ class Checkpoint:
         generators: states of the global generators.
         plugins: state dicts of plug-ins that have one, by their place.
         outputs: outputs of the head.
+        seconds: spent on pre-training so far.
+        point: losses and accuracies since the last point of the curves.
     """
 
     config_hash: str
@@ -39,6 +41,8 @@ class Checkpoint:
     optimizer: dict[str, Any] = field(default_factory=dict)
     generators: dict[str, Any] = field(default_factory=dict)
     plugins: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    point: dict[str, Any] = field(default_factory=dict)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

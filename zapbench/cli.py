@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_suite(commands)
     _add_list(commands)
     _add_leaderboard(commands)
+    _add_show(commands)
+    _add_repeat(commands)
     return parser
 
 
@@ -124,6 +126,21 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command.set_defaults(command=_leaderboard)
 
 
+def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench show runs/glyphs/asb_zap/default/seed=0"
+    command = _command(commands, "show", "show a run or a trial: what it is, its curves, the command for it", example)
+    command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
+    command.set_defaults(command=_show)
+
+
+def _add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench repeat runs/glyphs/asb_zap/default/seed=0/sequential/lr=0.001/report=0"
+    command = _command(commands, "repeat", "run a run or a trial again and say whether the result is the same", example)
+    command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
+    command.add_argument("--threads", type=int, default=0, help="threads (default: as many as the record had)")
+    command.set_defaults(command=_repeat)
+
+
 def _run(options: argparse.Namespace) -> int:
     from zapbench.suite import RATES, Suite
 
@@ -174,10 +191,16 @@ def _launch(suite: "object", options: argparse.Namespace, *, workers: int, in_pr
     )
     before = f", {summary.done_before} of them done before" if summary.done_before else ""
     console.print(f"{summary.tasks} tasks{before}", highlight=False)
-    for folder, reason in summary.failed.items():
+    outcome = summary.outcome
+    for folder, reason in outcome.failed.items():
         print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
+    if outcome.fatal:
+        print(f"zapbench: {outcome.fatal}; everything finished is kept", file=sys.stderr)
+        return 1
+    if outcome.stopped:
+        raise KeyboardInterrupt
     _print_tables(options.out, "table", "select")
-    return 1 if summary.failed else 0
+    return 1 if outcome.failed else 0
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -221,6 +244,54 @@ def _print_tables(folder: Path, form: str, by: str) -> None:
         sys.stdout.write(text)
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zapbench.repeat import command_of, read_task, sparkline
+
+    found, about = read_task(options.folder)
+    console = Console()
+    reason = f" ({found.closing.reason})" if found.closing.reason else ""
+    console.print(Text(f"{about.method} on {about.scenario}: {found.closing.status}{reason}", style="bold"))
+    hidden = ("fingerprint_fields", "scenario", "method")
+    for name, value in vars(about).items():
+        if name not in hidden and value not in (None, "", {}, ()):
+            console.print(Text(f"  {name:16} {_plain(value)}"))
+    console.print()
+    for tag, (steps, values) in found.curves.items():
+        shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
+        console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
+    console.print(Text(f"\nRun it anew:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
+    return 0
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _repeat(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zapbench.repeat import repeat
+
+    if options.threads < 0:
+        raise ValueError(f"--threads must be at least 0, got {options.threads}")
+    console = Console()
+    with console.status(f"repeating {options.folder}"):
+        compared = repeat(options.folder, options.threads)
+    for field in compared:
+        if not field.same:
+            console.print(Text(f"  differs  {field.name}: {field.before} before, {field.after} now", style="red"))
+    different = sum(not field.same for field in compared)
+    verdict = "the same" if not different else f"{different} of {len(compared)} fields differ"
+    console.print(Text(f"{options.folder}: {verdict} ({len(compared)} fields compared)"))
+    return 1 if different else 0
 
 
 def _cores() -> int:

@@ -21,6 +21,9 @@ from typing import Any
 import gin
 from gin import config_parser
 
+OPERATIONAL = ("run.device", "run.checkpoint_seconds")
+"""How and where, not what: these bindings make no other method, folder or configuration."""
+
 KINDS = ("scenarios", "strategies", "transfers", "suites")
 TRANSFER_SCOPE = "transfer/"
 """A binding in this scope reaches transfer alone; any other reaches pre-training."""
@@ -36,10 +39,14 @@ class Binding:
     @property
     def selector(self) -> str:
         """The configurable or macro that is bound: `Adam` of `outer/Adam.lr`."""
-        return self.key.rsplit("/", 1)[-1].split(".", 1)[0]
+        return _selector(self.key)
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value}"
+
+
+def _selector(key: str) -> str:
+    return key.rsplit("/", 1)[-1].split(".", 1)[0]
 
 
 class _Text(config_parser.ParserDelegate):
@@ -179,6 +186,31 @@ def concerning(
     return tuple(b for b in bindings if b in kept)
 
 
+def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict[str, str]:
+    """Returns the configuration that reaches pre-training from `run`, macros put in, importing nothing.
+
+    What nothing refers to (say, a macro for another strategy) is left out, and so is what is merely operational.
+    """
+    whole = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    whole |= {b.key: b.value for b in bindings if reaches_pretraining(b)}
+    named = {"run"}
+    found: dict[str, str] = {}
+    while reached := {key: value for key, value in whole.items() if key not in found and _selector(key) in named}:
+        found |= reached
+        named.update(*(_named_in(value) for value in reached.values()))
+
+    def put_in(value: str) -> str:
+        return re.sub(r"%(\w+)", lambda match: put_in(whole.get(match.group(1), f"<{match.group(1)}>")), value)
+
+    return {key: put_in(value) for key, value in sorted(found.items()) if "." in key and key not in OPERATIONAL}
+
+
+def hash_of(scenario: str, strategy: str, bindings: Sequence[Binding]) -> str:
+    """Returns a hash of the configuration that reaches pre-training: another one makes another model."""
+    text = "\n".join(f"{key} = {value}" for key, value in reachable(scenario, strategy, bindings).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def reaches_pretraining(binding: Binding) -> bool:
     """Returns whether a binding reaches pre-training (else transfer alone)."""
     return not binding.key.startswith(TRANSFER_SCOPE)
@@ -187,12 +219,13 @@ def reaches_pretraining(binding: Binding) -> bool:
 def changed(scenario: str, strategy: str, bindings: Sequence[Binding]) -> tuple[Binding, ...]:
     """Returns the bindings that differ from the shipped files, sorted by key."""
     shipped = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
-    return tuple(sorted((b for b in bindings if shipped.get(b.key) != b.value), key=lambda b: b.key))
+    differing = [b for b in bindings if shipped.get(b.key) != b.value and b.key not in OPERATIONAL]
+    return tuple(sorted(differing, key=lambda b: b.key))
 
 
 def compose(
     scenario: str, strategy: str, transfer: str | None, bindings: Sequence[Binding], *, pretrain_seed: int
-) -> str:
+) -> None:
     """Makes the configuration of a task the current one, checks and locks it.
 
     Args:
@@ -201,9 +234,6 @@ def compose(
         transfer: name or path, or None for pre-training alone.
         bindings: of a suite and of `-p`, the later the stronger.
         pretrain_seed: becomes the macro `PRETRAIN_SEED`.
-
-    Returns:
-        A hash of the composed configuration, seed left out.
 
     Raises:
         ValueError: an unknown name or parameter, or a value that gin cannot read, in one line.
@@ -219,12 +249,10 @@ def compose(
                 gin.parse_config(path.read_text(encoding="utf-8"))
             gin.parse_config([str(binding) for binding in bindings])
             _check_parameters(bindings)
-            text = gin.config_str(max_line_length=10_000)
             gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")
         gin.finalize()
     except (ValueError, SyntaxError, ImportError, TypeError) as error:
         raise ValueError(explain(error)) from None
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @functools.cache

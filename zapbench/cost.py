@@ -12,11 +12,11 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class Cost:
-    """Starts counting when made."""
+    """Starts counting when made; `before` are seconds that an earlier process spent on the same task."""
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, device: torch.device | str = "cpu", *, before: float = 0.0) -> None:
         self._device = torch.device(device)
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - before
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:

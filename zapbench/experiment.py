@@ -1,8 +1,10 @@
 """One run: pre-train a model, then transfer it. `run` is the one root of the gin configuration."""
 
+import errno
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import gin
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from zapbench import __version__, checkpoints, config, seeding
@@ -19,11 +22,11 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.load import description_of, status_of
 from zapbench.models import Classifier, count_parameters
-from zapbench.pretraining import Diverged, Monitor, Progress, accuracy, silent_evaluator
+from zapbench.pretraining import Diverged, Monitor, Progress, accuracy, every, silent_evaluator
 from zapbench.record import PretrainRecord, write_trial
 from zapbench.scenarios.scenario import ImageTensor, Scenario
 from zapbench.scenarios.streams import pretraining_experience
-from zapbench.suite import RunSpec, TrialSpec
+from zapbench.suite import Outcome, RunSpec, TrialSpec
 from zapbench.transfer import (
     Features,
     Inputs,
@@ -38,6 +41,10 @@ from zapbench.transfer import (
 
 for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
     gin.external_configurable(_optimizer, module="torch.optim")
+
+LOCK_FILE = ".lock"
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors of the output folder that no other run would escape."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,6 @@ class Job:
     progress: Progress = field(default=lambda phase, done, total: None, compare=False)
 
 
-@dataclass
-class Outcome:
-    """How a job ended: the folder and reason of each task that failed or diverged."""
-
-    failed: dict[str, str] = field(default_factory=dict)
-    diverged: dict[str, str] = field(default_factory=dict)
-
-
 def execute(job: Job) -> Outcome:
     """Composes the job's configuration and runs it.
 
@@ -76,14 +75,11 @@ def execute(job: Job) -> Outcome:
         ValueError: the configuration cannot be used; nothing was trained.
     """
     spec = job.run
-    reaching = [b for b in (*spec.bindings, *spec.setting) if config.reaches_pretraining(b)]
-    arguments: dict[str, Any] = {"pretrain_seed": spec.seed}
-    config_hash = config.compose(spec.scenario, spec.strategy, None, reaching, **arguments)
-    if job.trials:
-        bindings = [*spec.bindings, *spec.setting]
-        config.compose(spec.scenario, spec.strategy, job.trials[0].transfer, bindings, **arguments)
+    transfer = job.trials[0].transfer if job.trials else None
+    bindings = [b for b in (*spec.bindings, *spec.setting) if transfer is not None or config.reaches_pretraining(b)]
+    config.compose(spec.scenario, spec.strategy, transfer, bindings, pretrain_seed=spec.seed)
     try:
-        outcome: Outcome = run(job, config_hash)
+        outcome: Outcome = run(job, spec.config_hash)
     except ValueError as error:
         raise ValueError(config.explain(error)) from error
     return outcome
@@ -127,9 +123,15 @@ def run(
     if job.check:
         experiment.new_strategy()
         return experiment.outcome
-    pretrained = experiment.pretrain()
-    if job.trials and transfer is not None and transfer_optimizer is not None:
-        experiment.transfer(pretrained, transfer, transfer_optimizer)
+    try:
+        with experiment.alone():
+            pretrained = experiment.pretrain()
+            if job.trials and transfer is not None and transfer_optimizer is not None:
+                experiment.transfer(pretrained, transfer, transfer_optimizer)
+    except OSError as error:
+        if error.errno not in FATAL:
+            raise
+        experiment.outcome.fatal = f"{error.strerror} ({error.filename or experiment.folder})"
     return experiment.outcome
 
 
@@ -169,6 +171,23 @@ class _Experiment:
                     f"{wanted}); choose another --out"
                 )
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes out of the run's folder; waits for one that is there (killed ones are not)."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / LOCK_FILE)
+        while True:
+            try:
+                lock.acquire(timeout=0.5)
+            except Timeout:
+                self.job.progress("waiting for another process", 0, 1)
+            else:
+                break
+        try:
+            yield
+        finally:
+            lock.release()
+
     def new_model(self) -> Classifier:
         """Returns the network before pre-training: the same weights for every method of one seed."""
         scenario = self.scenario
@@ -207,8 +226,14 @@ class _Experiment:
             device=self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
             time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             command=self.job.command,
+            sources=self.sources(),
             **trial,
         )
+
+    def sources(self) -> dict[str, str]:
+        spec = self.job.run
+        found = {"scenario": spec.scenario, "strategy": spec.strategy}
+        return found | ({"transfer": self.job.trials[0].transfer} if self.job.trials else {})
 
     def pretrain(self) -> Classifier | None:
         """Returns the pre-trained model; None where pre-training diverged."""
@@ -222,9 +247,9 @@ class _Experiment:
             model.load_state_dict(found.model)
             return model
         strategy = self.new_strategy()
-        record = PretrainRecord(self.folder, self.describe(strategy.model), gin.config_str())
         resume = None if found is None or not hasattr(strategy, "first_update") else found
-        return self._train(strategy, record, path, resume)
+        with PretrainRecord(self.folder, self.describe(strategy.model), gin.operative_config_str()) as record:
+            return self._train(strategy, record, path, resume)
 
     def _checkpoint(self, path: Path) -> Checkpoint | None:
         if not path.exists():
@@ -241,6 +266,8 @@ class _Experiment:
         count = split.train.size
         per_epoch = -(-count // strategy.train_mb_size)
         total = strategy.updates(count) if hasattr(strategy, "updates") else strategy.train_epochs * per_epoch
+        if resume is not None and record.last < resume.updates - resume.updates % every(total):
+            resume = None  # the record was damaged behind the checkpoint's back: its points have to be made again
         if resume is not None:
             strategy.model.load_state_dict(resume.model)
             strategy.first_update = resume.updates
@@ -249,6 +276,7 @@ class _Experiment:
             labels = torch.arange(len(split.validation)).repeat_interleave(split.validation.shape[1])
             return accuracy(model, images, torch.from_numpy(split.validation.reshape(-1).copy()), labels)
 
+        cost = Cost(self.device, before=resume.seconds if resume is not None else 0.0)
         strategy.plugins.append(
             Monitor(
                 record,
@@ -257,11 +285,11 @@ class _Experiment:
                 total,
                 validate=validate if split.validation.size else None,
                 seconds=self.checkpoint_seconds,
+                cost=cost,
                 progress=self.job.progress,
                 resume=resume,
             )
         )
-        cost = Cost(self.device)
         model: Classifier = strategy.model
         closing = Closing(contract.FINISHED)
         try:
@@ -271,7 +299,8 @@ class _Experiment:
             self.outcome.diverged[str(self.folder)] = str(diverged)
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            record.close(Closing(contract.FAILED, reason), {}, step=strategy.clock.train_iterations)
+            with suppress(OSError):
+                record.finish(Closing(contract.FAILED, reason), {}, step=strategy.clock.train_iterations)
             raise
         costs = {
             contract.SECONDS: cost.seconds(),
@@ -279,10 +308,10 @@ class _Experiment:
             contract.PARAMETERS: count_parameters(model),
         }
         done = strategy.clock.train_iterations
+        record.finish(closing, costs, step=done)
         if closing.status == contract.FINISHED:
             final = Checkpoint(self.config_hash, done, True, model.state_dict(), model.head.out_features)
             checkpoints.save(path, final)
-        record.close(closing, costs, step=done)
         return model if closing.status == contract.FINISHED else None
 
     def transfer(self, model: Classifier | None, protocol: Protocol, optimizer: OptimizerFactory) -> None:
@@ -346,6 +375,8 @@ class _Experiment:
         try:
             if model is not None:
                 trajectory = self._learn(spec, model, inputs, protocol, optimizer)
+        except OSError:
+            raise
         except Exception as error:
             closing = Closing(contract.FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
             self.outcome.failed[str(folder)] = closing.reason
@@ -354,7 +385,7 @@ class _Experiment:
                 closing = Closing(contract.DIVERGED, trajectory.diverged)
                 self.outcome.diverged[str(folder)] = closing.reason
         costs = {contract.SECONDS: cost.seconds(), contract.PEAK_MEMORY: cost.peak_memory()}
-        write_trial(folder, description, gin.config_str(), trajectory, costs, closing)
+        write_trial(folder, description, gin.operative_config_str(), trajectory, costs, closing)
 
     def _learn(
         self,

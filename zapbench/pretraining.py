@@ -14,13 +14,16 @@ from torch import Tensor, nn
 
 from zapbench import checkpoints
 from zapbench.checkpoints import Checkpoint
+from zapbench.cost import Cost
 from zapbench.leaderboard import contract
 from zapbench.record import PretrainRecord
+from zapbench.stopping import Stopped
 from zapbench.strategies.data import ImageSource
 
 Progress = Callable[[str, int, int], None]
-"""Called with a phase's name, what is done and what there is to do."""
+"""Called with a phase's name, what is done and what there is to do; raises `Stopped` where work is to stop."""
 
+PROGRESS_SECONDS = 0.5
 POINTS = 50
 VALIDATION_POINTS = 10
 
@@ -32,8 +35,8 @@ class Diverged(Exception):
 class Monitor(SupervisedPlugin):
     """Watches one pre-training; the last plug-in of its strategy.
 
-    Every so many updates it writes a point of the curves and, when enough time has passed, a checkpoint; so a
-    checkpoint never splits the mean of a point. It raises `Diverged` where the mean loss is not finite.
+    Every so many updates it writes a point of the curves (and raises `Diverged` where the mean loss is not finite);
+    when enough time has passed, or work is to stop, a checkpoint, which holds the point in the making, too.
 
     Args:
         record: the run's event file.
@@ -42,7 +45,8 @@ class Monitor(SupervisedPlugin):
         total: updates in all.
         validate: measures the model, in [0, 1]; None where there are no validation images.
         seconds: seconds between two checkpoints.
-        progress: called at each point.
+        cost: what the run has cost so far.
+        progress: called about twice a second.
         resume: the checkpoint to go on from.
     """
 
@@ -55,6 +59,7 @@ class Monitor(SupervisedPlugin):
         *,
         validate: Callable[[nn.Module], float] | None,
         seconds: float,
+        cost: Cost,
         progress: Progress,
         resume: Checkpoint | None,
     ) -> None:
@@ -65,12 +70,13 @@ class Monitor(SupervisedPlugin):
         self._total = total
         self._validate = validate
         self._seconds = seconds
+        self._cost = cost
         self._progress = progress
         self._resume = resume
-        self._every = max(1, math.ceil(total / POINTS))
+        self._every = every(total)
         self._losses: list[Tensor] = []
         self._correct: list[Tensor] = []
-        self._saved = time.monotonic()
+        self._saved = self._told = time.monotonic()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Puts optimiser, clock, plug-ins and generators where the checkpoint left them (Avalanche has reset them)."""
@@ -82,14 +88,27 @@ class Monitor(SupervisedPlugin):
         for place, state in self._resume.plugins.items():
             strategy.plugins[int(place)].load_state_dict(state)
         checkpoints.restore_generators(self._resume.generators)
+        self._losses = list(self._resume.point["losses"].to(strategy.device))
+        self._correct = list(self._resume.point["correct"].to(strategy.device))
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keeps loss and accuracy; at a point writes their means."""
+        """Keeps loss and accuracy; writes points and checkpoints where they are due."""
         self._losses.append(strategy.loss.detach().reshape(()))
         self._correct.append((strategy.mb_output.detach().argmax(1) == strategy.mb_y).float().mean())
         done = strategy.clock.train_iterations
         if done % self._every == 0 or done == self._total:
             self._point(strategy, done)
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            try:
+                self._progress("pre-training", done, self._total)
+            except Stopped:
+                self._save(strategy, done)
+                raise
+        if done < self._total and now - self._saved >= self._seconds:
+            self._save(strategy, done)
+            self._saved = time.monotonic()
 
     def _point(self, strategy: Any, done: int) -> None:
         loss = float(torch.stack(self._losses).mean())
@@ -102,10 +121,10 @@ class Monitor(SupervisedPlugin):
         if self._validate is not None and due:
             values[contract.VALIDATION_ACCURACY] = self._validate(strategy.model)
         self._record.point(values, step=done)
-        self._progress("pre-training", done, self._total)
-        if done < self._total and time.monotonic() - self._saved >= self._seconds:
-            checkpoints.save(self._path, self._checkpoint(strategy, done))
-            self._saved = time.monotonic()
+
+    def _save(self, strategy: Any, done: int) -> None:
+        self._record.sync()
+        checkpoints.save(self._path, self._checkpoint(strategy, done))
 
     def _checkpoint(self, strategy: Any, done: int) -> Checkpoint:
         states = {
@@ -113,6 +132,7 @@ class Monitor(SupervisedPlugin):
             for place, plugin in enumerate(strategy.plugins)
             if hasattr(plugin, "state_dict")
         }
+        kept = {"losses": self._losses, "correct": self._correct}
         return Checkpoint(
             config_hash=self._config_hash,
             updates=done,
@@ -122,7 +142,18 @@ class Monitor(SupervisedPlugin):
             optimizer=strategy.optimizer.state_dict(),
             generators=checkpoints.generator_states(),
             plugins=states,
+            seconds=self._cost.seconds(),
+            point={name: _stack(values) for name, values in kept.items()},
         )
+
+
+def every(total: int) -> int:
+    """Returns the updates between two points of the curves."""
+    return max(1, math.ceil(total / POINTS))
+
+
+def _stack(values: list[Tensor]) -> Tensor:
+    return torch.stack(values) if values else torch.empty(0)
 
 
 def silent_evaluator() -> EvaluationPlugin:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -120,7 +121,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 class PretrainRecord:
-    """A run's own event file, which grows while the model pre-trains.
+    """A run's own event file, which grows while the model pre-trains; a context manager that closes it.
 
     Args:
         folder: the run's folder.
@@ -131,7 +132,8 @@ class PretrainRecord:
     def __init__(self, folder: Path, description: Description, config: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / contract.EVENT_FILE
-        self._last = -1
+        self.last = -1
+        """Step of the last point that is already there; -1 for none."""
         started = False
         if path.exists():
             tail = Tail()
@@ -139,7 +141,7 @@ class PretrainRecord:
                 tags = {value.tag for value in event.summary.value}
                 started |= contract.CONFIG in tags
                 if contract.LOSS in tags:
-                    self._last = max(self._last, int(event.step))
+                    self.last = max(self.last, int(event.step))
             if not started:
                 tail.whole = 0
             os.truncate(path, tail.whole)
@@ -151,14 +153,23 @@ class PretrainRecord:
 
     def point(self, values: Mapping[str, float], *, step: int) -> None:
         """Writes one point of the curves, unless an earlier process did."""
-        if step > self._last:
+        if step > self.last:
             self._writer.scalars(values, step=step)
             self._file.flush()
 
-    def close(self, closing: Closing, costs: Mapping[str, float], *, step: int) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def sync(self) -> None:
+        """Puts what was written on the disk, so that no later checkpoint can outlive it."""
+        os.fsync(self._file.fileno())
+
+    def finish(self, closing: Closing, costs: Mapping[str, float], *, step: int) -> None:
         """Writes what pre-training cost and how it ended."""
         self._writer.scalars(dict(costs), step=step)
         self._writer.close_with(closing, step=step)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()

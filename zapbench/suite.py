@@ -111,6 +111,11 @@ class RunSpec:
         return Path(*names) / variant / f"seed={self.seed}"
 
     @property
+    def config_hash(self) -> str:
+        """Hash of the configuration that reaches pre-training."""
+        return config.hash_of(self.scenario, self.strategy, (*self.bindings, *self.setting))
+
+    @property
     def method(self) -> str:
         """The row's name: the strategy, with undeclared bindings in brackets."""
         undeclared = [b for b in self.bindings if config.reaches_pretraining(b)]
@@ -149,6 +154,30 @@ class Task:
     def folder(self) -> Path:
         """The folder of the task's event file, below the output folder."""
         return self.run.folder if self.trial is None else self.run.folder / self.trial.folder
+
+
+@dataclass
+class Outcome:
+    """How some tasks ended.
+
+    Attributes:
+        failed: folder -> reason.
+        diverged: folder -> reason.
+        stopped: whether somebody asked for an end before the end.
+        fatal: why nothing more can be done at all (a full disk, no permission); empty if it can.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    diverged: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+    fatal: str = ""
+
+    def add(self, other: "Outcome") -> None:
+        """Takes in how other tasks ended."""
+        self.failed |= other.failed
+        self.diverged |= other.diverged
+        self.stopped |= other.stopped
+        self.fatal = self.fatal or other.fatal
 
 
 def load_suite(name: str, bindings: Sequence[str] = ()) -> Suite:
