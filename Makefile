@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 DONE = .venv/.installed
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check format torture clean
 
 install: $(DONE)  ## make .venv and install zapbench with its development tools
 
@@ -31,3 +31,6 @@ format: install  ## format the code
 
 clean:  ## remove the environment and caches; runs are kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+
+torture: install  ## kill the demo 20 times and see that nothing is lost (about half an hour)
+	$(BIN)/python benchmarks/torture.py

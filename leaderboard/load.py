@@ -119,7 +119,7 @@ def load(folder: Path) -> Logs:
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
-    files = [read_file(path) for path in sorted(folder.rglob("*tfevents*"))]
+    files = [read_file(path) for path in sorted(folder.rglob("*tfevents*")) if not path.name.startswith(".")]
     if not files:
         raise ValueError(f"no event files below {folder}")
     return tabulate(files, folder)

@@ -4,6 +4,7 @@ From it come, for a seed, a pre-training set and transfer trials. Everything is 
 so that images are decoded once and gathered in batches. Indices and labels are int64.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -208,13 +209,18 @@ class Scenario:
             "scenario": self.name,
             "scenario_version": self.version,
             "data": self.images.digest,
-            "pretrain_classes": [self.images.classes[c] for c in self.pretrain_classes],
-            "report_pool": [self.images.classes[c] for c in self.report_pool],
-            "select_pool": [self.images.classes[c] for c in self.select_pool],
+            "pretrain_classes": self._list_of(self.pretrain_classes),
+            "report_pool": self._list_of(self.report_pool),
+            "select_pool": self._list_of(self.select_pool),
             "classes_a_trial": self.classes_a_trial,
             "images_trained_on": self.images_trained_on,
             "images_held_out": self.images_held_out,
         }
+
+    def _list_of(self, classes: tuple[int, ...]) -> str:
+        """Returns how many classes there are and a hash of their names: the lists themselves would weigh 40 kB."""
+        names = "\n".join(self.images.classes[c] for c in classes)
+        return f"{len(classes)} classes {hashlib.sha256(names.encode()).hexdigest()[:12]}"
 
     @cached_property
     def _images_of(self) -> list[Indices]:

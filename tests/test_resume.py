@@ -1,10 +1,12 @@
 """A crash costs nothing: checkpoints, resume, torn files, two processes, full disks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +16,22 @@ from zapbench.checkpoints import Checkpoint
 from zapbench.experiment import LOCK_FILE, Job, execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.events import Tail, read_events
-from zapbench.leaderboard.load import read_file, status_of
-from zapbench.record import write_whole
+from zapbench.leaderboard.load import load, read_file, status_of
+from zapbench.record import PART, write_whole
 from zapbench.stopping import Stopped, clean_end
 from zapbench.suite import RunSpec, TrialSpec
+
+
+def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):
+    run, trial = spec("asb_zap"), TrialSpec("sequential", 0.01, "report", 0)
+    execute(Job(run, (trial,), tmp_path))
+    folder = tmp_path / run.folder / trial.folder
+    left = folder / f"{PART}12345"
+    shutil.copy(folder / contract.EVENT_FILE, left)
+    assert len(load(tmp_path).trials) == 1
+    execute(Job(run, (trial,), tmp_path))
+    assert not left.exists()
+
 
 SHRUNK = [
     "convnet.filters = 4",
@@ -299,3 +313,14 @@ def test_showing_a_folder_without_a_run_is_one_line(tmp_path, capsys):
 
     assert main(["show", str(tmp_path)]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_a_suite_that_is_killed_ends_like_an_undisturbed_one():
+    """The small form of `make torture`: one kill in each phase."""
+    script = Path(__file__).parent.parent / "benchmarks" / "torture.py"
+    words = ["--small", "--kills", "3", "--pre-training", "1", "--transfer", "1", "--writing", "1"]
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for phase in ("pre-training", "transfer", "writing"):
+        assert f"in {phase}" in done.stdout
+    assert "all the same" in done.stdout

@@ -23,7 +23,7 @@ from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.load import description_of, status_of
 from zapbench.models import Classifier, count_parameters
 from zapbench.pretraining import Diverged, Monitor, Progress, accuracy, every, silent_evaluator
-from zapbench.record import PretrainRecord, write_trial
+from zapbench.record import PretrainRecord, clear_parts, write_trial
 from zapbench.scenarios.scenario import ImageTensor, Scenario
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.suite import Outcome, RunSpec, TrialSpec
@@ -184,6 +184,7 @@ class _Experiment:
             else:
                 break
         try:
+            clear_parts(self.folder)
             yield
         finally:
             lock.release()

@@ -25,6 +25,9 @@ from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.events import Tail, read_events
 from zapbench.transfer import Trajectory
 
+PART = ".part-"
+"""Start of the name of a file that is being written; what is left of one by a crash is nobody's record."""
+
 
 class EventWriter:
     """Writes events to an open binary file."""
@@ -109,7 +112,7 @@ def write_trial(
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file so that it appears whole or not at all: write beside, sync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name[-20:]}")
+    part = path.with_name(f"{PART}{os.getpid()}")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -117,6 +120,12 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def clear_parts(folder: Path) -> None:
+    """Removes what a crash left of files that were being written below a folder; for who holds the folder's lock."""
+    for part in folder.rglob(f"{PART}*"):
         part.unlink(missing_ok=True)
 
 

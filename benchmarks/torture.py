@@ -1,0 +1,213 @@
+"""Kills a suite with SIGKILL at random moments, goes on with the same command, and compares with an undisturbed one.
+
+    python benchmarks/torture.py --kills 20 --pre-training 5 --transfer 5 --writing 3
+
+Each kill takes the whole process group. A suite that was killed often enough ends by itself; its logs (folder, tag,
+step, value), its descriptions (but for volatile fields) and its table must then equal those of the undisturbed one.
+Kills are repeated, in fresh folders if need be, until each phase has had its share.
+"""
+
+import argparse
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PHASES = ("pre-training", "transfer", "writing")
+LOG = os.environ.get("ZAPBENCH_TORTURE_LOG", "")
+SHRUNK = [
+    "Suite.seeds = 2", "Suite.trials = 2", "Suite.select_trials = 1", "Suite.rates = [0.001, 0.01]",
+    "Suite.strategies = ['iid_zap', 'asb_zap']", "Suite.tune = {}", "Suite.tried_before = {}",
+    "glyphs.classes_a_trial = 20", "glyphs.classes_a_selection_trial = 10",
+    "ASB.episodes = 60", "IID.epochs = 2", "convnet.filters = 4",
+]  # fmt: skip
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Logs that this process is in a phase."""
+    log(name, "begins")
+    try:
+        yield
+    finally:
+        log(name, "ends")
+
+
+def log(name: str, word: str) -> None:
+    with open(LOG, "a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()} {name} {word}\n")
+
+
+def instrument() -> None:
+    """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
+    from tensorboard.summary.writer import record_writer
+
+    from zapbench import experiment
+
+    def logged(name, function):
+        def wrapped(*args, **kwargs):
+            with phase(name):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def slow_sync(descriptor, sync=os.fsync):
+        with phase("writing"):
+            time.sleep(0.05)
+            sync(descriptor)
+
+    def torn_write(self, data, write=record_writer.RecordWriter.write):
+        file = self._writer
+        if isinstance(file, io.BytesIO):
+            return write(self, data)
+        whole = io.BytesIO()
+        write(record_writer.RecordWriter(whole), data)
+        content = whole.getvalue()
+        with phase("writing"):
+            file.write(content[: len(content) // 2])
+            file.flush()
+            time.sleep(0.01)
+            file.write(content[len(content) // 2 :])
+
+    experiment._Experiment._train = logged("pre-training", experiment._Experiment._train)
+    experiment._Experiment._trial = logged("transfer", experiment._Experiment._trial)
+    os.fsync = slow_sync
+    record_writer.RecordWriter.write = torn_write
+
+
+if LOG and __name__ == "__mp_main__":  # a worker that a tortured suite has spawned
+    instrument()
+
+
+def start(arguments: list[str], log_file: Path | None) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ, ZAPBENCH_TORTURE_LOG=str(log_file) if log_file else "")
+    command = [sys.executable, __file__, "--child", *arguments]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def active(log_file: Path, skip: int) -> list[str]:
+    """Returns the innermost phase of each worker that is in one, from the log's lines after `skip`."""
+    stacks: dict[str, list[str]] = {}
+    for line in log_file.read_text(encoding="utf-8").splitlines()[skip:]:
+        pid, name, word = line.split(" ")
+        stack = stacks.setdefault(pid, [])
+        if word == "begins":
+            stack.append(name)
+        elif stack:
+            stack.pop()
+    return [stack[-1] for stack in stacks.values() if stack]
+
+
+def kill_in(target: str, process: subprocess.Popen[bytes], log_file: Path, skip: int, dice: random.Random) -> str:
+    """Kills the group while a worker is in `target`; returns the phase that was hit, or nothing where it had ended."""
+    patience = dice.uniform(0, 4)  # seconds in the phase's neighbourhood, so that no two kills hit the same place
+    seen = None
+    while process.poll() is None:
+        now = active(log_file, skip)
+        if target in now:
+            seen = seen or time.monotonic()
+            if time.monotonic() - seen >= patience:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return target if target in active(log_file, skip) else "between"
+        time.sleep(0.002)
+    return ""
+
+
+def logs_of(folder: Path) -> list[tuple[object, ...]]:
+    """Returns everything that must repeat: (folder, tag, step, value), statuses and stable descriptions."""
+    from zapbench.leaderboard.load import read_file
+
+    found: list[tuple[object, ...]] = []
+    for path in sorted(folder.rglob("*tfevents*")):
+        file = read_file(path)
+        place = path.parent.relative_to(folder).as_posix()
+        found.append((place, file.problem, file.closing, file.class_accuracy))
+        found.append((place, file.description.stable() if file.description else None))
+        for tag, (steps, values) in sorted(file.curves.items()):
+            if not tag.startswith("cost/"):
+                found += [(place, tag, step, value) for step, value in zip(steps, values)]
+    return found
+
+
+def table_of(folder: Path) -> str:
+    from zapbench.leaderboard.load import load
+    from zapbench.leaderboard.render import to_markdown
+    from zapbench.leaderboard.tables import tables
+
+    return to_markdown(tables(load(folder)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--pre-training", type=int, default=5, help="at least so many kills there")
+    parser.add_argument("--transfer", type=int, default=5)
+    parser.add_argument("--writing", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="a shrunken demo")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder to work in (default: a temporary one)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="zapbench-torture-") as temporary:
+        return torture(options, options.keep or Path(temporary))
+
+
+def torture(options: argparse.Namespace, folder: Path) -> int:
+    dice = random.Random(options.seed)
+    quota = {"pre-training": options.pre_training, "transfer": options.transfer, "writing": options.writing}
+    arguments = ["suite", "demo", "--jobs", str(options.jobs)]
+    for binding in SHRUNK if options.small else []:
+        arguments += ["-p", binding]
+    whole = folder / "whole"
+    print("an undisturbed suite first", flush=True)
+    if start([*arguments, "--out", str(whole)], None).wait():
+        print("the undisturbed suite failed")
+        return 1
+    expected, table = logs_of(whole), table_of(whole)
+    hit: Counter[str] = Counter()
+    rounds = 0
+    while sum(hit.values()) < options.kills or any(hit[name] < quota[name] for name in PHASES):
+        rounds += 1
+        cut, log_file = folder / f"cut{rounds}", folder / f"phases{rounds}.log"
+        log_file.touch()
+        finished = False
+        while not finished:
+            enough = sum(hit.values()) >= options.kills and all(hit[name] >= quota[name] for name in PHASES)
+            skip = len(log_file.read_text(encoding="utf-8").splitlines())
+            process = start([*arguments, "--out", str(cut)], log_file)
+            if enough:
+                finished = process.wait() == 0
+                continue
+            missing = [name for name in PHASES if hit[name] < quota[name]]
+            found = kill_in(dice.choice(missing or PHASES), process, log_file, skip, dice)
+            if not found:
+                finished = process.returncode == 0
+                continue
+            hit[found] += 1
+            print(f"kill {sum(hit.values())}, in {found}", flush=True)
+        same = logs_of(cut) == expected and table_of(cut) == table
+        print(f"suite {rounds} ended: {'the same logs and table' if same else 'ANOTHER RESULT'}", flush=True)
+        if not same:
+            return 1
+        shutil.rmtree(cut)
+    print(f"{sum(hit.values())} kills ({', '.join(f'{hit[name]} in {name}' for name in sorted(hit))}): all the same")
+    return 0
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv[1:2]:
+        from zapbench.cli import main as zapbench
+
+        sys.exit(zapbench(sys.argv[2:]))
+    sys.exit(main())
