@@ -126,7 +126,7 @@ def kill_in(target: str, process: subprocess.Popen[bytes], log_file: Path, skip:
 
 def logs_of(folder: Path) -> list[tuple[object, ...]]:
     """Returns everything that must repeat: (folder, tag, step, value), statuses and stable descriptions."""
-    from zapbench.leaderboard.load import read_file
+    from zapbench.leaderboard.parse import read_file
 
     found: list[tuple[object, ...]] = []
     for path in sorted(folder.rglob("*tfevents*")):

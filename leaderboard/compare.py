@@ -7,15 +7,20 @@ are significantly better; two methods that share a letter cannot be told apart.
 
 import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from scipy import optimize, stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.multitest import multipletests
 
 LEAST_SEEDS = 3
 ALPHA = 0.05
+LARGEST_FIT = 600
+"""Trials beyond which variance components are not fitted: the fit is cubic in them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,91 @@ class Pair:
     def significant(self) -> bool:
         """Whether the two can be told apart at 5%, all pairs of the table considered."""
         return self.adjusted < ALPHA
+
+
+def smallest_difference(means: Mapping[str, Sequence[float]], *, power: float = 0.8) -> float:
+    """Returns the difference of two methods that a table of this size sees with a power of 80%.
+
+    For a two-sided t test at 5% over the number of pairs (Holm's first step), with the pooled spread between seeds and
+    the smallest number of seeds. NaN where fewer than two methods have three seeds.
+    """
+    known = [np.asarray(values, dtype=float) for values in means.values() if len(values) >= LEAST_SEEDS]
+    if len(known) < 2:
+        return math.nan
+    pooled = math.sqrt(sum(v.var(ddof=1) * (len(v) - 1) for v in known) / sum(len(v) - 1 for v in known))
+    if pooled == 0:
+        return 0.0
+    alpha = ALPHA / math.comb(len(known), 2)
+    seeds = min(len(values) for values in known)
+    return float(_standardised_difference(seeds, alpha, power)) * pooled
+
+
+def _standardised_difference(seeds: int, alpha: float, power: float) -> float:
+    """Solves the power of a two-sample t test for the difference in standard deviations.
+
+    The power is a mean over the chi-squared spread: scipy's non-central t is NaN where the shift is large.
+    """
+    degrees = 2 * seeds - 2
+    limit = stats.t.ppf(1 - alpha / 2, degrees)
+    spread = limit * np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, degrees) / degrees)
+
+    def lacking(difference: float) -> float:
+        shift = difference * math.sqrt(seeds / 2)
+        return float(np.mean(stats.norm.sf(spread - shift) + stats.norm.cdf(-spread - shift))) - power
+
+    return float(optimize.brentq(lacking, 1e-6, 1e3))
+
+
+def papers_test(first: Sequence[float], second: Sequence[float]) -> float:
+    """Returns the p of the paper's test: a two-sided Mann-Whitney U over trials, asymptotic.
+
+    It takes trials of one pre-trained model for independent; under a true null it rejects far more often than its
+    level where seeds spread.
+    """
+    if np.ptp([*first, *second]) == 0:
+        return 1.0
+    return float(stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic").pvalue)
+
+
+def variance_components(rows: pd.DataFrame) -> dict[str, float]:
+    """Returns how the trials of one table spread: standard deviations between seeds, draws, and what is left.
+
+    A mixed model with the method as fixed effect and random effects for each pre-trained model (`seeds`) and for each
+    draw of classes, shared by all methods (`draws`); statsmodels' `MixedLM`, REML. No p-value is taken from it.
+
+    Args:
+        rows: columns method, pretrain_seed, transfer_seed, score.
+
+    Returns:
+        Standard deviations `seeds`, `draws`, `residual`; empty where there is too little to fit, or the fit fails.
+    """
+    if rows["pretrain_seed"].nunique() < 2 or rows["transfer_seed"].nunique() < 2 or len(rows) > LARGEST_FIT:
+        return {}
+    keys = rows.assign(
+        model=rows["method"].astype(str) + "/" + rows["pretrain_seed"].astype(str),
+        draw=rows["pretrain_seed"].astype(str) + "/" + rows["transfer_seed"].astype(str),
+        whole=1,
+    )
+    formula = {"seeds": "0 + C(model)", "draws": "0 + C(draw)"}
+    fixed = "score ~ C(method)" if rows["method"].nunique() > 1 else "score ~ 1"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of convergence: a fit on the edge is still the best estimate
+        try:
+            fit = MixedLM.from_formula(fixed, keys, groups="whole", vc_formula=formula, re_formula="0").fit()
+        except (np.linalg.LinAlgError, ValueError):
+            return {}
+    names = fit.model.exog_vc.names
+    found = {name: math.sqrt(max(0.0, float(value))) for name, value in zip(names, fit.vcomp)}
+    return found | {"residual": math.sqrt(max(0.0, float(fit.scale)))}
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Returns Kendall's tau of two columns of a table and its exact p; p is NaN for five methods or fewer."""
+    if len(first) < 3:
+        return math.nan, math.nan
+    tied = len(set(first)) < len(first) or len(set(second)) < len(second)
+    found = stats.kendalltau(first, second, method="asymptotic" if tied else "exact")
+    return float(found.statistic), float(found.pvalue) if len(first) > 5 and not tied else math.nan
 
 
 def estimate(means: Sequence[float]) -> Estimate:

@@ -15,6 +15,8 @@ tag                             value                                       step
 ``cost/seconds``                wall-clock seconds of this task             last step
 ``cost/peak_memory_bytes``      peak resident (or device) memory            last step
 ``cost/parameters``             trainable parameters of the model           last step
+``cost/images_seen``            images that pre-training took, repeats too  last step
+``cost/gradient_steps``         gradient steps of pre-training              last step
 ``zapbench/run``                text: step 0 the description, last step     0 and last step
                                 the closing word (status and reason)
 ``zapbench/config``             text: the operative gin configuration       0
@@ -40,6 +42,8 @@ CLASS_ACCURACY = "transfer/class_accuracy"
 SECONDS = "cost/seconds"
 PEAK_MEMORY = "cost/peak_memory_bytes"
 PARAMETERS = "cost/parameters"
+IMAGES_SEEN = "cost/images_seen"
+GRADIENT_STEPS = "cost/gradient_steps"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
 
@@ -126,6 +130,8 @@ class Description:
     """Hash of the composed configuration of pre-training: another one is another run."""
     fingerprint: str = ""
     fingerprint_fields: Mapping[str, Any] = field(default_factory=dict)
+    common_classes: float = 0.0
+    """Share of the classes of selection trials that reported trials may draw, too."""
     outputs: int = 0
     """Outputs of the head: chance is one over it."""
     schema: int = SCHEMA

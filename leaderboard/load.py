@@ -1,95 +1,36 @@
-"""From event files to tables: one row a trial, one row a run, and what could not be used, with the reason."""
+"""A folder of event files -> tables: one row a trial, one row a run, and what could not be used, with the reason.
 
-import itertools
-from collections.abc import Iterable
+Files are read in parallel. What was read is kept in a cache (in the platform's cache folder, never beside the logs),
+keyed by each file's path, size and time of change, so that a second call reads what is new.
+"""
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.util import tensor_util
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.events import Tail, last_event, read_events, text_of
+from zapbench.leaderboard.parse import points, read_file, summarise
 
+VERSION = 1
+"""Of the cache: raised when what is kept changes."""
 
-@dataclass
-class EventFile:
-    """What one event file says.
-
-    Attributes:
-        path: the file.
-        description: what it is about, or None where it does not say.
-        closing: its last word; unfinished where there is none.
-        curves: tag -> (steps, values), in the order written.
-        class_accuracy: final accuracy of each class, in the order learned.
-        problem: why the file cannot be used, in words; empty if it can.
-    """
-
-    path: Path
-    description: Description | None = None
-    closing: Closing = field(default_factory=lambda: Closing(contract.UNFINISHED))
-    curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
-    class_accuracy: list[float] = field(default_factory=list)
-    problem: str = ""
-
-
-def read_file(path: Path) -> EventFile:
-    """Reads an event file of ours; never raises for what is in it."""
-    found = EventFile(path)
-    tail = Tail()
-    try:
-        for event in read_events(path, tail):
-            _take(found, event)
-    except OSError as error:
-        found.problem = f"cannot be read ({error.strerror})"
-    except ValueError as error:
-        found.problem = str(error)
-    if not found.problem and found.description is None:
-        found.problem = tail.damage or "holds no description of a run"
-    if not found.problem and tail.damage and found.closing.status == contract.UNFINISHED:
-        found.closing = Closing(contract.UNFINISHED, tail.damage)
-    return found
-
-
-def _take(found: EventFile, event: Event) -> None:
-    for value in event.summary.value:
-        if value.tag == contract.RUN:
-            text = text_of(value)
-            if found.description is None:
-                found.description = Description.from_json(text)
-            else:
-                found.closing = Closing.from_json(text)
-        elif value.tag == contract.CLASS_ACCURACY:
-            found.class_accuracy = [float(a) for a in tensor_util.make_ndarray(value.tensor)]
-        elif value.HasField("simple_value"):
-            steps, values = found.curves.setdefault(value.tag, ([], []))
-            steps.append(int(event.step))
-            values.append(float(value.simple_value))
-
-
-def status_of(path: Path) -> str:
-    """Returns the status of a task from the last record of its event file; unfinished where there is none."""
-    try:
-        event = last_event(path)
-        closings = [value for value in event.summary.value if value.tag == contract.RUN] if event else []
-        return Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
-    except (OSError, ValueError):
-        return contract.UNFINISHED
-
-
-def description_of(path: Path) -> Description | None:
-    """Returns the description at the start of an event file, or None where it holds none."""
-    try:
-        for event in itertools.islice(read_events(path), 8):
-            for value in event.summary.value:
-                if value.tag == contract.RUN:
-                    return Description.from_json(text_of(value))
-    except (OSError, ValueError):
-        pass
-    return None
+PARALLEL_FROM = 200
+CHUNK = 50
+Progress = Callable[[int, int], None]
+Stamp = tuple[int, int]
+Key = tuple[str, Stamp]
 
 
 @dataclass
@@ -99,129 +40,218 @@ class Logs:
     Attributes:
         trials: one row a trial: identity, status, final scores.
         runs: one row a pre-trained model: identity, status, validation accuracy, cost.
-        curves: one row a trial and point: trial (the row's number in `trials`), step and the curves' values.
         problems: one line a file that could not be used.
         facts: fingerprint -> the fields that it was made of.
     """
 
     trials: pd.DataFrame
     runs: pd.DataFrame
-    curves: pd.DataFrame
     problems: list[str]
     facts: dict[str, dict[str, Any]]
+    _points: list[npt.NDArray[np.float64]] = field(default_factory=list, repr=False)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row a trial and point: trial (its row in `trials`), step, held_out, trained_on, forgetting."""
+        columns = ["step", "held_out", "trained_on", "forgetting"]
+        if not self._points:
+            return pd.DataFrame(columns=["trial", *columns])
+        table = pd.DataFrame(np.concatenate(self._points), columns=columns)
+        table.insert(0, "trial", np.repeat(np.arange(len(self._points)), [len(p) for p in self._points]))
+        return table.astype({"step": int})
 
 
-def load(folder: Path) -> Logs:
+def load(folder: Path, *, cache: Path | None = None, progress: Progress | None = None, workers: int = 0) -> Logs:
     """Reads every event file below a folder.
+
+    Args:
+        folder: the logs.
+        cache: folder to keep in what was read; None for no cache.
+        progress: called with the number of files read and to read.
+        workers: processes to read with; 0 for one a core.
 
     Raises:
         ValueError: there is no such folder, or no event file in it.
     """
+    keys = find(folder)
+    if not keys:
+        raise ValueError(f"no event files below {folder}")
+    kept = _Cache(cache, folder)
+    missing = [key for key in keys if key not in kept.records]
+    for record, key in zip(_read(folder, missing, progress, workers or os.cpu_count() or 1), missing):
+        kept.records[key] = record
+    if missing:
+        kept.save(keys)
+    return tabulate((name, *kept.records[name, stamp]) for name, stamp in keys)
+
+
+Record = tuple[dict[str, Any], npt.NDArray[np.float64]]
+
+
+def find(folder: Path) -> list[Key]:
+    """Returns the event files below a folder, sorted by path, with size and time of change; hidden ones are nobody's.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
-    files = [read_file(path) for path in sorted(folder.rglob("*tfevents*")) if not path.name.startswith(".")]
-    if not files:
-        raise ValueError(f"no event files below {folder}")
-    return tabulate(files, folder)
+    found: list[Key] = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in names:
+            if "tfevents" in name and not name.startswith("."):
+                path = os.path.join(root, name)
+                try:
+                    status = os.stat(path)
+                except OSError:  # gone since, or a link to nowhere
+                    continue
+                found.append((os.path.relpath(path, folder).replace(os.sep, "/"), (status.st_size, status.st_mtime_ns)))
+    return sorted(found)
+
+
+def _read(folder: Path, keys: Sequence[Key], progress: Progress | None, workers: int) -> Iterable[Record]:
+    chunks = [[str(folder / name) for name, _ in keys[i : i + CHUNK]] for i in range(0, len(keys), CHUNK)]
+    done = 0
+    if len(keys) < PARALLEL_FROM or workers < 2:
+        parts: Iterable[list[tuple[dict[str, Any], array[float]]]] = map(_read_chunk, chunks)
+        pool = None
+    else:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        parts = pool.map(_read_chunk, chunks)
+    try:
+        for part in parts:
+            for summary, flat in part:
+                yield summary, np.frombuffer(flat, dtype=np.float64).reshape(-1, 4)
+            done += len(part)
+            if progress is not None:
+                progress(done, len(keys))
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_chunk(paths: list[str]) -> list[tuple[dict[str, Any], "array[float]"]]:
+    files = [read_file(Path(path)) for path in paths]
+    return [(summarise(file), points(file)) for file in files]
+
+
+class _Cache:
+    """What earlier calls read of one folder: summaries as JSON, curves as one array."""
+
+    def __init__(self, root: Path | None, folder: Path) -> None:
+        self.records: dict[Key, Record] = {}
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        self._path = root / f"{name}.npz" if root is not None else None
+        if self._path is None or not self._path.is_file():
+            return
+        try:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+                meta = json.loads(held["meta"].tobytes())
+                whole, ends = held["points"], held["ends"]
+            if meta["version"] == [VERSION, contract.SCHEMA]:
+                parts = np.split(whole, ends[:-1]) if len(ends) else []
+                for (path, size, time), summary, part in zip(meta["keys"], meta["summaries"], parts):
+                    self.records[path, (size, time)] = (summary, part)
+        except Exception:  # a damaged cache is no cache
+            self.records = {}
+
+    def save(self, keys: Sequence[Key]) -> None:
+        """Writes the records of `keys`, whole or not at all; where nothing can be written there is no cache."""
+        if self._path is None:
+            return
+        meta = {
+            "version": [VERSION, contract.SCHEMA],
+            "keys": [(name, *stamp) for name, stamp in keys],
+            "summaries": [self.records[key][0] for key in keys],
+        }
+        parts = [self.records[key][1] for key in keys]
+        temporary = self._path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez(
+                    file,
+                    meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
+                    points=np.concatenate(parts),
+                    ends=np.cumsum([len(part) for part in parts]),
+                )
+            os.replace(temporary, self._path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
 
 
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
-    "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "status", "reason",
-    "held_out", "trained_on", "forgetting", "area", "seconds", "peak_memory",
+    "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes",
+    "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
+    "peak_memory",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
-    "validation", "updates", "seconds", "peak_memory", "parameters",
+    "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
+)  # fmt: skip
+_NUMBERS = (
+    "held_out", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation", "images_seen",
+    "gradient_steps", "parameters", "common_classes",
 )  # fmt: skip
 
 
-def tabulate(files: Iterable[EventFile], folder: Path) -> Logs:
-    """Turns files into tables; `file` columns are paths below `folder`."""
+def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64]]]) -> Logs:
+    """Turns records into tables; `file` columns are paths below the folder.
+
+    Of two records of one trial or run the one that ended is kept, else the first by path; the other is named in the
+    problems: as a copy, or as a contradiction where they differ in a score.
+    """
+    settled = (contract.FINISHED, contract.DIVERGED)
+    records = sorted(records, key=lambda record: (record[1]["status"] not in settled, record[0]))
     trials: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
-    curves: list[pd.DataFrame] = []
+    curves: list[npt.NDArray[np.float64]] = []
     problems: list[str] = []
     facts: dict[str, dict[str, Any]] = {}
-    for found in files:
-        name = found.path.relative_to(folder).as_posix()
-        if found.problem:
-            problems.append(f"{name}: {found.problem}")
-        elif found.description is not None and found.description.transfer is None:
-            runs.append(_run_row(name, found, found.description))
-        elif found.description is not None:
-            facts.setdefault(found.description.fingerprint, dict(found.description.fingerprint_fields))
-            curves.append(_curve_rows(len(trials), found))
-            trials.append(_trial_row(name, found, found.description))
-    return Logs(
-        trials=pd.DataFrame(trials, columns=list(TRIAL_COLUMNS)),
-        runs=pd.DataFrame(runs, columns=list(RUN_COLUMNS)),
-        curves=pd.concat(curves, ignore_index=True) if curves else pd.DataFrame({"trial": [], "step": []}),
-        problems=problems,
-        facts=facts,
-    )
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name, summary, part in records:
+        about = summary["about"]
+        if summary["problem"] or about is None:
+            problems.append(f"{name}: {summary['problem']}")
+            continue
+        row = _row(name, summary, about)
+        identity = _identity(row, about)
+        if identity in seen:
+            problems.append(f"{name}: {_twice(seen[identity], row)}")
+            continue
+        seen[identity] = row
+        if about["transfer"] is None:
+            runs.append(row)
+        else:
+            facts.setdefault(about["fingerprint"], about["fingerprint_fields"])
+            trials.append(row)
+            curves.append(part)
+    return Logs(_frame(trials, TRIAL_COLUMNS), _frame(runs, RUN_COLUMNS), problems, facts, curves)
 
 
-def _last(found: EventFile, tag: str) -> float:
-    values = found.curves.get(tag, ([], []))[1]
-    return values[-1] if values else float("nan")
+def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(columns))
+    return frame.astype({name: float for name in _NUMBERS if name in columns})
 
 
-def _trial_row(name: str, found: EventFile, about: Description) -> dict[str, Any]:
-    method = f"{about.method} + {about.learner}" if about.learner else about.method
-    held_out = found.curves.get(contract.HELD_OUT, ([], []))[1]
-    return {
-        "file": name,
-        "scenario": about.scenario,
-        "protocol": about.protocol,
-        "method": method,
-        "strategy": about.strategy,
-        "learner": about.learner,
-        "transfer": about.transfer,
-        "fingerprint": about.fingerprint,
-        "config_hash": about.config_hash,
-        "setting": ", ".join(f"{key}={value}" for key, value in sorted(about.setting.items())),
-        "rate": about.rate,
-        "role": about.role,
-        "pretrain_seed": about.pretrain_seed,
-        "transfer_seed": about.transfer_seed,
-        "settings_tried": about.settings_tried,
-        "outputs": about.outputs,
-        "status": found.closing.status,
-        "reason": found.closing.reason,
-        "held_out": _last(found, contract.HELD_OUT),
-        "trained_on": _last(found, contract.TRAINED_ON),
-        "forgetting": _last(found, contract.FORGETTING),
-        "area": sum(held_out) / len(held_out) if held_out else float("nan"),
-        "seconds": _last(found, contract.SECONDS),
-        "peak_memory": _last(found, contract.PEAK_MEMORY),
-    }
+def _row(name: str, summary: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    scores = {key: value for key, value in summary.items() if key not in ("problem", "about")}
+    method = f"{about['method']} + {about['learner']}" if about["learner"] and about["transfer"] else about["method"]
+    setting = ", ".join(f"{key}={value}" for key, value in sorted(about["setting"].items()))
+    return {**about, **scores, "file": name, "method": method, "setting": setting}
 
 
-def _run_row(name: str, found: EventFile, about: Description) -> dict[str, Any]:
-    steps = found.curves.get(contract.LOSS, ([], []))[0]
-    return {
-        "file": name,
-        "scenario": about.scenario,
-        "method": about.method,
-        "config_hash": about.config_hash,
-        "pretrain_seed": about.pretrain_seed,
-        "encoder": about.encoder,
-        "input_size": about.input_size,
-        "status": found.closing.status,
-        "reason": found.closing.reason,
-        "validation": _last(found, contract.VALIDATION_ACCURACY),
-        "updates": steps[-1] if steps else 0,
-        "seconds": _last(found, contract.SECONDS),
-        "peak_memory": _last(found, contract.PEAK_MEMORY),
-        "parameters": _last(found, contract.PARAMETERS),
-    }
+def _identity(row: dict[str, Any], about: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("scenario", "config_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role", "transfer_seed")
+    return (row["method"], *(about[name] for name in names))
 
 
-def _curve_rows(trial: int, found: EventFile) -> pd.DataFrame:
-    steps, held_out = found.curves.get(contract.HELD_OUT, ([], []))
-    rows = pd.DataFrame({"trial": trial, "step": steps, "held_out": held_out})
-    for column, tag in (("trained_on", contract.TRAINED_ON), ("forgetting", contract.FORGETTING)):
-        at = dict(zip(*found.curves.get(tag, ([], []))))
-        rows[column] = [at.get(step, float("nan")) for step in steps]
-    return rows
+def _twice(first: dict[str, Any], second: dict[str, Any]) -> str:
+    scores = ("status", "held_out", "trained_on", "forgetting", "area", "validation")
+    if all(first[name] == second[name] for name in scores):
+        return f"a copy of {first['file']}"
+    if second["status"] == contract.UNFINISHED:
+        return f"an unfinished copy of {first['file']}"
+    return f"the same task as {first['file']}, with other scores"

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from zapbench.leaderboard.select import Chosen
 from zapbench.leaderboard.tables import Row, Table, is_number, sentence
 
 SCHEMA = 1
@@ -20,6 +21,41 @@ ABSENT = "–"
 def percent(value: float) -> str:
     """Returns a share as a percentage with one decimal."""
     return f"{100 * value:.1f}" if is_number(value) else ABSENT
+
+
+def count(value: float) -> str:
+    """Returns a large number rounded to a whole one."""
+    return f"{value:,.0f}" if is_number(value) else ABSENT
+
+
+def selection_lines(table: Table) -> list[str]:
+    """Returns the grid that each method was chosen from, a line a setting, the chosen value starred."""
+    lines = []
+    for name, choice in sorted(table.choices.items()):
+        for (_, setting), cells in choice.grid.sort_values("rate").groupby(["config_hash", "setting"], sort=False):
+            shown = [
+                f"{cell['rate']:g}: {percent(cell['accuracy'])}" + ("*" if _is_chosen(cell, choice) else "")
+                for cell in cells.to_dict("records")
+            ]
+            lines.append(f"{name}{f' {setting}' if setting else ''}: {', '.join(shown)}")
+    return lines
+
+
+def _grid(choice: Chosen) -> list[dict[str, Any]]:
+    return [
+        {
+            "setting": str(cell["setting"]),
+            "rate": float(cell["rate"]),
+            "accuracy": float(cell["accuracy"]),
+            "seeds": int(cell["seeds"]),
+            "chosen": _is_chosen(cell, choice),
+        }
+        for cell in choice.grid.to_dict("records")
+    ]
+
+
+def _is_chosen(cell: Mapping[Any, Any], choice: Chosen) -> bool:
+    return bool(cell["config_hash"] == choice.config_hash and cell["rate"] == choice.rate)
 
 
 def interval(row: Row) -> str:
@@ -43,6 +79,14 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "setting": lambda row: row.setting or ABSENT,
     "tried": lambda row: str(row.settings_tried),
     "seeds": lambda row: str(row.held_out.seeds),
+    "area %": lambda row: percent(row.area),
+    "parameters": lambda row: f"{row.parameters:,}" if row.parameters else ABSENT,
+    "gradient steps": lambda row: count(row.gradient_steps),
+    "images seen": lambda row: count(row.images_seen),
+    "pre-training s": lambda row: count(row.seconds),
+    "transfer s": lambda row: f"{row.transfer_seconds:.1f}" if is_number(row.transfer_seconds) else ABSENT,
+    "memory MB": lambda row: count(row.memory / 1e6),
+    "encoder": lambda row: row.encoder or ABSENT,
     "trials": lambda row: f"{row.trials}" + (f" ({row.diverged} diverged)" if row.diverged else ""),
 }
 
@@ -69,21 +113,42 @@ def to_terminal(tables: list[Table], console: Console) -> None:
             grid.add_column(name, justify="left" if text_like else "right", no_wrap=name != "method", overflow="fold")
         for row in table.rows:
             grid.add_row(*(Text(cell(row)) for cell in shown.values()))
-        console.print(grid)
+        console.print(grid if table.rows else Text(table.title, style="bold"))
         for line in footer(table):
             console.print(Text(line))
+        if grid_lines := selection_lines(table):
+            console.print(Text("Chosen (*) on selection trials, held-out % by rate:"))
+            for line in grid_lines:
+                console.print(Text(f"  {line}"))
         if left_out:
             console.print(Text(f"Left out for width: {', '.join(left_out)}; --format md shows all."), style="dim")
         console.print()
 
 
-EXPENDABLE = ("tried", "trained-on %", "validation %", "setting", "trials", "forgetting %", "seeds", "rate")
+EXPENDABLE = (
+    "encoder",
+    "memory MB",
+    "transfer s",
+    "pre-training s",
+    "images seen",
+    "gradient steps",
+    "parameters",
+    "area %",
+    "tried",
+    "trained-on %",
+    "validation %",
+    "setting",
+    "trials",
+    "forgetting %",
+    "seeds",
+    "rate",
+)
 
 
 def _fitting(table: Table, width: int) -> tuple[dict[str, Callable[[Row], str]], list[str]]:
     """Returns the columns that fit a width, and the names of those that do not."""
     columns = columns_of(table)
-    widths = {name: 2 + max(map(len, [name, *(cell(row) for row in table.rows)])) for name, cell in columns.items()}
+    widths = {name: 3 + max(map(len, [name, *(cell(row) for row in table.rows)])) for name, cell in columns.items()}
     left_out = []
     for name in EXPENDABLE:
         if sum(widths[n] for n in columns) + 2 <= width:
@@ -102,6 +167,9 @@ def to_markdown(tables: list[Table]) -> str:
         lines.append("|" + "|".join(" --- " if name in ("method", "setting") else " ---: " for name in columns) + "|")
         lines += ["| " + " | ".join(_markdown(cell(row)) for cell in columns.values()) + " |" for row in table.rows]
         lines += ["", *(f"- {_markdown(line)}" for line in footer(table))]
+        if grid := selection_lines(table):
+            lines += ["", "Chosen (*) on selection trials, held-out % by rate:", ""]
+            lines += [f"- {_markdown(line)}" for line in grid]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -111,6 +179,32 @@ def _markdown(text: str) -> str:
     for mark in ("\\", "|", "*", "`", "<"):
         flat = flat.replace(mark, f"\\{mark}")
     return flat
+
+
+def to_latex(tables: list[Table]) -> str:
+    """Returns tables in LaTeX, for the package booktabs."""
+    parts = []
+    for table in tables:
+        columns = {name: cell for name, cell in columns_of(table).items() if name not in EXPENDABLE[:7]}
+        layout = "".join("l" if name in ("method", "setting", "same") else "r" for name in columns)
+        lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+        lines.append(" & ".join(_latex(name) for name in columns) + r" \\")
+        lines.append(r"\midrule")
+        lines += [" & ".join(_latex(cell(row)) for cell in columns.values()) + r" \\" for row in table.rows]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines.append(rf"\caption{{{_latex(f'{table.title}. {sentence(table)}')}}}")
+        parts.append("\n".join([*lines, r"\end{table}"]) + "\n")
+    return "\n".join(parts)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
 
 
 def to_csv(tables: list[Table]) -> str:
@@ -143,9 +237,14 @@ def to_json(tables: list[Table]) -> str:
                 "scenario": table.scenario,
                 "protocol": table.protocol,
                 "fingerprint": table.fingerprint,
-                "chance": table.chance,
+                "chance": table.chance if is_number(table.chance) else None,
                 "rows": _records(table),
-                "pairs": [vars(pair) | {"significant": pair.significant} for pair in table.pairs],
+                "pairs": [
+                    vars(pair)
+                    | {"significant": pair.significant, "papers_u_over_trials": table.papers[pair.first, pair.second]}
+                    for pair in table.pairs
+                ],
+                "selection": {name: _grid(choice) for name, choice in sorted(table.choices.items())},
                 "sentence": sentence(table),
                 "notes": table.notes,
             }

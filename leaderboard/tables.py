@@ -30,8 +30,14 @@ class Row:
         settings_tried: pre-training settings times transfer rates tried.
         trials: reported trials.
         diverged: those of them that diverged (each counts as chance).
+        area: mean over the trajectory of held-out accuracy; NaN where only the end was measured.
+        encoder: the network, and the images it sees.
+        images_seen: images that pre-training took, repeats counted; NaN where not recorded.
+        gradient_steps: gradient steps of pre-training; NaN where not recorded.
         parameters: trainable parameters in pre-training.
         seconds: mean seconds of pre-training.
+        transfer_seconds: mean seconds of a reported trial.
+        memory: peak memory of pre-training and reported trials in bytes.
     """
 
     method: str
@@ -46,8 +52,14 @@ class Row:
     settings_tried: int
     trials: int
     diverged: int
+    area: float
+    encoder: str
+    images_seen: float
+    gradient_steps: float
     parameters: int
     seconds: float
+    transfer_seconds: float
+    memory: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class Table:
         chance: accuracy of guessing.
         rows: the methods, best mean first.
         pairs: every pair of methods with at least three seeds.
+        papers: for the same pairs the p of the paper's test, U over trials.
         choices: what selection chose, and among what.
         notes: what a reader must know, generated from the logs.
     """
@@ -71,6 +84,7 @@ class Table:
     chance: float
     rows: list[Row]
     pairs: list[Pair]
+    papers: dict[tuple[str, str], float]
     choices: dict[str, Chosen]
     notes: list[str] = field(default_factory=list)
 
@@ -132,8 +146,51 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
         _row(name, means[name], chosen_rows[name], choices[name], runs, ranks.get(name), letters.get(name, ""))
         for name in order
     ]
-    chance = 1.0 / max(1, int(trials["outputs"].max()))
-    return Table(scenario, protocol, fingerprint, chance, rows_made, compared, choices, notes)
+    scores = {name: chosen_rows[name]["score"].tolist() for name in order}
+    papers = {(p.first, p.second): compare.papers_test(scores[p.first], scores[p.second]) for p in compared}
+    notes += _statistics_notes(ranked, compared, papers, chosen_rows, rows_made, trials)
+    outputs = int(trials["outputs"].max())
+    chance = 1.0 / outputs if outputs else float("nan")
+    return Table(scenario, protocol, fingerprint, chance, rows_made, compared, papers, choices, notes)
+
+
+def _statistics_notes(
+    ranked: Mapping[str, list[float]],
+    compared: list[Pair],
+    papers: Mapping[tuple[str, str], float],
+    chosen: Mapping[str, pd.DataFrame],
+    rows: list[Row],
+    trials: pd.DataFrame,
+) -> list[str]:
+    notes = []
+    if compared:
+        smallest = compare.smallest_difference(ranked)
+        notes.append(
+            f"A difference of {100 * smallest:.1f} points would have been seen with 80% power. Another method among "
+            "them changes ranks and letters: Holm's adjustment is over all pairs."
+        )
+        called = sum(p < compare.ALPHA for p in papers.values())
+        notes.append(
+            f"The paper's test (Mann-Whitney U over trials) calls {called} of {len(papers)} pairs different; it takes "
+            "trials of one pre-trained model for independent, and rejects too often where seeds spread."
+        )
+    if chosen:
+        whole = pd.concat([rows_.assign(method=name) for name, rows_ in chosen.items()])
+        if found := compare.variance_components(whole):
+            spreads = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items())
+            notes.append(f"Spread of trials in points (standard deviations, mixed model): {spreads}.")
+    known = [row for row in rows if is_number(row.validation)]
+    if len(known) > 2:
+        tau, p = compare.rank_correlation([r.validation for r in known], [r.held_out.mean for r in known])
+        exact = f"exact p = {p:.3f}" if is_number(p) else "too few methods (or ties) for a p"
+        notes.append(
+            f"Validation accuracy against transfer accuracy over {len(known)} methods: tau {tau:.2f}, {exact}."
+        )
+    selected = trials[trials["role"] == contract.SELECT]
+    if not selected.empty:
+        share = float(selected["common_classes"].max())
+        notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported ones' pool.")
+    return notes
 
 
 def _row(
@@ -162,8 +219,14 @@ def _row(
         settings_tried=tried * rates,
         trials=len(trials),
         diverged=int((trials["status"] == contract.DIVERGED).sum()),
+        area=_mean_over_seeds(trials, "area"),
+        encoder=f"{trials['encoder'].iloc[0]} {trials['input_size'].iloc[0]}".strip(),
+        images_seen=float(own["images_seen"].mean()),
+        gradient_steps=float(own["gradient_steps"].mean()),
         parameters=0 if pd.isna(parameters) else int(parameters),
         seconds=float(own["seconds"].mean()),
+        transfer_seconds=float(trials["seconds"].mean()),
+        memory=float(pd.concat([own["peak_memory"], trials["peak_memory"]]).max()),
     )
 
 

@@ -60,6 +60,11 @@ class Episodic(SupervisedMetaLearningTemplate):
         """Returns the number of outer steps, whatever the number of images."""
         return self.episodes
 
+    def effort(self, images: int) -> tuple[int, int]:
+        """Returns the images that training takes, repeats counted, and its gradient steps."""
+        outer = self.inner_images + self.random_images
+        return self.episodes * (self.inner_images + outer), self.episodes * (self.inner_images + 1)
+
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Readies the images and the sampler of episodes."""
         self._source, labels = images_of(self.experience)

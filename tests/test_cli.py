@@ -9,7 +9,8 @@ import pytest
 
 from zapbench.cli import main
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.load import load, read_file
+from zapbench.leaderboard.load import load
+from zapbench.leaderboard.parse import read_file
 
 SHRUNK = [
     "-p", "glyphs.classes_a_trial = 5",

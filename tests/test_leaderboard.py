@@ -14,7 +14,8 @@ from scipy import stats
 from zapbench.leaderboard import compare, contract
 from zapbench.leaderboard.compare import Pair
 from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.load import load, read_file
+from zapbench.leaderboard.load import load
+from zapbench.leaderboard.parse import read_file
 from zapbench.leaderboard.render import to_csv, to_json, to_markdown
 from zapbench.leaderboard.select import choose
 from zapbench.leaderboard.tables import sentence, tables
@@ -224,11 +225,120 @@ def test_broken_files_are_named_and_never_counted(logs):
     problems = "\n".join(found.problems)
     assert "events.out.tfevents.1: claims a record of" in problems
     assert "events.out.tfevents.2: holds no description" in problems
-    torn = found.trials[found.trials["file"].str.endswith(".3")].iloc[0]
-    assert torn["status"] == contract.UNFINISHED
-    assert torn["reason"] == "ends in the middle of a record"
+    assert "events.out.tfevents.3: an unfinished copy of" in problems
     (table,) = tables(found)
     assert sum(row.trials for row in table.rows) == 18
+
+
+def test_a_torn_file_is_read_up_to_its_last_whole_record(tmp_path):
+    write(tmp_path, [0.5, 0.25])
+    path = next(tmp_path.rglob("*tfevents*"))
+    path.write_bytes(path.read_bytes()[:-5])
+    row = load(tmp_path).trials.iloc[0]
+    assert (row["status"], row["reason"]) == (contract.UNFINISHED, "ends in the middle of a record")
+    assert row["held_out"] == 0.25
+
+
+def test_two_records_of_one_trial_are_a_copy_or_a_contradiction(tmp_path):
+    write(tmp_path / "a", [0.5])
+    write(tmp_path / "b", [0.5])
+    write(tmp_path / "c", [0.75])
+    found = load(tmp_path)
+    assert list(found.trials["held_out"]) == [0.5]
+    assert len(found.problems) == 2
+    assert "b/" in found.problems[0]
+    assert "a copy of a/" in found.problems[0]
+    assert "the same task as a/" in found.problems[1]
+    assert "with other scores" in found.problems[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([float("nan")], "a value that is not a number"),
+        ([float("inf")], "a value that is not a number"),
+        ([1.5], "holds 1.5; allowed: 0 to 1"),
+        ([-0.25], "holds -0.25; allowed: 0 to 1"),
+    ],
+)
+def test_scores_that_cannot_be_are_named_and_never_counted(tmp_path, values, words):
+    write(tmp_path, values)
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert words in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"), [([1, 1], "has step 1 twice"), ([2, 1], "go back"), ([-1, 2], "a step of -1")]
+)
+def test_steps_that_cannot_be_are_named_and_never_counted(tmp_path, steps, words):
+    trajectory = Trajectory(steps=steps, held_out=[0.1, 0.2], trained_on=[0.1, 0.2], forgetting=[0.0, 0.0])
+    write_trial(tmp_path, describe(), "", trajectory, {}, Closing(contract.FINISHED))
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert words in found.problems[0]
+
+
+def test_text_that_is_no_text_is_named(tmp_path):
+    write(tmp_path, [0.5], method="mmmmmmmm")
+    path = next(tmp_path.rglob("*tfevents*"))
+    path.write_bytes(path.read_bytes().replace(b"mmmmmmmm", b"mmm\xff\xfemmm"))
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert len(found.problems) == 1
+
+
+def test_what_was_read_is_kept_and_a_changed_file_is_read_again(logs, tmp_path_factory, monkeypatch):
+    from zapbench.leaderboard import load as module
+
+    cache = tmp_path_factory.mktemp("cache")
+    read = []
+    original = module._read_chunk
+    monkeypatch.setattr(module, "_read_chunk", lambda paths: read.extend(paths) or original(paths))
+    first = load(logs, cache=cache)
+    count = len(read)
+    assert count == len(first.trials)
+    again = load(logs, cache=cache)
+    assert len(read) == count
+    pd.testing.assert_frame_equal(first.trials, again.trials)
+    pd.testing.assert_frame_equal(first.curves, again.curves)
+    write(logs, [0.9, 0.55, 0.5], method="best", seed=0, trial=0, rate=0.01)
+    assert 0.5 in set(load(logs, cache=cache).trials["held_out"])
+    assert len(read) == count + 1
+    assert not [path for path in logs.rglob("*") if path.is_file() and "tfevents" not in path.name]
+
+
+def test_a_damaged_cache_is_no_cache(logs, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    before = load(logs, cache=cache)
+    (held,) = cache.iterdir()
+    held.write_bytes(held.read_bytes()[:100])
+    pd.testing.assert_frame_equal(load(logs, cache=cache).trials, before.trials)
+
+
+def test_reading_in_processes_gives_the_same(logs, monkeypatch):
+    from zapbench.leaderboard import load as module
+
+    before = load(logs, workers=1)
+    monkeypatch.setattr(module, "PARALLEL_FROM", 1)
+    seen = []
+    after = load(logs, workers=2, progress=lambda done, total: seen.append((done, total)))
+    pd.testing.assert_frame_equal(before.trials, after.trials)
+    pd.testing.assert_frame_equal(before.curves, after.curves)
+    assert seen[-1] == (len(after.trials), len(after.trials))
+
+
+def test_rows_equal_tensorboards_own_reader(logs):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = load(logs)
+    for number, row in found.trials.iterrows():
+        theirs = EventAccumulator(str(logs / row["file"]), size_guidance={"scalars": 0}).Reload()
+        points = theirs.Scalars(contract.HELD_OUT)
+        curve = found.curves[found.curves["trial"] == number]
+        assert [p.step for p in points] == list(curve["step"])
+        assert [p.value for p in points] == list(curve["held_out"])
+        assert points[-1].value == row["held_out"]
 
 
 def test_loading_needs_neither_torch_nor_avalanche(logs):

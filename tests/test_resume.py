@@ -16,7 +16,8 @@ from zapbench.checkpoints import Checkpoint
 from zapbench.experiment import LOCK_FILE, Job, execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.events import Tail, read_events
-from zapbench.leaderboard.load import load, read_file, status_of
+from zapbench.leaderboard.load import load
+from zapbench.leaderboard.parse import read_file, status_of
 from zapbench.record import PART, write_whole
 from zapbench.stopping import Stopped, clean_end
 from zapbench.suite import RunSpec, TrialSpec

@@ -116,7 +116,7 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     example = "zapbench leaderboard runs --format md"
     command = _command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
     command.add_argument("logdir", type=Path, metavar="LOGDIR")
-    command.add_argument("--format", choices=["table", "md", "csv", "json"], default="table")
+    command.add_argument("--format", choices=["table", "md", "latex", "csv", "json"], default="table")
     command.add_argument(
         "--select",
         choices=["select", "paper"],
@@ -240,7 +240,13 @@ def _print_tables(folder: Path, form: str, by: str) -> None:
         console = Console()
         render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
     else:
-        text = {"md": render.to_markdown, "csv": render.to_csv, "json": render.to_json}[form](made)
+        renderers = {
+            "md": render.to_markdown,
+            "latex": render.to_latex,
+            "csv": render.to_csv,
+            "json": render.to_json,
+        }
+        text = renderers[form](made)
         sys.stdout.write(text)
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)

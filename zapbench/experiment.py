@@ -20,7 +20,7 @@ from zapbench.checkpoints import Checkpoint
 from zapbench.cost import Cost
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.load import description_of, status_of
+from zapbench.leaderboard.parse import description_of, status_of
 from zapbench.models import Classifier, count_parameters
 from zapbench.pretraining import Diverged, Monitor, Progress, accuracy, every, silent_evaluator
 from zapbench.record import PretrainRecord, clear_parts, write_trial
@@ -309,6 +309,8 @@ class _Experiment:
             contract.PARAMETERS: count_parameters(model),
         }
         done = strategy.clock.train_iterations
+        seen, steps = strategy.effort(count) if hasattr(strategy, "effort") else (strategy.train_epochs * count, total)
+        costs |= {contract.IMAGES_SEEN: seen * done / total, contract.GRADIENT_STEPS: steps * done / total}
         record.finish(closing, costs, step=done)
         if closing.status == contract.FINISHED:
             final = Checkpoint(self.config_hash, done, True, model.state_dict(), model.head.out_features)
@@ -333,6 +335,7 @@ class _Experiment:
                 fingerprint=contract.fingerprint(facts),
                 fingerprint_fields=facts,
                 outputs=self.scenario.transfer_outputs,
+                common_classes=0.0 if self.scenario.select_pool else 1.0,
             )
             for spec in self.job.trials
         }

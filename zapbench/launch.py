@@ -15,7 +15,8 @@ from zapbench import config
 from zapbench.config import Binding
 from zapbench.display import display
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.load import load, status_of
+from zapbench.leaderboard.load import load
+from zapbench.leaderboard.parse import status_of
 from zapbench.leaderboard.select import choose
 from zapbench.stopping import clean_end
 from zapbench.suite import Choice, Outcome, RunSpec, Suite, Task, TrialSpec, group, plan

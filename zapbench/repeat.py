@@ -12,7 +12,7 @@ from typing import Literal
 from zapbench import config
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
-from zapbench.leaderboard.load import EventFile, read_file
+from zapbench.leaderboard.parse import EventFile, read_file
 from zapbench.suite import RunSpec, TrialSpec
 from zapbench.workers import Work, prepare_process, run_jobs
 
