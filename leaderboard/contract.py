@@ -23,10 +23,11 @@ tag                             value                                       step
 ==============================  ==========================================  ====================
 """
 
+import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -76,6 +77,12 @@ FINGERPRINT_FIELDS = (
     "images_a_step",
     "accuracy",
 )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns `, did you mean ...?` for the nearest known words, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(close)}?" if close else ""
 
 
 def canonical_json(value: Any) -> str:
@@ -132,6 +139,8 @@ class Description:
     fingerprint_fields: Mapping[str, Any] = field(default_factory=dict)
     common_classes: float = 0.0
     """Share of the classes of selection trials that reported trials may draw, too."""
+    draws: str = "nested"
+    """`nested`: other trials for every pre-training seed; `crossed`: the same for all."""
     outputs: int = 0
     """Outputs of the head: chance is one over it."""
     schema: int = SCHEMA

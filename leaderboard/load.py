@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from zapbench.leaderboard import contract
+from zapbench.leaderboard.mapping import LogMapping, apply
 from zapbench.leaderboard.parse import points, read_file, summarise
 
 VERSION = 1
@@ -61,11 +62,19 @@ class Logs:
         return table.astype({"step": int})
 
 
-def load(folder: Path, *, cache: Path | None = None, progress: Progress | None = None, workers: int = 0) -> Logs:
+def load(
+    folder: Path,
+    *,
+    mapping: LogMapping | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    workers: int = 0,
+) -> Logs:
     """Reads every event file below a folder.
 
     Args:
         folder: the logs.
+        mapping: how to read logs that zapbench did not write; None for its own.
         cache: folder to keep in what was read; None for no cache.
         progress: called with the number of files read and to read.
         workers: processes to read with; 0 for one a core.
@@ -76,9 +85,9 @@ def load(folder: Path, *, cache: Path | None = None, progress: Progress | None =
     keys = find(folder)
     if not keys:
         raise ValueError(f"no event files below {folder}")
-    kept = _Cache(cache, folder)
+    kept = _Cache(cache, folder, mapping)
     missing = [key for key in keys if key not in kept.records]
-    for record, key in zip(_read(folder, missing, progress, workers or os.cpu_count() or 1), missing):
+    for record, key in zip(_read(folder, missing, mapping, progress, workers or os.cpu_count() or 1), missing):
         kept.records[key] = record
     if missing:
         kept.save(keys)
@@ -110,8 +119,10 @@ def find(folder: Path) -> list[Key]:
     return sorted(found)
 
 
-def _read(folder: Path, keys: Sequence[Key], progress: Progress | None, workers: int) -> Iterable[Record]:
-    chunks = [[str(folder / name) for name, _ in keys[i : i + CHUNK]] for i in range(0, len(keys), CHUNK)]
+def _read(
+    folder: Path, keys: Sequence[Key], mapping: LogMapping | None, progress: Progress | None, workers: int
+) -> Iterable[Record]:
+    chunks = [(folder, [name for name, _ in keys[i : i + CHUNK]], mapping) for i in range(0, len(keys), CHUNK)]
     done = 0
     if len(keys) < PARALLEL_FROM or workers < 2:
         parts: Iterable[list[tuple[dict[str, Any], array[float]]]] = map(_read_chunk, chunks)
@@ -131,17 +142,23 @@ def _read(folder: Path, keys: Sequence[Key], progress: Progress | None, workers:
             pool.shutdown(cancel_futures=True)
 
 
-def _read_chunk(paths: list[str]) -> list[tuple[dict[str, Any], "array[float]"]]:
-    files = [read_file(Path(path)) for path in paths]
+def _read_chunk(
+    chunk: tuple[Path, list[str], LogMapping | None],
+) -> list[tuple[dict[str, Any], "array[float]"]]:
+    folder, names, mapping = chunk
+    if mapping is not None:
+        return [apply(mapping, name, read_file(folder / name, ours=False)) for name in names]
+    files = [read_file(folder / name) for name in names]
     return [(summarise(file), points(file)) for file in files]
 
 
 class _Cache:
     """What earlier calls read of one folder: summaries as JSON, curves as one array."""
 
-    def __init__(self, root: Path | None, folder: Path) -> None:
+    def __init__(self, root: Path | None, folder: Path, mapping: LogMapping | None) -> None:
         self.records: dict[Key, Record] = {}
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        about = f"{folder.resolve()}\n{mapping.key if mapping else ''}"
+        name = hashlib.sha256(about.encode()).hexdigest()[:16]
         self._path = root / f"{name}.npz" if root is not None else None
         if self._path is None or not self._path.is_file():
             return
@@ -183,7 +200,7 @@ class _Cache:
 
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
-    "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes",
+    "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
     "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
     "peak_memory",
 )  # fmt: skip

@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import math
 from pathlib import Path
+from typing import Literal
 
 import gin
 import numpy as np
@@ -51,6 +52,7 @@ def glyphs(
     images_held_out: int = 5,
     pretrain_outputs: int = 300,
     transfer_outputs: int = 300,
+    draws: Literal["nested", "crossed"] = "nested",
 ) -> Scenario:
     """Returns the scenario; see `Scenario` for the sizes.
 
@@ -65,6 +67,7 @@ def glyphs(
         images_held_out: images a class that transfer is measured on.
         pretrain_outputs: outputs of the head in pre-training.
         transfer_outputs: outputs of the head in transfer.
+        draws: `nested` or `crossed`; see `Scenario`.
     """
     key = {"size": size, "letters": LETTERS, "version": 1} | {
         package: importlib.metadata.version(package) for package in ("matplotlib", "pillow")
@@ -90,6 +93,7 @@ def glyphs(
         images_held_out=images_held_out,
         pretrain_outputs=pretrain_outputs,
         transfer_outputs=transfer_outputs,
+        draws=draws,
     )
 
 

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import gin
 import numpy as np
@@ -41,6 +42,7 @@ def omniglot(
     images_trained_on: int = 15,
     images_held_out: int = 5,
     outputs: int = 1000,
+    draws: Literal["nested", "crossed"] = "nested",
 ) -> Scenario:
     """Returns Omniglot under the paper's protocol; see `Scenario` for the sizes.
 
@@ -59,6 +61,7 @@ def omniglot(
         images_trained_on: images a class that transfer trains on.
         images_held_out: images a class that transfer is measured on.
         outputs: outputs of the head, in pre-training and in transfer.
+        draws: `nested` or `crossed`; see `Scenario`.
     """
     images = load(size)
     background = [i for i, c in enumerate(images.classes) if c.startswith("background/")]
@@ -84,6 +87,7 @@ def omniglot(
         images_held_out=images_held_out,
         pretrain_outputs=outputs,
         transfer_outputs=outputs,
+        draws=draws,
     )
 
 

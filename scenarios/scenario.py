@@ -116,6 +116,8 @@ class Scenario:
         transfer_outputs: outputs of the head in transfer.
         mean: a channel's mean, () for none.
         std: a channel's standard deviation, () for none.
+        draws: `nested` draws other trials for every pre-training seed; `crossed`, the authors' scheme, one set of
+            trials for all of them (intervals over pre-training seeds then cover too little).
     """
 
     name: str
@@ -134,9 +136,12 @@ class Scenario:
     transfer_outputs: int
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    draws: Literal["nested", "crossed"] = "nested"
 
     def __post_init__(self) -> None:
         """Checks every size before anything is trained."""
+        if self.draws not in ("nested", "crossed"):
+            raise ValueError(f"{self.name}: draws is {self.draws!r}; allowed: nested, crossed")
         for name in (
             "classes_a_trial",
             "classes_a_selection_trial",
@@ -191,10 +196,11 @@ class Scenario:
     def trial(self, pretrain_seed: int, transfer_seed: int, *, role: Role = "report") -> Trial:
         """Returns the classes, their order and their images of one trial.
 
-        Draws are nested: they depend on the scenario, the pre-training seed, the transfer seed and the role, and
-        not on the method.
+        Draws depend on the scenario, the pre-training seed (where nested), the transfer seed and the role, and not on
+        the method.
         """
-        generator = numpy_generator(f"trial {role}", self.name, pretrain_seed, transfer_seed)
+        seeds = (pretrain_seed, transfer_seed) if self.draws == "nested" else (transfer_seed,)
+        generator = numpy_generator(f"trial {role}", self.name, *seeds)
         select = role == "select"
         pool = self.select_pool if select and self.select_pool else self.report_pool
         count = self.classes_a_selection_trial if select else self.classes_a_trial

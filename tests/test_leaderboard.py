@@ -294,7 +294,7 @@ def test_what_was_read_is_kept_and_a_changed_file_is_read_again(logs, tmp_path_f
     cache = tmp_path_factory.mktemp("cache")
     read = []
     original = module._read_chunk
-    monkeypatch.setattr(module, "_read_chunk", lambda paths: read.extend(paths) or original(paths))
+    monkeypatch.setattr(module, "_read_chunk", lambda chunk: read.extend(chunk[1]) or original(chunk))
     first = load(logs, cache=cache)
     count = len(read)
     assert count == len(first.trials)

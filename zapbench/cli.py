@@ -6,8 +6,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zapbench import __version__
+
+if TYPE_CHECKING:
+    from zapbench.leaderboard.mapping import LogMapping
 
 EXAMPLES = """examples:
   zapbench list
@@ -123,6 +127,10 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
         default="select",
         help="choose rates on selection trials (default), or on the reported ones as the paper did",
     )
+    command.add_argument(
+        "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
+    )
+    command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
     command.set_defaults(command=_leaderboard)
 
 
@@ -223,18 +231,32 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
-    _print_tables(options.logdir, options.format, options.select)
+    from zapbench.leaderboard.mapping import read_mapping
+
+    mapping = read_mapping(options.mapping) if options.mapping else None
+    _print_tables(options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache)
     return 0
 
 
-def _print_tables(folder: Path, form: str, by: str) -> None:
+def _print_tables(folder: Path, form: str, by: str, *, mapping: "LogMapping | None" = None, keep: bool = True) -> None:
+    import platformdirs
     from rich.console import Console
+    from rich.progress import Progress
 
     from zapbench.leaderboard import render
     from zapbench.leaderboard.load import load
     from zapbench.leaderboard.tables import tables
 
-    logs = load(folder)
+    cache = Path(platformdirs.user_cache_dir("zapbench", appauthor=False)) / "logs" if keep else None
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("reading logs", total=None)
+        logs = load(
+            folder,
+            mapping=mapping,
+            cache=cache,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
     made = tables(logs, by=by)
     if form == "table":
         console = Console()

@@ -5,7 +5,6 @@ The folder `gin/` is the registry: `gin/scenarios/X.gin`, `gin/strategies/Y.gin`
 code default < scenario < strategy < transfer < suite < `-p`.
 """
 
-import difflib
 import functools
 import hashlib
 import importlib
@@ -20,6 +19,8 @@ from typing import Any
 
 import gin
 from gin import config_parser
+
+from zapbench.leaderboard.contract import nearest
 
 OPERATIONAL = ("run.device", "run.checkpoint_seconds")
 """How and where, not what: these bindings make no other method, folder or configuration."""
@@ -104,12 +105,6 @@ def summary(kind: str, name: str) -> str:
     """Returns the first comment line of a configuration."""
     first = find(kind, name).read_text(encoding="utf-8").split("\n", 1)[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Returns `, did you mean ...?` for the nearest known words, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f", did you mean {' or '.join(close)}?" if close else ""
 
 
 def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:

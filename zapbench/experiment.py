@@ -335,6 +335,7 @@ class _Experiment:
                 fingerprint=contract.fingerprint(facts),
                 fingerprint_fields=facts,
                 outputs=self.scenario.transfer_outputs,
+                draws=self.scenario.draws,
                 common_classes=0.0 if self.scenario.select_pool else 1.0,
             )
             for spec in self.job.trials

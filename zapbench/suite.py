@@ -218,7 +218,7 @@ def runs(suite: Suite) -> list[RunSpec]:
     for binding in bindings:
         if binding not in reached:
             names = {n for run in found for n in config.names_in_reach(run.scenario, run.strategy, suite.transfers)}
-            raise ValueError(f"{binding} reaches nothing in these runs{config.nearest(binding.selector, names)}")
+            raise ValueError(f"{binding} reaches nothing in these runs{contract.nearest(binding.selector, names)}")
     return found
 
 
