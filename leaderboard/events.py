@@ -1,5 +1,7 @@
 """Reads TensorBoard event files record by record, up to the last whole one."""
 
+import mmap
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +9,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
+
+_LENGTH = struct.Struct("<Q")
 
 LONGEST_RECORD = 1 << 26
 """Bytes; a length beyond it is damage (or an attack), not a record."""
@@ -27,25 +31,31 @@ def read_events(path: Path, tail: Tail | None = None) -> Iterator[Event]:
     """
     tail = tail if tail is not None else Tail()
     with path.open("rb") as file:
-        while header := file.read(12):
-            if len(header) < 12:
-                tail.damage = "ends in the middle of a record"
-                return
-            (length,) = struct.unpack("<Q", header[:8])
-            if length > LONGEST_RECORD:
-                tail.damage = f"claims a record of {length} bytes"
-                return
-            data = file.read(length + 4)
-            if len(data) < length + 4:
-                tail.damage = "ends in the middle of a record"
-                return
-            try:
-                event = Event.FromString(data[:length])
-            except DecodeError:
-                tail.damage = f"holds a damaged record at byte {tail.whole}"
-                return
-            tail.whole = file.tell()
-            yield event
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as content:
+            place = 0
+            while place < size:
+                start = place + 12
+                if start > size:
+                    tail.damage = "ends in the middle of a record"
+                    return
+                (length,) = _LENGTH.unpack_from(content, place)
+                if length > LONGEST_RECORD:
+                    tail.damage = f"claims a record of {length} bytes"
+                    return
+                place = start + length + 4
+                if place > size:
+                    tail.damage = "ends in the middle of a record"
+                    return
+                try:
+                    event = Event.FromString(content[start : start + length])
+                except DecodeError:
+                    tail.damage = f"holds a damaged record at byte {tail.whole}"
+                    return
+                tail.whole = place
+                yield event
 
 
 def last_event(path: Path) -> Event | None:

@@ -66,10 +66,16 @@ def read_file(path: Path, *, ours: bool = True) -> EventFile:
 
 def _take(found: EventFile, event: Event) -> None:
     step = event.step
+    curves = found.curves
     for value in event.summary.value:
         tag = value.tag
         if value.HasField("simple_value"):
-            _add(found, tag, step, value.simple_value)
+            if tag in curves:  # nearly all that a file holds passes here
+                steps, values = curves[tag]
+                steps.append(step)
+                values.append(value.simple_value)
+            else:
+                _add(found, tag, step, value.simple_value)
         elif tag == contract.RUN:
             text = text_of(value)
             if found.description is None:
@@ -146,15 +152,15 @@ def last(found: EventFile, tag: str) -> float | None:
 def points(found: EventFile) -> "array[float]":
     """Returns a trial's curves as one flat array: step, held out, trained on, forgetting, point after point."""
     steps, held_out = found.curves.get(contract.HELD_OUT, ([], []))
-    flat = array("d")
     others = [found.curves.get(tag, ([], [])) for tag in (contract.TRAINED_ON, contract.FORGETTING)]
     if all(other[0] == steps for other in others):
-        columns = [steps, held_out, others[0][1], others[1][1]]
+        columns: list[list[float]] = [[*map(float, steps)], held_out, others[0][1], others[1][1]]
     else:
         at = [dict(zip(*other)) for other in others]
-        columns = [steps, held_out, *([found_at.get(step, math.nan) for step in steps] for found_at in at)]
-    for row in zip(*columns):
-        flat.extend(row)
+        columns = [[*map(float, steps)], held_out, *([one.get(step, math.nan) for step in steps] for one in at)]
+    flat = array("d", bytes(8 * len(columns) * len(steps)))
+    for place, column in enumerate(columns):
+        flat[place :: len(columns)] = array("d", column)
     return flat
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from zapbench.leaderboard.overview import Overview, overviews
 from zapbench.leaderboard.select import Chosen
 from zapbench.leaderboard.tables import Row, Table, is_number, sentence
 
@@ -26,6 +27,17 @@ def percent(value: float) -> str:
 def count(value: float) -> str:
     """Returns a large number rounded to a whole one."""
     return f"{value:,.0f}" if is_number(value) else ABSENT
+
+
+def overview_lines(overview: Overview) -> list[list[str]]:
+    """Returns an overview as rows of cells, the heading first."""
+    ranked = bool(overview.average_ranks)
+    rows = [["method", *overview.scenarios, *(["average rank"] if ranked else [])]]
+    for name, cells in overview.cells.items():
+        shown = [ABSENT if cell is None else percent(cell) for cell in cells]
+        rank = overview.average_ranks.get(name)
+        rows.append([name, *shown, *([ABSENT if rank is None else f"{rank:.2f}"] if ranked else [])])
+    return rows
 
 
 def selection_lines(table: Table) -> list[str]:
@@ -123,6 +135,14 @@ def to_terminal(tables: list[Table], console: Console) -> None:
         if left_out:
             console.print(Text(f"Left out for width: {', '.join(left_out)}; --format md shows all."), style="dim")
         console.print()
+    for overview in overviews(tables):
+        heading, *rows = overview_lines(overview)
+        title = Text(f"{overview.protocol}: held-out % on every data set")
+        grid = RichTable(*heading, title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for cells in rows:
+            grid.add_row(*map(Text, cells))
+        console.print(grid)
+        console.print(Text(overview.note))
 
 
 EXPENDABLE = (
@@ -171,6 +191,12 @@ def to_markdown(tables: list[Table]) -> str:
             lines += ["", "Chosen (*) on selection trials, held-out % by rate:", ""]
             lines += [f"- {_markdown(line)}" for line in grid]
         parts.append("\n".join(lines) + "\n")
+    for overview in overviews(tables):
+        heading, *rows = overview_lines(overview)
+        lines = [f"### {_markdown(overview.protocol)}: held-out % on every data set", ""]
+        lines += [f"| {' | '.join(map(_markdown, heading))} |", "|" + " --- |" * len(heading)]
+        lines += [f"| {' | '.join(map(_markdown, cells))} |" for cells in rows]
+        parts.append("\n".join([*lines, "", overview.note]) + "\n")
     return "\n".join(parts)
 
 

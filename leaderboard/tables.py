@@ -12,6 +12,9 @@ from zapbench.leaderboard.compare import Estimate, Pair
 from zapbench.leaderboard.load import Logs
 from zapbench.leaderboard.select import Chosen, choose, score
 
+BOUNDS = ("cumulative",)
+"""Learners that see all earlier images again: an upper bound beside the table, not a competitor in it."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -112,7 +115,9 @@ def tables(logs: Logs, *, by: str = "select") -> list[Table]:
 def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame, logs: Logs, by: str) -> Table:
     notes = _status_notes(trials)
     choices = choose(trials, by=by)
-    blocked = _failed_methods(trials, logs)
+    failed = _failed_methods(trials, logs)
+    bounds = set(trials[trials["learner"].isin(BOUNDS)]["method"])
+    blocked = failed | bounds
     means: dict[str, list[float]] = {}
     chosen_rows: dict[str, pd.DataFrame] = {}
     for method, choice in choices.items():
@@ -134,7 +139,8 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
     compared = compare.pairs(ranked)
     ranks = compare.ranks(ranked, compared)
     letters = compare.letters([name for name in order if name in ranks], compared) if compared else {}
-    notes += [f"{name}: not ranked until its failed tasks are repeated" for name in sorted(blocked & set(means))]
+    notes += [f"{name}: not ranked until its failed tasks are repeated" for name in sorted(failed & set(means))]
+    notes += [f"{name}: an upper bound, not ranked" for name in sorted(bounds & set(means))]
     for name in order:
         if len(means[name]) < compare.LEAST_SEEDS:
             more = compare.LEAST_SEEDS - len(means[name])

@@ -15,8 +15,9 @@ from zapbench.leaderboard import compare, contract
 from zapbench.leaderboard.compare import Pair
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.load import load
+from zapbench.leaderboard.overview import critical_difference, overviews
 from zapbench.leaderboard.parse import read_file
-from zapbench.leaderboard.render import to_csv, to_json, to_markdown
+from zapbench.leaderboard.render import to_csv, to_json, to_latex, to_markdown
 from zapbench.leaderboard.select import choose
 from zapbench.leaderboard.tables import sentence, tables
 from zapbench.record import write_trial
@@ -25,9 +26,9 @@ from zapbench.transfer import Trajectory
 FACTS = {name: 1 for name in contract.FINGERPRINT_FIELDS}
 
 
-def describe(method="m", *, seed=0, trial=0, role="report", rate=0.01, setting=None, facts=FACTS, **more):
+def describe(method="m", *, scenario="s", seed=0, trial=0, role="report", rate=0.01, setting=None, facts=FACTS, **more):
     return Description(
-        scenario="s",
+        scenario=scenario,
         strategy=method,
         method=method,
         pretrain_seed=seed,
@@ -55,7 +56,7 @@ def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **ab
         class_accuracy=list(accuracies),
     )
     place = (
-        f"{abs(hash(description.method))}/{description.setting}/seed={description.pretrain_seed}/lr={description.rate}"
+        f"{abs(hash(description.method))}{description.learner}/{description.setting}/seed={description.pretrain_seed}/lr={description.rate}"
         f"/{description.role}={description.transfer_seed}"
     )
     write_trial(folder / place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(status, reason))
@@ -339,6 +340,53 @@ def test_rows_equal_tensorboards_own_reader(logs):
         assert [p.step for p in points] == list(curve["step"])
         assert [p.value for p in points] == list(curve["held_out"])
         assert points[-1].value == row["held_out"]
+
+
+def many_scenarios(folder, count, lacking=()):
+    for number, (method, base) in itertools.product(range(count), [("a", 0.6), ("b", 0.5), ("c", 0.4)]):
+        for seed in range(3):
+            if (method, number) not in lacking:
+                write(folder / f"s{number}", [base + 0.01 * seed], method=method, seed=seed, scenario=f"s{number}")
+
+
+def test_a_method_that_lacks_a_scenario_shows_a_gap_and_has_no_average_rank(tmp_path):
+    many_scenarios(tmp_path, 5, lacking={("b", 3)})
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.cells["b"][3] is None
+    assert overview.average_ranks == {"a": 1.0, "c": 2.0}
+    assert "| b | 51.0 | 51.0 | 51.0 | – | 51.0 | – |" in to_markdown(tables(load(tmp_path)))
+
+
+def test_average_ranks_take_five_data_sets(tmp_path):
+    many_scenarios(tmp_path, 4)
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.average_ranks == {}
+    assert "take 5 data sets" in overview.note
+
+
+def test_the_critical_difference_is_demsars():
+    # Demsar (2006), table 5a: q = 2.569 for 4 classifiers; section 3.2.2 gives 1.25 for 14 data sets.
+    assert critical_difference(4, 14) == pytest.approx(2.569 * math.sqrt(4 * 5 / (6 * 14)), abs=1e-3)
+
+
+def test_an_upper_bound_is_shown_and_not_ranked(logs):
+    for seed in range(3):
+        write(logs, [0.99], method="best", learner="cumulative", seed=seed)
+    (table,) = tables(load(logs))
+    assert table.rows[0].method == "best + cumulative"
+    assert table.rows[0].rank is None
+    assert "best + cumulative: an upper bound, not ranked" in table.notes
+    assert [row.rank for row in table.rows[1:]] == [1, 1, 3]
+
+
+def test_latex_is_whole_and_escapes_names(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.5], method="a_b & 50% {x}^2", seed=seed)
+    text = to_latex(tables(load(tmp_path)))
+    assert r"a\_b \& 50\% \{x\}\textasciicircum{}2" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    widths = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
+    assert len(widths) == 1
 
 
 def test_loading_needs_neither_torch_nor_avalanche(logs):
