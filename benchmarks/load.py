@@ -66,11 +66,12 @@ def body(steps: int, seed: int) -> bytes:
 
 
 LOAD = """
-import sys, time
+import os, sys
 from pathlib import Path
 from zapbench.leaderboard.load import load
-logs = load(Path(sys.argv[1]), cache=Path(sys.argv[2]))
-print(len(logs.trials), len(logs.problems))
+if __name__ == "__main__":
+    logs = load(Path(sys.argv[1]), cache=Path(sys.argv[2]), workers=len(os.sched_getaffinity(0)))
+    print(len(logs.trials), len(logs.problems))
 """
 
 

@@ -68,7 +68,7 @@ def load(
     mapping: LogMapping | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
-    workers: int = 0,
+    workers: int = 1,
 ) -> Logs:
     """Reads every event file below a folder.
 
@@ -77,7 +77,8 @@ def load(
         mapping: how to read logs that zapbench did not write; None for its own.
         cache: folder to keep in what was read; None for no cache.
         progress: called with the number of files read and to read.
-        workers: processes to read with; 0 for one a core.
+        workers: processes to read with. More than one needs what `multiprocessing` needs: a main module that can be
+            imported; so a script calls this below `if __name__ == "__main__"`.
 
     Raises:
         ValueError: there is no such folder, or no event file in it.
@@ -87,7 +88,7 @@ def load(
         raise ValueError(f"no event files below {folder}")
     kept = _Cache(cache, folder, mapping)
     missing = [key for key in keys if key not in kept.records]
-    for record, key in zip(_read(folder, missing, mapping, progress, workers or os.cpu_count() or 1), missing):
+    for record, key in zip(_read(folder, missing, mapping, progress, workers), missing):
         kept.records[key] = record
     if missing:
         kept.save(keys)

@@ -256,6 +256,7 @@ def _print_tables(folder: Path, form: str, by: str, *, mapping: "LogMapping | No
             mapping=mapping,
             cache=cache,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
+            workers=_cores(),
         )
     made = tables(logs, by=by)
     if form == "table":
