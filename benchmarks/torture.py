@@ -157,6 +157,7 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="a shrunken demo")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--whole", type=Path, help="logs of an undisturbed demo, if there are any already")
     parser.add_argument("--keep", type=Path, help="folder to work in (default: a temporary one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zapbench-torture-") as temporary:
@@ -169,11 +170,12 @@ def torture(options: argparse.Namespace, folder: Path) -> int:
     arguments = ["suite", "demo", "--jobs", str(options.jobs)]
     for binding in SHRUNK if options.small else []:
         arguments += ["-p", binding]
-    whole = folder / "whole"
-    print("an undisturbed suite first", flush=True)
-    if start([*arguments, "--out", str(whole)], None).wait():
-        print("the undisturbed suite failed")
-        return 1
+    whole = options.whole or folder / "whole"
+    if options.whole is None:
+        print("an undisturbed suite first", flush=True)
+        if start([*arguments, "--out", str(whole)], None).wait():
+            print("the undisturbed suite failed")
+            return 1
     expected, table = logs_of(whole), table_of(whole)
     hit: Counter[str] = Counter()
     rounds = 0
