@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -178,8 +178,8 @@ def _fitting(table: Table, width: int) -> tuple[dict[str, Callable[[Row], str]],
     return columns, left_out
 
 
-def to_markdown(tables: list[Table]) -> str:
-    """Returns tables in Markdown."""
+def to_markdown(tables: list[Table], problems: Sequence[str] = ()) -> str:
+    """Returns tables in Markdown, and below them the files that were left out."""
     parts = []
     for table in tables:
         columns = columns_of(table)
@@ -197,6 +197,8 @@ def to_markdown(tables: list[Table]) -> str:
         lines += [f"| {' | '.join(map(_markdown, heading))} |", "|" + " --- |" * len(heading)]
         lines += [f"| {' | '.join(map(_markdown, cells))} |" for cells in rows]
         parts.append("\n".join([*lines, "", overview.note]) + "\n")
+    if problems:
+        parts.append("\n".join(["Left out:", "", *(f"- {_markdown(problem)}" for problem in problems)]) + "\n")
     return "\n".join(parts)
 
 
@@ -254,10 +256,11 @@ def _csv(cell: Any) -> Any:
     return "" if cell is None else cell
 
 
-def to_json(tables: list[Table]) -> str:
-    """Returns all tables, pairs and notes as JSON with a schema number."""
+def to_json(tables: list[Table], problems: Sequence[str] = ()) -> str:
+    """Returns all tables, pairs, notes and what was left out as JSON with a schema number."""
     whole = {
         "schema": SCHEMA,
+        "left_out": list(problems),
         "tables": [
             {
                 "scenario": table.scenario,

@@ -113,7 +113,7 @@ def tables(logs: Logs, *, by: str = "select") -> list[Table]:
 
 
 def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame, logs: Logs, by: str) -> Table:
-    notes = _status_notes(trials)
+    notes = _run_notes(logs.runs[logs.runs["scenario"] == scenario]) + _status_notes(trials)
     choices = choose(trials, by=by)
     failed = _failed_methods(trials, logs)
     bounds = set(trials[trials["learner"].isin(BOUNDS)]["method"])
@@ -252,6 +252,15 @@ def _in(choice: Chosen) -> str:
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> set[str]:
     failed = set(trials[trials["status"] == contract.FAILED]["method"])
     return failed | set(logs.runs[logs.runs["status"] == contract.FAILED]["method"])
+
+
+def _run_notes(runs: pd.DataFrame) -> list[str]:
+    """Says which pre-trainings did not finish, and why."""
+    notes = []
+    for run in runs[runs["status"] != contract.FINISHED].sort_values("file").to_dict("records"):
+        reason = f": {run['reason']}" if run["reason"] else ""
+        notes.append(f"{run['method']}: pre-training of seed {run['pretrain_seed']} {run['status']}{reason}")
+    return notes
 
 
 def _status_notes(trials: pd.DataFrame) -> list[str]:

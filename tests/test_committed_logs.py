@@ -23,7 +23,7 @@ def final(path):
 
 @pytest.fixture(scope="module")
 def by_hand():
-    """method -> role -> (setting's folder, rate) -> seed -> final accuracies, from folders and EventAccumulator alone."""
+    """method -> role -> (setting's folder, rate) -> seed -> final accuracies, read by tensorboard alone."""
     found = {}
     for path in sorted((LOGS / "demo").rglob("*=*/*tfevents*")):
         parts = path.relative_to(LOGS / "demo").parts

@@ -1,6 +1,9 @@
 """From event files to a table: hand-computed numbers, and what must not be believed."""
 
+import dataclasses
+import io
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from zapbench.leaderboard import compare, contract
@@ -17,7 +21,7 @@ from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.overview import critical_difference, overviews
 from zapbench.leaderboard.parse import read_file
-from zapbench.leaderboard.render import to_csv, to_json, to_latex, to_markdown
+from zapbench.leaderboard.render import to_csv, to_json, to_latex, to_markdown, to_terminal
 from zapbench.leaderboard.select import choose
 from zapbench.leaderboard.tables import sentence, tables
 from zapbench.record import write_trial
@@ -342,6 +346,35 @@ def test_rows_equal_tensorboards_own_reader(logs):
         assert points[-1].value == row["held_out"]
 
 
+def test_a_very_long_name_is_shown_whole_and_breaks_nothing(tmp_path):
+    name = "m" * 200
+    for seed in range(3):
+        write(tmp_path, [0.5], method=name, seed=seed)
+    made = tables(load(tmp_path))
+    assert name in to_markdown(made)
+    console = Console(file=io.StringIO(), width=80)
+    to_terminal(made, console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count("m" * 10) > 0 for line in lines) > 2
+
+
+def test_what_was_left_out_is_part_of_the_page(logs):
+    (logs / "events.out.tfevents.x").write_bytes(b"nonsense nonsense")
+    found = load(logs)
+    assert "- events.out.tfevents.x: claims a record of" in to_markdown(tables(found), found.problems)
+    assert json.loads(to_json(tables(found), found.problems))["left_out"] == found.problems
+
+
+def test_pretraining_that_did_not_finish_is_named(logs):
+    about = dataclasses.replace(
+        describe("best"), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
+    )
+    write_trial(logs / "run", about, "", Trajectory(), {}, Closing(contract.DIVERGED, "the loss is not finite"))
+    (table,) = tables(load(logs))
+    assert "best: pre-training of seed 0 diverged: the loss is not finite" in table.notes
+
+
 def many_scenarios(folder, count, lacking=()):
     for number, (method, base) in itertools.product(range(count), [("a", 0.6), ("b", 0.5), ("c", 0.4)]):
         for seed in range(3):
@@ -409,8 +442,6 @@ def test_a_description_of_another_schema_is_refused():
     ("field", "value"), [("rate", '"x"'), ("pretrain_seed", "-1"), ("role", '"best"'), ("method", "3")]
 )
 def test_a_description_with_a_wrong_type_is_refused(field, value):
-    import json
-
     raw = json.loads(describe().to_json()) | {field: json.loads(value)}
     with pytest.raises(ValueError, match=field):
         Description.from_json(json.dumps(raw))
@@ -465,5 +496,5 @@ def test_names_are_escaped_in_markdown_and_csv(tmp_path):
     made = tables(load(tmp_path))
     line = next(line for line in to_markdown(made).splitlines() if "50.0" in line)
     assert r"=a\|b \`c\`" in line
-    frame = pd.read_csv(__import__("io").StringIO(to_csv(made)))
+    frame = pd.read_csv(io.StringIO(to_csv(made)))
     assert frame["method"][0] == "'=a|b\n`c`"

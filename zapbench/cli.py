@@ -264,13 +264,12 @@ def _print_tables(folder: Path, form: str, by: str, *, mapping: "LogMapping | No
         render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
     else:
         renderers = {
-            "md": render.to_markdown,
-            "latex": render.to_latex,
-            "csv": render.to_csv,
-            "json": render.to_json,
+            "md": lambda: render.to_markdown(made, logs.problems),
+            "latex": lambda: render.to_latex(made),
+            "csv": lambda: render.to_csv(made),
+            "json": lambda: render.to_json(made, logs.problems),
         }
-        text = renderers[form](made)
-        sys.stdout.write(text)
+        sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)
 
