@@ -13,6 +13,7 @@ from zapbench.seeding import torch_generator
 from zapbench.strategies.asb import ASB
 from zapbench.strategies.episodes import EpisodeSampler
 from zapbench.strategies.iid import IID
+from zapbench.strategies.meta_asb import MetaASB
 from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery
 
 DOUBLE = torch.float64
@@ -101,6 +102,75 @@ def test_asb_equals_an_independent_computation(tiny, zapped):
     difference = max((p - w).abs().max().item() for p, w in zip(model.parameters(), weights))
     assert difference < 1e-9
     assert max((p - w).abs().max().item() for p, w in zip(small_net().parameters(), weights)) > 1e-3
+
+
+def meta_asb(tiny, *, episodes, first_order=False, zapped=True):
+    model = small_net()
+    strategy = MetaASB(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
+        inner_lr=0.05,
+        episodes=episodes,
+        inner_images=5,
+        random_images=7,
+        seed=7,
+        first_order=first_order,
+        plugins=[ZapEpisodeClass(seed=7)] if zapped else [],
+        evaluator=silent_evaluator(),
+    )
+    strategy.train(pretraining_experience(tiny.tensor(dtype=DOUBLE), tiny.pretraining(0).train), eval_streams=[])
+    return [p.detach() for p in model.parameters()]
+
+
+def meta_asb_by_hand(tiny, *, episodes):
+    """Algorithm 1 with torch.func.grad of a function of the weights: no graph is kept by hand."""
+    images, split = tiny.tensor(dtype=DOUBLE), tiny.pretraining(0).train
+    flat, labels = torch.from_numpy(split.reshape(-1).copy()), torch.arange(4).repeat_interleave(6)
+    weights = [p.detach().clone() for p in small_net().parameters()]
+    adam, sampler = Adam(0.001), EpisodeSampler(labels, inner=5, random=7, seed=7)
+    for number in range(episodes):
+        episode = sampler(number)
+        draws = torch.empty(1, 36, dtype=DOUBLE)
+        draws.normal_(0, math.sqrt(2 / 36), generator=torch_generator("zap", 7, number))
+        weights[12][episode.label], weights[13][episode.label] = draws[0], 0.0
+
+        def inner(moved, place, label):
+            return mean_cross_entropy(by_hand(moved, images(flat[place : place + 1])), torch.tensor([label]))
+
+        def outer(start, episode):
+            for place in episode.inner.tolist():
+                gradients = torch.func.grad(inner)(start, place, episode.label)
+                start = [w - 0.05 * g for w, g in zip(start, gradients)]
+            return mean_cross_entropy(by_hand(start, images(flat[episode.outer])), labels[episode.outer])
+
+        weights = adam.step(weights, torch.func.grad(outer)(weights, episode))
+    return weights
+
+
+@pytest.mark.parametrize(("episodes", "within"), [(1, 1e-9), (20, 1e-7)])
+def test_meta_asb_equals_an_independent_computation(tiny, episodes, within):
+    found, expected = meta_asb(tiny, episodes=episodes), meta_asb_by_hand(tiny, episodes=episodes)
+    assert max((p - w).abs().max().item() for p, w in zip(found, expected)) < within
+
+
+def test_first_order_meta_asb_is_another_algorithm(tiny):
+    second, first = meta_asb(tiny, episodes=3), meta_asb(tiny, episodes=3, first_order=True)
+    assert max((p - w).abs().max().item() for p, w in zip(second, first)) > 1e-4
+
+
+def test_without_a_step_between_first_and_second_order_agree(tiny):
+    """The meta-gradient through a single inner step at rate 0 is the plain gradient."""
+    one = {"inner_lr": 1e-300, "episodes": 1, "inner_images": 1, "random_images": 7, "seed": 7}
+    found = []
+    for first_order in (False, True):
+        model = small_net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        strategy = MetaASB(
+            model=model, optimizer=optimizer, first_order=first_order, evaluator=silent_evaluator(), **one
+        )
+        strategy.train(pretraining_experience(tiny.tensor(dtype=DOUBLE), tiny.pretraining(0).train), eval_streams=[])
+        found.append([p.detach() for p in model.parameters()])
+    assert max((p - q).abs().max().item() for p, q in zip(*found)) < 1e-12
 
 
 def test_iid_equals_ten_lines_of_torch(tiny):
