@@ -251,6 +251,17 @@ def test_a_full_disk_is_one_line_and_what_is_finished_stays_whole(small_disk):
     assert not list(small_disk.rglob(".part-*"))
 
 
+def test_a_read_only_disk_is_one_line_before_training(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    process = start(small_disk)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    lines = [line for line in error.splitlines() if line.startswith("zapbench:")]
+    assert len(lines) == 1
+    assert "Read-only file system" in lines[0]
+    assert "Traceback" not in error
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     process = start(tmp_path / "file" / "below")
