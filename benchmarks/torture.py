@@ -51,7 +51,7 @@ def instrument() -> None:
     """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
     from tensorboard.summary.writer import record_writer
 
-    from zapbench import experiment
+    from zapbench import experiment, trials
 
     def logged(name, function):
         def wrapped(*args, **kwargs):
@@ -78,8 +78,8 @@ def instrument() -> None:
             time.sleep(0.01)
             file.write(content[len(content) // 2 :])
 
-    experiment._Experiment._train = logged("pre-training", experiment._Experiment._train)
-    experiment._Experiment._trial = logged("transfer", experiment._Experiment._trial)
+    experiment._Pretraining._train = logged("pre-training", experiment._Pretraining._train)
+    trials.Trials._trial = logged("transfer", trials.Trials._trial)
     os.fsync = slow_sync
     record_writer.RecordWriter.write = torn_write
 

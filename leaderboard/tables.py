@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from zapbench.leaderboard import compare, contract
+from zapbench.leaderboard import notes as notes_of
 from zapbench.leaderboard.compare import Estimate, Pair
 from zapbench.leaderboard.load import Logs
 from zapbench.leaderboard.select import Chosen, choose, score
@@ -113,7 +114,7 @@ def tables(logs: Logs, *, by: str = "select") -> list[Table]:
 
 
 def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame, logs: Logs, by: str) -> Table:
-    notes = _run_notes(logs.runs[logs.runs["scenario"] == scenario]) + _status_notes(trials)
+    notes = notes_of.on_runs(logs.runs[logs.runs["scenario"] == scenario]) + notes_of.on_status(trials)
     choices = choose(trials, by=by)
     failed = _failed_methods(trials, logs)
     bounds = set(trials[trials["learner"].isin(BOUNDS)]["method"])
@@ -131,7 +132,7 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
         chosen_rows[method] = rows
         per_seed = rows.groupby("pretrain_seed")["score"].mean()
         means[method] = [float(value) for value in per_seed]
-        notes += _seed_notes(method, rows, choice, trials)
+        notes += notes_of.on_choice(method, rows, choice, trials)
     for method in sorted(set(trials["method"]) - set(choices)):
         notes.append(f"{method}: nothing to choose its setting by (no finished trial of role {by})")
     order = sorted(means, key=lambda name: (-sum(means[name]) / len(means[name]), name))
@@ -154,54 +155,11 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
     ]
     scores = {name: chosen_rows[name]["score"].tolist() for name in order}
     papers = {(p.first, p.second): compare.papers_test(scores[p.first], scores[p.second]) for p in compared}
-    notes += _statistics_notes(ranked, compared, papers, chosen_rows, rows_made, trials)
+    validated = [(row.validation, row.held_out.mean) for row in rows_made if is_number(row.validation)]
+    notes += notes_of.on_statistics(ranked, compared, papers, chosen_rows, validated, trials)
     outputs = int(trials["outputs"].max())
     chance = 1.0 / outputs if outputs else float("nan")
     return Table(scenario, protocol, fingerprint, chance, rows_made, compared, papers, choices, notes)
-
-
-def _statistics_notes(
-    ranked: Mapping[str, list[float]],
-    compared: list[Pair],
-    papers: Mapping[tuple[str, str], float],
-    chosen: Mapping[str, pd.DataFrame],
-    rows: list[Row],
-    trials: pd.DataFrame,
-) -> list[str]:
-    notes = []
-    if compared:
-        smallest = compare.smallest_difference(ranked)
-        notes.append(
-            f"A difference of {100 * smallest:.1f} points would have been seen with 80% power. Another method among "
-            "them changes ranks and letters: Holm's adjustment is over all pairs."
-        )
-        called = sum(p < compare.ALPHA for p in papers.values())
-        notes.append(
-            f"The paper's test (Mann-Whitney U over trials) calls {called} of {len(papers)} pairs different; it takes "
-            "trials of one pre-trained model for independent, and rejects too often where seeds spread."
-        )
-    if chosen:
-        whole = pd.concat([rows_.assign(method=name) for name, rows_ in chosen.items()])
-        if found := compare.variance_components(whole):
-            spreads = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items())
-            notes.append(f"Spread of trials in points (standard deviations, mixed model): {spreads}.")
-    known = [row for row in rows if is_number(row.validation)]
-    if len(known) > 2:
-        tau, p = compare.rank_correlation([r.validation for r in known], [r.held_out.mean for r in known])
-        exact = f"exact p = {p:.3f}" if is_number(p) else "too few methods (or ties) for a p"
-        notes.append(
-            f"Validation accuracy against transfer accuracy over {len(known)} methods: tau {tau:.2f}, {exact}."
-        )
-    if "crossed" in set(trials["draws"]):
-        notes.append(
-            "Draws are crossed: all pre-training seeds share one set of trials, so intervals cover less than 95% (93, "
-            "90 and 83% with 3, 5 and 10 seeds in simulations), and methods are told apart too easily."
-        )
-    selected = trials[trials["role"] == contract.SELECT]
-    if not selected.empty:
-        share = float(selected["common_classes"].max())
-        notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported ones' pool.")
-    return notes
 
 
 def _row(
@@ -252,40 +210,6 @@ def _in(choice: Chosen) -> str:
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> set[str]:
     failed = set(trials[trials["status"] == contract.FAILED]["method"])
     return failed | set(logs.runs[logs.runs["status"] == contract.FAILED]["method"])
-
-
-def _run_notes(runs: pd.DataFrame) -> list[str]:
-    """Says which pre-trainings did not finish, and why."""
-    notes = []
-    for run in runs[runs["status"] != contract.FINISHED].sort_values("file").to_dict("records"):
-        reason = f": {run['reason']}" if run["reason"] else ""
-        notes.append(f"{run['method']}: pre-training of seed {run['pretrain_seed']} {run['status']}{reason}")
-    return notes
-
-
-def _status_notes(trials: pd.DataFrame) -> list[str]:
-    notes = []
-    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED):
-        for (method, role), rows in trials[trials["status"] == status].groupby(["method", "role"], sort=True):
-            reasons = sorted({reason for reason in rows["reason"] if reason})
-            shown = f": {'; '.join(reasons[:2])}" if reasons else ""
-            more = f" and {len(reasons) - 2} other reasons" if len(reasons) > 2 else ""
-            notes.append(f"{method}: {len(rows)} {role} trial(s) {status}{shown}{more}")
-    return notes
-
-
-def _seed_notes(method: str, rows: pd.DataFrame, choice: Chosen, trials: pd.DataFrame) -> list[str]:
-    notes = []
-    everyone = set(trials[trials["method"] == method]["pretrain_seed"])
-    if missing := sorted(everyone - set(rows["pretrain_seed"])):
-        seeds = ", ".join(str(seed) for seed in missing)
-        notes.append(f"{method}: no reported trial of pre-training seed {seeds} at its chosen setting")
-    rates = sorted(choice.grid["rate"].unique())
-    if len(rates) > 1 and choice.rate in (rates[0], rates[-1]):
-        notes.append(
-            f"{method}: its rate {choice.rate:g} is at the edge of the grid {rates[0]:g} to {rates[-1]:g}: extend it"
-        )
-    return notes
 
 
 def _tell_apart(made: list[Table], logs: Logs) -> list[Table]:

@@ -7,7 +7,8 @@ import pytest
 
 from zapbench import config
 from zapbench.config import compose, parse_bindings
-from zapbench.experiment import Job, execute
+from zapbench.experiment import execute
+from zapbench.place import Job
 from zapbench.suite import RunSpec, TrialSpec
 
 

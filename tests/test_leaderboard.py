@@ -220,6 +220,14 @@ def test_a_best_rate_at_the_edge_of_the_grid_is_said(tmp_path):
     assert "m: its rate 1 is at the edge of the grid 0.01 to 1: extend it" in table.notes
 
 
+def test_a_best_setting_at_the_edge_of_its_grid_is_said(tmp_path):
+    for value, score in (("0.03", 0.4), ("0.1", 0.2)):
+        write(tmp_path, [score], role="select", setting={"ASB.inner_lr": value})
+    write(tmp_path, [0.4], setting={"ASB.inner_lr": "0.03"})
+    (table,) = tables(load(tmp_path))
+    assert "m: its ASB.inner_lr 0.03 is at the edge of the grid 0.03 to 0.1: extend it" in table.notes
+
+
 def test_broken_files_are_named_and_never_counted(logs):
     good = next(logs.rglob("*tfevents*"))
     (logs / "x").mkdir()

@@ -13,11 +13,12 @@ import torch
 
 from zapbench import checkpoints, config
 from zapbench.checkpoints import Checkpoint
-from zapbench.experiment import LOCK_FILE, Job, execute
+from zapbench.experiment import execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.events import Tail, read_events
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.parse import read_file, status_of
+from zapbench.place import LOCK_FILE, Job
 from zapbench.record import PART, write_whole
 from zapbench.stopping import Stopped, clean_end
 from zapbench.suite import RunSpec, TrialSpec

@@ -12,6 +12,7 @@ from zapbench import __version__
 
 if TYPE_CHECKING:
     from zapbench.leaderboard.mapping import LogMapping
+    from zapbench.suite import Suite
 
 EXAMPLES = """examples:
   zapbench list
@@ -175,13 +176,11 @@ def _suite(options: argparse.Namespace) -> int:
     return _launch(suite, options, workers=options.jobs or _cores(), in_process=False)
 
 
-def _launch(suite: "object", options: argparse.Namespace, *, workers: int, in_process: bool) -> int:
+def _launch(suite: "Suite", options: argparse.Namespace, *, workers: int, in_process: bool) -> int:
     from rich.console import Console
 
     from zapbench.launch import run_suite
-    from zapbench.suite import Suite
 
-    assert isinstance(suite, Suite)
     if workers < 1:
         raise ValueError(f"--jobs must be at least 1, got {workers}")
     if options.threads < 1:

@@ -170,7 +170,8 @@ def prepare_process(threads: int) -> None:
 
 def check_jobs(jobs: list[Work], out: Path) -> None:
     """See `Engine.check`."""
-    from zapbench.experiment import Job, execute
+    from zapbench.experiment import execute
+    from zapbench.place import Job
 
     for run, trials in jobs:
         try:
@@ -181,7 +182,8 @@ def check_jobs(jobs: list[Work], out: Path) -> None:
 
 def run_jobs(jobs: list[Work], out: Path, command: str, progress: Callable[[str, int, int], None]) -> Outcome:
     """Runs the jobs of one run; never raises but for what ends this process."""
-    from zapbench.experiment import Job, execute
+    from zapbench.experiment import execute
+    from zapbench.place import Job
 
     whole = Outcome()
     for run, trials in jobs:

@@ -1,0 +1,135 @@
+"""The trials of one pre-trained model under one transfer: those that are missing are run and recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gin
+import torch
+
+from zapbench import config
+from zapbench.cost import Cost
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.parse import description_of, status_of
+from zapbench.models import Classifier
+from zapbench.place import Place
+from zapbench.record import write_trial
+from zapbench.suite import TrialSpec
+from zapbench.transfer import (
+    Features,
+    Inputs,
+    OptimizerFactory,
+    Protocol,
+    Trajectory,
+    count_steps,
+    learner_for,
+    run_trial,
+    trial_generator,
+)
+
+
+@dataclass
+class Trials:
+    """What the trials of a job share.
+
+    Attributes:
+        place: where they are recorded.
+        model: the pre-trained model; None where pre-training diverged, and so every trial of it.
+        shown: the model that descriptions speak of.
+        protocol: how new classes are learned.
+        optimizer: gets the learner's parameters and `lr`.
+    """
+
+    place: Place
+    model: Classifier | None
+    shown: Classifier
+    protocol: Protocol
+    optimizer: OptimizerFactory
+
+    def run(self) -> None:
+        """Runs the trials that are not there yet."""
+        place, protocol = self.place, self.protocol
+        facts = place.scenario.facts() | protocol.facts()
+        described = {spec: self._describe(spec, facts) for spec in place.job.trials}
+        missing = [spec for spec in place.job.trials if not self._is_done(spec, described[spec])]
+        inputs: Inputs = place.scenario.tensor(device=place.device)
+        if missing and self.model is not None and protocol.frozen:
+            inputs = self._features(self.model, missing)
+        for number, spec in enumerate(missing):
+            place.job.progress(f"transfer {config.name_of(spec.transfer)}", number, len(missing))
+            self._trial(spec, described[spec], inputs)
+        place.job.progress("transfer", len(missing), len(missing))
+
+    def _describe(self, spec: TrialSpec, facts: Mapping[str, Any]) -> Description:
+        scenario, protocol = self.place.scenario, self.protocol
+        return self.place.describe(
+            self.shown,
+            transfer=config.name_of(spec.transfer),
+            protocol=protocol.name,
+            learner=protocol.learner,
+            rate=spec.rate,
+            role=spec.role,
+            transfer_seed=spec.seed,
+            engine="features" if protocol.frozen else "model",
+            fingerprint=contract.fingerprint(facts),
+            fingerprint_fields=facts,
+            outputs=scenario.transfer_outputs,
+            draws=scenario.draws,
+            common_classes=0.0 if scenario.select_pool else 1.0,
+        )
+
+    def _is_done(self, spec: TrialSpec, description: Description) -> bool:
+        path = self.place.folder / spec.folder / contract.EVENT_FILE
+        if status_of(path) not in (contract.FINISHED, contract.DIVERGED):
+            return False
+        held = description_of(path)
+        names = ("config_hash", "fingerprint", "rate", "role", "transfer_seed", "pretrain_seed", "transfer")
+        return held is not None and all(getattr(held, name) == getattr(description, name) for name in names)
+
+    def _features(self, model: Classifier, trials: list[TrialSpec]) -> Features:
+        place = self.place
+        place.job.progress("features", 0, 1)
+        wanted = []
+        for seed, role in sorted({(t.seed, t.role) for t in trials}):
+            trial = place.scenario.trial(place.job.run.seed, seed, role=role)
+            wanted += [trial.train.reshape(-1), trial.held_out.reshape(-1)]
+        images = place.scenario.tensor(device=place.device)
+        return Features(model.encoder, images, torch.cat([torch.from_numpy(w.copy()) for w in wanted]))
+
+    def _trial(self, spec: TrialSpec, description: Description, inputs: Inputs) -> None:
+        place = self.place
+        folder = place.folder / spec.folder
+        cost = Cost(place.device)
+        trajectory = Trajectory(diverged="pre-training diverged")
+        closing = Closing(contract.FINISHED)
+        try:
+            if self.model is not None:
+                trajectory = self._learn(self.model, spec, inputs)
+        except OSError:
+            raise
+        except Exception as error:
+            closing = Closing(contract.FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
+            place.outcome.failed[str(folder)] = closing.reason
+        else:
+            if trajectory.diverged:
+                closing = Closing(contract.DIVERGED, trajectory.diverged)
+                place.outcome.diverged[str(folder)] = closing.reason
+        costs = {contract.SECONDS: cost.seconds(), contract.PEAK_MEMORY: cost.peak_memory()}
+        write_trial(folder, description, gin.operative_config_str(), trajectory, costs, closing)
+
+    def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> Trajectory:
+        scenario, protocol, seed = self.place.scenario, self.protocol, self.place.job.run.seed
+        trial = scenario.trial(seed, spec.seed, role=spec.role)
+        key = (scenario.name, seed, spec.seed, spec.role)
+        learner = learner_for(model, protocol, scenario.transfer_outputs, trial_generator("head", *key), inputs)
+        return run_trial(
+            learner,
+            inputs,
+            trial,
+            protocol,
+            optimizer=self.optimizer,
+            rate=spec.rate,
+            points=protocol.points(count_steps(protocol, *trial.train.shape), spec.role),
+            generator=trial_generator("order", *key),
+        )
