@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN = .venv/bin
 DONE = .venv/.installed
+# A process a core; the tests of one file share their fixtures, so they stay together.
+PARALLEL = -n auto --dist loadfile
 
 .PHONY: install demo test check format torture clean
 
@@ -17,13 +19,13 @@ demo: install  ## run a small suite on drawn letters and print its ranked table
 	$(BIN)/zapbench suite demo
 
 test: install  ## run all tests
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 check: install  ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 format: install  ## format the code
 	$(BIN)/ruff format .
