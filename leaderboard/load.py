@@ -7,6 +7,7 @@ keyed by each file's path, size and time of change, so that a second call reads 
 import hashlib
 import json
 import os
+import uuid
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -154,49 +155,52 @@ def _read_chunk(
 
 
 class _Cache:
-    """What earlier calls read of one folder: summaries as JSON, curves as one array."""
+    """What earlier calls read of one folder: summaries as JSON, curves as one array that is mapped, not read."""
 
     def __init__(self, root: Path | None, folder: Path, mapping: LogMapping | None) -> None:
         self.records: dict[Key, Record] = {}
         about = f"{folder.resolve()}\n{mapping.key if mapping else ''}"
-        name = hashlib.sha256(about.encode()).hexdigest()[:16]
-        self._path = root / f"{name}.npz" if root is not None else None
-        if self._path is None or not self._path.is_file():
+        self._name = hashlib.sha256(about.encode()).hexdigest()[:16]
+        self._root = root
+        if root is None:
             return
         try:
-            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                meta = json.loads(held["meta"].tobytes())
-                whole, ends = held["points"], held["ends"]
+            meta = json.loads((root / f"{self._name}.json").read_bytes())
             if meta["version"] == [VERSION, contract.SCHEMA]:
-                parts = np.split(whole, ends[:-1]) if len(ends) else []
-                for (path, size, time), summary, part in zip(meta["keys"], meta["summaries"], parts):
-                    self.records[path, (size, time)] = (summary, part)
-        except Exception:  # a damaged cache is no cache
+                whole = np.load(root / meta["points"], mmap_mode="r", allow_pickle=False)
+                start = 0
+                for (path, size, time, end), summary in zip(meta["keys"], meta["summaries"], strict=True):
+                    self.records[path, (size, time)] = (summary, whole[start:end])
+                    start = end
+                if start != len(whole):
+                    self.records = {}
+        except Exception:  # none yet, or a damaged one, which is none
             self.records = {}
 
     def save(self, keys: Sequence[Key]) -> None:
         """Writes the records of `keys`, whole or not at all; where nothing can be written there is no cache."""
-        if self._path is None:
+        if self._root is None:
             return
+        parts = [self.records[key][1] for key in keys]
+        points = self._root / f"{self._name}-{uuid.uuid4().hex[:8]}.npy"
         meta = {
             "version": [VERSION, contract.SCHEMA],
-            "keys": [(name, *stamp) for name, stamp in keys],
+            "points": points.name,
+            "keys": [(name, *stamp, end) for (name, stamp), end in zip(keys, np.cumsum([*map(len, parts)]).tolist())],
             "summaries": [self.records[key][0] for key in keys],
         }
-        parts = [self.records[key][1] for key in keys]
-        temporary = self._path.with_suffix(f".{os.getpid()}.part")
+        part = points.with_suffix(".part")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(
-                    file,
-                    meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8),
-                    points=np.concatenate(parts),
-                    ends=np.cumsum([len(part) for part in parts]),
-                )
-            os.replace(temporary, self._path)
+            self._root.mkdir(parents=True, exist_ok=True)
+            np.save(points, np.concatenate(parts))
+            part.write_text(json.dumps(meta), encoding="utf-8")
+            os.replace(part, self._root / f"{self._name}.json")
+            for old in self._root.glob(f"{self._name}-*.npy"):
+                if old != points:
+                    old.unlink(missing_ok=True)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            for left in (points, part):
+                left.unlink(missing_ok=True)
 
 
 TRIAL_COLUMNS = (

@@ -321,12 +321,16 @@ def test_what_was_read_is_kept_and_a_changed_file_is_read_again(logs, tmp_path_f
     assert not [path for path in logs.rglob("*") if path.is_file() and "tfevents" not in path.name]
 
 
-def test_a_damaged_cache_is_no_cache(logs, tmp_path_factory):
+@pytest.mark.parametrize("suffix", [".json", ".npy"])
+def test_a_damaged_cache_is_no_cache(logs, tmp_path_factory, suffix):
     cache = tmp_path_factory.mktemp("cache")
     before = load(logs, cache=cache)
-    (held,) = cache.iterdir()
+    (held,) = [path for path in cache.iterdir() if path.suffix == suffix]
     held.write_bytes(held.read_bytes()[:100])
-    pd.testing.assert_frame_equal(load(logs, cache=cache).trials, before.trials)
+    after = load(logs, cache=cache)
+    pd.testing.assert_frame_equal(after.trials, before.trials)
+    pd.testing.assert_frame_equal(after.curves, before.curves)
+    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".npy"]
 
 
 def test_reading_in_processes_gives_the_same(logs, monkeypatch):
