@@ -45,7 +45,7 @@ def test_the_interval_covers_too_little_with_crossed_draws():
 def test_a_table_of_equal_methods_rarely_tells_two_apart_and_the_papers_test_often_does():
     generator = np.random.default_rng(1)
     names = [f"m{i}" for i in range(6)]
-    tables, few, ours, papers = 300, 40, 0, 0
+    tables, few, ours, papers = 200, 25, 0, 0
     for number in range(tables):
         scores = simulate(generator, methods=6, seeds=3, trials=10, seed_spread=2 * SEEDS)
         means = {name: list(score.mean(axis=1)) for name, score in zip(names, scores)}
