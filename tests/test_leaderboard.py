@@ -15,11 +15,13 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from zapbench.cli import main
 from zapbench.leaderboard import compare, contract
 from zapbench.leaderboard.compare import Pair
 from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.diagram import groups
 from zapbench.leaderboard.load import load
-from zapbench.leaderboard.overview import critical_difference, overviews
+from zapbench.leaderboard.overview import Overview, critical_difference, overviews
 from zapbench.leaderboard.parse import read_file
 from zapbench.leaderboard.render import to_csv, to_json, to_latex, to_markdown, to_terminal
 from zapbench.leaderboard.select import choose
@@ -407,6 +409,23 @@ def test_average_ranks_take_five_data_sets(tmp_path):
     (overview,) = overviews(tables(load(tmp_path)))
     assert overview.average_ranks == {}
     assert "take 5 data sets" in overview.note
+
+
+def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(tmp_path, capsys):
+    many_scenarios(tmp_path / "five", 5)
+    many_scenarios(tmp_path / "four", 4)
+    assert main(["leaderboard", str(tmp_path / "five"), "--no-cache", "--diagram", str(tmp_path / "cd.svg")]) == 0
+    text = (tmp_path / "cd.svg").read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    assert main(["leaderboard", str(tmp_path / "four"), "--no-cache", "--diagram", str(tmp_path / "no.svg")]) == 2
+    assert "Average ranks take 5 data sets" in capsys.readouterr().err
+    assert not (tmp_path / "no.svg").exists()
+
+
+def test_bars_of_the_diagram_cover_what_differs_by_less_than_the_critical_difference():
+    ranks = {"a": 1.0, "b": 1.8, "c": 2.6, "d": 4.0}
+    assert groups(Overview("p", [], {}, ranks, 1.0, "")) == [(1.0, 1.8), (1.8, 2.6)]
+    assert groups(Overview("p", [], {}, ranks, 2.0, "")) == [(1.0, 2.6), (2.6, 4.0)]
 
 
 def test_the_critical_difference_is_demsars():

@@ -12,6 +12,7 @@ from zapbench import __version__
 
 if TYPE_CHECKING:
     from zapbench.leaderboard.mapping import LogMapping
+    from zapbench.leaderboard.tables import Table
     from zapbench.suite import Suite
 
 EXAMPLES = """examples:
@@ -131,6 +132,9 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command.add_argument(
         "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
     )
+    command.add_argument(
+        "--diagram", type=Path, metavar="FILE", help="draw the critical-difference diagram (five data sets or more)"
+    )
     command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
     command.set_defaults(command=_leaderboard)
 
@@ -233,11 +237,21 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.mapping import read_mapping
 
     mapping = read_mapping(options.mapping) if options.mapping else None
-    _print_tables(options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache)
+    made = _print_tables(options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache)
+    if options.diagram is not None:
+        from zapbench.leaderboard.diagram import draw
+        from zapbench.leaderboard.overview import overviews
+
+        found = overviews(made)
+        if len(found) != 1:
+            raise ValueError(f"--diagram takes logs of one protocol on several data sets, got {len(found)} of them")
+        draw(found[0], options.diagram)
     return 0
 
 
-def _print_tables(folder: Path, form: str, by: str, *, mapping: "LogMapping | None" = None, keep: bool = True) -> None:
+def _print_tables(
+    folder: Path, form: str, by: str, *, mapping: "LogMapping | None" = None, keep: bool = True
+) -> "list[Table]":
     import platformdirs
     from rich.console import Console
     from rich.progress import Progress
@@ -271,6 +285,7 @@ def _print_tables(folder: Path, form: str, by: str, *, mapping: "LogMapping | No
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)
+    return made
 
 
 def _show(options: argparse.Namespace) -> int:
