@@ -6,14 +6,12 @@ under the name that a scenario's .gin file binds to `MODEL`. A model is built by
 """
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import gin
 import torch
 from torch import Tensor, nn
 
-ModelFactory = Callable[..., "Classifier"]
 HeadInit = Literal["kaiming", "pytorch"]
 
 
