@@ -145,7 +145,7 @@ def to_terminal(tables: list[Table], console: Console) -> None:
         console.print(Text(overview.note))
 
 
-EXPENDABLE = (
+COSTS = (
     "encoder",
     "memory MB",
     "transfer s",
@@ -153,6 +153,11 @@ EXPENDABLE = (
     "images seen",
     "gradient steps",
     "parameters",
+)
+"""Columns that a printed table leaves out, and a narrow terminal first."""
+
+EXPENDABLE = (
+    *COSTS,
     "area %",
     "tried",
     "trained-on %",
@@ -213,7 +218,7 @@ def to_latex(tables: list[Table]) -> str:
     """Returns tables in LaTeX, for the package booktabs."""
     parts = []
     for table in tables:
-        columns = {name: cell for name, cell in columns_of(table).items() if name not in EXPENDABLE[:7]}
+        columns = {name: cell for name, cell in columns_of(table).items() if name not in COSTS}
         layout = "".join("l" if name in ("method", "setting", "same") else "r" for name in columns)
         lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
         lines.append(" & ".join(_latex(name) for name in columns) + r" \\")
