@@ -1,24 +1,28 @@
 """Avalanche's view of a scenario: experiences that also carry an image source for batched gathers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from avalanche.benchmarks import benchmark_from_datasets
+from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline
 from avalanche.benchmarks.utils import as_classification_dataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from zapbench.scenarios.scenario import ImageTensor, Indices
+from zapbench.scenarios.scenario import Indices, Trial
+
+Source = Callable[[Tensor], Tensor]
+"""Image indices `(n,)` -> what stands for those images, `(n, ...)`: an `ImageTensor`, or features of images."""
 
 
 class Gathered(Dataset[tuple[Tensor, int]]):
-    """Some images of an `ImageTensor` with labels, as a torch data set.
+    """Some images with labels, as a torch data set.
 
     Attributes:
         targets: the labels, as Avalanche wants them.
     """
 
-    def __init__(self, images: ImageTensor, index: Indices, labels: Indices) -> None:
+    def __init__(self, images: Source, index: Indices, labels: Indices) -> None:
         self._images = images
         self._index = torch.from_numpy(index.copy())
         self.targets = [int(label) for label in labels]
@@ -34,7 +38,7 @@ class Gathered(Dataset[tuple[Tensor, int]]):
         return self._images(self._index[places.cpu()])
 
 
-def pretraining_experience(images: ImageTensor, index: Indices) -> Any:
+def pretraining_experience(images: Source, index: Indices) -> Any:
     """Returns one Avalanche experience of all pre-training classes.
 
     Args:
@@ -47,3 +51,22 @@ def pretraining_experience(images: ImageTensor, index: Indices) -> Any:
     experience = benchmark.train_stream[0]
     experience.images = gathered.images
     return experience
+
+
+def transfer_stream(images: Source, trial: Trial) -> Any:
+    """Returns a trial as an Avalanche benchmark, one class an experience.
+
+    Args:
+        images: all images, or their features.
+        trial: classes in the order learned; a label is the class's place in the whole transfer set.
+
+    Returns:
+        A benchmark with a `train_stream` of the images trained on and a `test_stream` of the held-out ones.
+    """
+
+    def experiences(index: Indices) -> list[Any]:
+        pairs = zip(index, trial.labels)
+        return [as_classification_dataset(Gathered(images, own, label.repeat(len(own)))) for own, label in pairs]
+
+    benchmark = benchmark_from_datasets(train=experiences(trial.train), test=experiences(trial.held_out))
+    return with_classes_timeline(benchmark)

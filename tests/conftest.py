@@ -38,12 +38,17 @@ def _fresh_gin() -> Iterator[None]:
         gin.clear_config()
 
 
-@pytest.fixture
-def real_omniglot() -> Path:
+@pytest.fixture(scope="session")
+def real_omniglot_root() -> Path:
     root = os.environ.get("ZAPBENCH_DATA")
     if not root or not (Path(root) / "omniglot-py").is_dir():
         pytest.skip("ZAPBENCH_DATA holds no omniglot-py")
     return Path(root)
+
+
+@pytest.fixture
+def real_omniglot(real_omniglot_root: Path) -> Path:
+    return real_omniglot_root
 
 
 @pytest.fixture

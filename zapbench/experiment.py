@@ -13,7 +13,9 @@ from torch import nn
 
 from zapbench import checkpoints, config, seeding
 from zapbench.checkpoints import Checkpoint
+from zapbench.contenders import StrategyFactory
 from zapbench.cost import Cost
+from zapbench.hooks import own_plugins, refuse_inert
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.parse import status_of
@@ -29,6 +31,9 @@ from zapbench.trials import Trials
 
 for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
     gin.external_configurable(_optimizer, module="torch.optim")
+
+REHEARSAL_IMAGES = 100
+"""Images to rehearse a strategy on: hooks fire on few as on many, and some plug-ins visit every image afterwards."""
 
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """Errors of the output folder that no other run would escape."""
@@ -62,6 +67,7 @@ def run(
     optimizer: OptimizerFactory = gin.REQUIRED,
     transfer: Protocol | None = None,
     transfer_optimizer: OptimizerFactory | None = None,
+    transfer_strategy: StrategyFactory | None = None,
     device: str = "cpu",
     checkpoint_seconds: float = 15.0,
 ) -> Outcome:
@@ -76,6 +82,7 @@ def run(
         optimizer: of pre-training; gets the parameters.
         transfer: the protocol.
         transfer_optimizer: gets the learner's parameters and `lr`.
+        transfer_strategy: the Avalanche strategy that learns the new classes; None for plain fine-tuning.
         device: where to compute.
         checkpoint_seconds: seconds between two checkpoints.
 
@@ -87,15 +94,22 @@ def run(
     if job.trials and (transfer is None or transfer_optimizer is None):
         raise ValueError(f"transfer {job.trials[0].transfer!r} binds no run.transfer or no run.transfer_optimizer")
     place.check(transfer)
+
+    def trials(model: Classifier | None, shown: Classifier) -> Trials | None:
+        if not job.trials or transfer is None or transfer_optimizer is None:
+            return None
+        return Trials(place, model, shown, transfer, transfer_optimizer, transfer_strategy)
+
     if job.check:
-        pretraining.new_strategy()
+        pretraining.rehearse()
+        if found := trials(None, pretraining.new_model()):
+            found.check()
         return place.outcome
     try:
         with place.alone():
             pretrained = pretraining.run()
-            if job.trials and transfer is not None and transfer_optimizer is not None:
-                shown = pretrained or pretraining.new_model()
-                Trials(place, pretrained, shown, transfer, transfer_optimizer).run()
+            if found := trials(pretrained, pretrained or pretraining.new_model()):
+                found.run()
     except OSError as error:
         if error.errno not in FATAL:
             raise
@@ -128,6 +142,20 @@ class _Pretraining:
             evaluator=silent_evaluator(),
             device=self.place.device,
         )
+
+    def rehearse(self) -> None:
+        """Makes the strategy; where it has plug-ins, trains it for one update and throws it away.
+
+        Raises:
+            ValueError: a plug-in would do nothing.
+        """
+        strategy = self.new_strategy()
+        if own_plugins(strategy):
+            split = self.place.scenario.pretraining(self.place.job.run.seed)
+            images = self.place.scenario.tensor(device=self.place.device)
+            enough = max(REHEARSAL_IMAGES, getattr(strategy, "random_images", 0))
+            few = split.train[: -(-enough // split.train.shape[1])]
+            refuse_inert(strategy, [pretraining_experience(images, few)])
 
     def run(self) -> Classifier | None:
         """Returns the pre-trained model; None where pre-training diverged."""

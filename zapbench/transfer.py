@@ -101,15 +101,24 @@ class Protocol:
 
 
 @gin.register
-def sequential_transfer(*, frozen: bool = True, every: int = 1, every_select: int = 0) -> Protocol:
-    """Returns Algorithm 2: class after class, an image a step, one pass."""
+def sequential_transfer(
+    *,
+    frozen: bool = True,
+    passes: int = 1,
+    images_a_step: int = 1,
+    every: int = 1,
+    every_select: int = 0,
+    learner: str = "",
+) -> Protocol:
+    """Returns Algorithm 2: class after class, by default an image a step and one pass; see `Protocol`."""
     return Protocol(
         protocol="sequential",
         frozen=frozen,
-        passes=1,
-        images_a_step=1,
+        passes=passes,
+        images_a_step=images_a_step,
         every=every,
         every_select=every_select,
+        learner=learner,
     )
 
 
@@ -213,7 +222,7 @@ def run_trial(
 class Measure:
     """Measures a learner on the classes seen so far and keeps the trajectory."""
 
-    def __init__(self, learner: nn.Module, inputs: Inputs, trial: Trial) -> None:
+    def __init__(self, learner: Callable[[Tensor], Tensor], inputs: Inputs, trial: Trial) -> None:
         self.trajectory = Trajectory()
         self._learner = learner
         self._inputs = inputs
@@ -246,7 +255,7 @@ def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iter
     labels = torch.from_numpy(trial.labels)
     if protocol.protocol == "sequential":
         for images, label in zip(train, labels):
-            batches = list(images.repeat(protocol.passes).split(protocol.images_a_step))
+            batches = list(images.split(protocol.images_a_step)) * protocol.passes
             yield batches, [label.repeat(len(batch)) for batch in batches]
         return
     flat, flat_labels = train.flatten(), labels.repeat_interleave(train.shape[1])

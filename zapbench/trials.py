@@ -1,13 +1,15 @@
 """The trials of one pre-trained model under one transfer: those that are missing are run and recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gin
+import numpy as np
 import torch
 
-from zapbench import config
+from zapbench import config, contenders
+from zapbench.contenders import StrategyFactory, run_contender
 from zapbench.cost import Cost
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
@@ -15,6 +17,7 @@ from zapbench.leaderboard.parse import description_of, status_of
 from zapbench.models import Classifier
 from zapbench.place import Place
 from zapbench.record import write_trial
+from zapbench.seeding import seed_global_state
 from zapbench.suite import TrialSpec
 from zapbench.transfer import (
     Features,
@@ -39,6 +42,7 @@ class Trials:
         shown: the model that descriptions speak of.
         protocol: how new classes are learned.
         optimizer: gets the learner's parameters and `lr`.
+        strategy: makes the Avalanche strategy that learns; None for plain fine-tuning.
     """
 
     place: Place
@@ -46,6 +50,25 @@ class Trials:
     shown: Classifier
     protocol: Protocol
     optimizer: OptimizerFactory
+    strategy: StrategyFactory | None = None
+
+    def check(self) -> None:
+        """Rehearses what learns the new classes, where it is more than a plain loop; nothing is written.
+
+        Raises:
+            ValueError: it cannot learn under this protocol, or a plug-in of it would do nothing.
+        """
+        if self.strategy is None:
+            return
+        place = self.place
+        trial = place.scenario.trial(place.job.run.seed, 0, role=place.job.trials[0].role)
+        images = place.scenario.tensor(device=place.device)
+        inputs: Inputs = images
+        if self.protocol.frozen:
+            first = [part[:2].reshape(-1) for part in (trial.train, trial.held_out)]
+            inputs = Features(self.shown.encoder, images, torch.from_numpy(np.concatenate(first)))
+        learner = learner_for(self.shown, self.protocol, place.scenario.transfer_outputs, torch.Generator(), inputs)
+        contenders.check(self.strategy, learner, inputs, trial, self.protocol, self.optimizer)
 
     def run(self) -> None:
         """Runs the trials that are not there yet."""
@@ -57,8 +80,12 @@ class Trials:
         if missing and self.model is not None and protocol.frozen:
             inputs = self._features(self.model, missing)
         for number, spec in enumerate(missing):
-            place.job.progress(f"transfer {config.name_of(spec.transfer)}", number, len(missing))
-            self._trial(spec, described[spec], inputs)
+
+            def tell(number: int = number, name: str = config.name_of(spec.transfer)) -> None:
+                place.job.progress(f"transfer {name}", number, len(missing))
+
+            tell()
+            self._trial(spec, described[spec], inputs, tell)
         place.job.progress("transfer", len(missing), len(missing))
 
     def _describe(self, spec: TrialSpec, facts: Mapping[str, Any]) -> Description:
@@ -71,13 +98,18 @@ class Trials:
             rate=spec.rate,
             role=spec.role,
             transfer_seed=spec.seed,
-            engine="features" if protocol.frozen else "model",
+            engine=self._engine(),
             fingerprint=contract.fingerprint(facts),
             fingerprint_fields=facts,
             outputs=scenario.transfer_outputs,
             draws=scenario.draws,
             common_classes=0.0 if scenario.select_pool else 1.0,
         )
+
+    def _engine(self) -> str:
+        if self.strategy is not None:
+            return "avalanche"
+        return "features" if self.protocol.frozen else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:
         path = self.place.folder / spec.folder / contract.EVENT_FILE
@@ -97,7 +129,7 @@ class Trials:
         images = place.scenario.tensor(device=place.device)
         return Features(model.encoder, images, torch.cat([torch.from_numpy(w.copy()) for w in wanted]))
 
-    def _trial(self, spec: TrialSpec, description: Description, inputs: Inputs) -> None:
+    def _trial(self, spec: TrialSpec, description: Description, inputs: Inputs, tell: Callable[[], None]) -> None:
         place = self.place
         folder = place.folder / spec.folder
         cost = Cost(place.device)
@@ -105,7 +137,7 @@ class Trials:
         closing = Closing(contract.FINISHED)
         try:
             if self.model is not None:
-                trajectory = self._learn(self.model, spec, inputs)
+                trajectory = self._learn(self.model, spec, inputs, tell)
         except OSError:
             raise
         except Exception as error:
@@ -118,11 +150,25 @@ class Trials:
         costs = {contract.SECONDS: cost.seconds(), contract.PEAK_MEMORY: cost.peak_memory()}
         write_trial(folder, description, gin.operative_config_str(), trajectory, costs, closing)
 
-    def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> Trajectory:
+    def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs, tell: Callable[[], None]) -> Trajectory:
         scenario, protocol, seed = self.place.scenario, self.protocol, self.place.job.run.seed
         trial = scenario.trial(seed, spec.seed, role=spec.role)
         key = (scenario.name, seed, spec.seed, spec.role)
         learner = learner_for(model, protocol, scenario.transfer_outputs, trial_generator("head", *key), inputs)
+        points = protocol.points(count_steps(protocol, *trial.train.shape), spec.role)
+        if self.strategy is not None:
+            seed_global_state("contender", *key)
+            return run_contender(
+                self.strategy,
+                learner,
+                inputs,
+                trial,
+                protocol,
+                optimizer=self.optimizer,
+                rate=spec.rate,
+                points=points,
+                tell=tell,
+            )
         return run_trial(
             learner,
             inputs,
@@ -130,6 +176,6 @@ class Trials:
             protocol,
             optimizer=self.optimizer,
             rate=spec.rate,
-            points=protocol.points(count_steps(protocol, *trial.train.shape), spec.role),
+            points=points,
             generator=trial_generator("order", *key),
         )

@@ -162,7 +162,8 @@ class Pool(Engine):
 
 def prepare_process(threads: int) -> None:
     """Readies this process for training: its number of threads, and no word of what Avalanche does not need."""
-    warnings.filterwarnings("ignore", message="no QP solver found")
+    for message in ("no QP solver found", "Call to deprecated function"):
+        warnings.filterwarnings("ignore", message=message)
     import torch
 
     torch.set_num_threads(threads)
