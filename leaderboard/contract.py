@@ -135,6 +135,8 @@ class Description:
     engine: str = ""
     config_hash: str = ""
     """Hash of the composed configuration of pre-training: another one is another run."""
+    weights: str = ""
+    """Digest of the file of weights, where a model was pre-trained elsewhere; empty where a run pre-trained it."""
     fingerprint: str = ""
     fingerprint_fields: Mapping[str, Any] = field(default_factory=dict)
     common_classes: float = 0.0
@@ -149,7 +151,7 @@ class Description:
     time: str = field(default="", metadata={"volatile": True})
     command: str = field(default="", metadata={"volatile": True})
     sources: Mapping[str, str] = field(default_factory=dict, metadata={"volatile": True})
-    """Scenario, strategy and transfer as they were asked for: names, or paths of a person's own files."""
+    """Scenario, strategy, transfer and weights as they were asked for: names, or paths of a person's own files."""
 
     def to_json(self) -> str:
         """Returns the text that `zapbench/run` holds at step 0."""

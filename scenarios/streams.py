@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks import benchmark_from_datasets, with_classes_timeline
-from avalanche.benchmarks.utils import as_classification_dataset
+from avalanche.benchmarks.utils import DataAttribute, as_classification_dataset
+from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -56,6 +57,8 @@ def pretraining_experience(images: Source, index: Indices) -> Any:
 def transfer_stream(images: Source, trial: Trial) -> Any:
     """Returns a trial as an Avalanche benchmark, one class an experience.
 
+    All of it is one task (some plug-ins, LwF say, ask for task labels).
+
     Args:
         images: all images, or their features.
         trial: classes in the order learned; a label is the class's place in the whole transfer set.
@@ -65,8 +68,13 @@ def transfer_stream(images: Source, trial: Trial) -> Any:
     """
 
     def experiences(index: Indices) -> list[Any]:
-        pairs = zip(index, trial.labels)
-        return [as_classification_dataset(Gathered(images, own, label.repeat(len(own)))) for own, label in pairs]
+        return [_one_task(Gathered(images, own, label.repeat(len(own)))) for own, label in zip(index, trial.labels)]
 
     benchmark = benchmark_from_datasets(train=experiences(trial.train), test=experiences(trial.held_out))
     return with_classes_timeline(benchmark)
+
+
+def _one_task(gathered: Gathered) -> Any:
+    labels = DataAttribute(gathered.targets, "targets")
+    tasks = DataAttribute([0] * len(gathered), "targets_task_labels", use_in_getitem=True)
+    return TaskAwareSupervisedClassificationDataset([gathered], data_attributes=[labels, tasks])

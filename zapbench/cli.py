@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   zapbench list
   zapbench run glyphs asb_zap
   zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1
+  zapbench transfer mine.pt --scenario omniglot_small --name mine
   zapbench suite demo
   zapbench leaderboard runs --format md
 """
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"zapbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_transfer(commands)
     _add_suite(commands)
     _add_list(commands)
     _add_leaderboard(commands)
@@ -83,13 +85,29 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     command = _command(commands, "run", "pre-train one model and transfer it, at every rate", example)
     command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
     command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the strategy, with what -p changes)")
+    _add_trials(command)
+    _add_shared(command)
+    command.set_defaults(command=_run, weights="")
+
+
+def _add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64' --name mine --seed 0"
+    command = _command(commands, "transfer", "transfer a model that was pre-trained elsewhere", example)
+    command.add_argument("weights", metavar="WEIGHTS", help="a state dict that torch.save wrote, of model or encoder")
+    command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the file's); give each seed the same")
+    _add_trials(command)
+    _add_shared(command)
+    command.set_defaults(command=_transfer, strategy="pretrained")
+
+
+def _add_trials(command: argparse.ArgumentParser) -> None:
     command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
     command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
     command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
     command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
     command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
-    _add_shared(command)
-    command.set_defaults(command=_run)
 
 
 def _add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -154,6 +172,11 @@ def _add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.set_defaults(command=_repeat)
 
 
+def _transfer(options: argparse.Namespace) -> int:
+    options.name = options.name or Path(options.weights).stem
+    return _run(options)
+
+
 def _run(options: argparse.Namespace) -> int:
     from zapbench.suite import RATES, Suite
 
@@ -169,6 +192,8 @@ def _run(options: argparse.Namespace) -> int:
         rates=tuple(options.rates or RATES),
         bindings=tuple(options.bindings),
         full=True,
+        name=options.name,
+        weights=options.weights,
     )
     return _launch(suite, options, workers=1, in_process=True)
 

@@ -61,13 +61,20 @@ def refuse_inert(strategy: Any, experiences: Iterable[Any]) -> None:
         experiences: what to rehearse on.
 
     Raises:
-        ValueError: a plug-in overrides no hook, none that fires, or one that its template declares and never fires.
+        ValueError: training fails, or a plug-in overrides no hook, none that fires, or one that its template declares
+            and never fires.
     """
     plugins = own_plugins(strategy)
     listener = Listener()
     strategy.plugins.append(listener)
-    for experience in experiences:
-        strategy.train(experience, eval_streams=[])
+    try:
+        for experience in experiences:
+            strategy.train(experience, eval_streams=[])
+    except ValueError:
+        raise
+    except Exception as error:
+        names = " with ".join(type(part).__name__ for part in (strategy, *plugins))
+        raise ValueError(f"{names} fails at its first update: {type(error).__name__}: {error}") from error
     declared = set(dir(strategy.PLUGIN_CLASS))
     for plugin in plugins:
         name, template = type(plugin).__name__, type(strategy).__name__

@@ -56,6 +56,7 @@ class Place:
         config_hash: of the configuration that reaches pre-training.
         scenario: data and sizes.
         device: where to compute.
+        weights: digest of the file of weights that stands for pre-training; empty where there is none.
         outcome: how the job's tasks ended so far.
     """
 
@@ -63,6 +64,7 @@ class Place:
     config_hash: str
     scenario: Scenario
     device: str
+    weights: str = ""
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
@@ -78,6 +80,11 @@ class Place:
             raise ValueError(
                 f"{self.folder} holds another run ({held.method} on {held.scenario} with configuration "
                 f"{held.config_hash}; this one is {self.config_hash}); choose another --out"
+            )
+        if held is not None and held.weights != self.weights:
+            raise ValueError(
+                f"{self.folder} holds another model (weights {held.weights or 'pre-trained here'}; these are "
+                f"{self.weights or 'to be pre-trained'}); choose another --name, --seed or --out"
             )
         if protocol is None:
             return
@@ -123,6 +130,7 @@ class Place:
             settings_tried=spec.settings_tried,
             threads=torch.get_num_threads(),
             config_hash=self.config_hash,
+            weights=self.weights,
             versions={
                 "python": platform.python_version(),
                 "zapbench": __version__,
@@ -139,4 +147,5 @@ class Place:
     def _sources(self) -> dict[str, str]:
         spec = self.job.run
         found = {"scenario": spec.scenario, "strategy": spec.strategy}
+        found |= {"weights": str(Path(spec.weights).absolute())} if spec.weights else {}
         return found | ({"transfer": self.job.trials[0].transfer} if self.job.trials else {})

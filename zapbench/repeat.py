@@ -5,7 +5,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,8 +50,16 @@ def work_of(about: Description) -> Work:
     setting = config.parse_bindings([f"{key} = {value}" for key, value in about.setting.items()])
     bindings = config.parse_bindings(about.bindings)
     run = RunSpec(
-        str(sources["scenario"]), str(sources["strategy"]), about.pretrain_seed, setting, bindings, about.settings_tried
+        str(sources["scenario"]),
+        str(sources["strategy"]),
+        about.pretrain_seed,
+        setting,
+        bindings,
+        about.settings_tried,
+        weights=str(sources.get("weights", "")),
     )
+    if run.method != about.method:
+        run = replace(run, name=about.method)
     if about.transfer is None or about.rate is None or about.transfer_seed is None:
         return run, ()
     own = tuple(b for b in bindings if not config.reaches_pretraining(b))
@@ -62,7 +70,9 @@ def work_of(about: Description) -> Work:
 def command_of(about: Description) -> str:
     """Returns the command that runs a task anew in another folder."""
     run, trials = work_of(about)
-    words = ["zapbench", "run", run.scenario, run.strategy, "--seed", str(run.seed), "--threads", str(about.threads)]
+    what = ["transfer", run.weights, "--scenario", run.scenario] if run.weights else ["run", run.scenario, run.strategy]
+    words = ["zapbench", *what, "--seed", str(run.seed), "--threads", str(about.threads)]
+    words += ["--name", run.name] if run.name else []
     for binding in (*run.bindings, *run.setting):
         words += ["-p", str(binding)]
     for trial in trials:

@@ -40,6 +40,8 @@ class Suite:
         tried_before: strategy -> pre-training settings that were tried before this suite to fix its own.
         bindings: further bindings, of every run; they make other methods.
         full: whether every setting and rate is also run on the reported trials.
+        name: what folders and tables call the one strategy; empty for its own name.
+        weights: a file of weights that stands for the pre-training of the one strategy and seed; empty to pre-train.
     """
 
     scenarios: Sequence[str]
@@ -53,6 +55,8 @@ class Suite:
     tried_before: Mapping[str, int] = field(default_factory=dict)
     bindings: Sequence[str] = ()
     full: bool = False
+    name: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Checks the grid's own numbers; names are checked where files are read."""
@@ -67,6 +71,10 @@ class Suite:
         for rate in self.rates:
             if not 0 < rate < float("inf"):
                 raise ValueError(f"suite: a learning rate must be above 0, got {rate}")
+        if self.name and len(self.strategies) != 1:
+            raise ValueError(f"suite: one name, {self.name!r}, and {len(self.strategies)} strategies")
+        if self.weights and (len(self.strategies), len(self.seed_list)) != (1, 1):
+            raise ValueError(f"suite: one file of weights, {self.weights!r}, is one strategy's under one seed")
         for name in (*self.tune, *self.tried_before):
             if name not in self.strategies:
                 raise ValueError(f"suite: {name!r} is tuned, and its strategies are {', '.join(self.strategies)}")
@@ -88,6 +96,8 @@ class RunSpec:
         setting: declared as tuned; runs that differ here alone are one method.
         bindings: undeclared; they make another method (those in the scope `transfer/` reach transfer alone).
         settings_tried: pre-training settings tried for this method.
+        name: what folders and tables call it; empty for the strategy's name and its bindings.
+        weights: a file of weights that stands for pre-training; empty to pre-train.
     """
 
     scenario: str
@@ -96,6 +106,8 @@ class RunSpec:
     setting: tuple[Binding, ...] = ()
     bindings: tuple[Binding, ...] = ()
     settings_tried: int = 1
+    name: str = ""
+    weights: str = ""
 
     @cached_property
     def changed(self) -> tuple[Binding, ...]:
@@ -107,7 +119,8 @@ class RunSpec:
     def folder(self) -> Path:
         """Where the run lives below the output folder: SCENARIO/STRATEGY/VARIANT/seed=P."""
         variant = contract.folder_text(tuple(str(b) for b in self.changed))
-        names = (config.name_of(self.scenario), config.name_of(self.strategy))
+        strategy = contract.folder_text((self.name,)) if self.name else config.name_of(self.strategy)
+        names = (config.name_of(self.scenario), strategy)
         return Path(*names) / variant / f"seed={self.seed}"
 
     @property
@@ -117,7 +130,9 @@ class RunSpec:
 
     @property
     def method(self) -> str:
-        """The row's name: the strategy, with undeclared bindings in brackets."""
+        """The row's name: as given, else the strategy with undeclared bindings in brackets."""
+        if self.name:
+            return self.name
         undeclared = [b for b in self.bindings if config.reaches_pretraining(b)]
         differing = config.changed(self.scenario, self.strategy, undeclared)
         name = config.name_of(self.strategy)
@@ -213,7 +228,7 @@ def runs(suite: Suite) -> list[RunSpec]:
         tried = len(settings) * suite.tried_before.get(strategy, 1)
         own = config.concerning(scenario, strategy, suite.transfers, bindings)
         for setting, seed in itertools.product(settings, suite.seed_list):
-            found.append(RunSpec(scenario, strategy, seed, setting, own, tried))
+            found.append(RunSpec(scenario, strategy, seed, setting, own, tried, suite.name, suite.weights))
     reached = {binding for run in found for binding in run.bindings}
     for binding in bindings:
         if binding not in reached:
