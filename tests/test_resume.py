@@ -278,7 +278,9 @@ def test_a_failed_run_is_tried_once_more_and_then_reported(tmp_path, monkeypatch
 
     calls = []
 
-    def explode(self, **kwargs):
+    def explode(self, original=ASB._outer_update, **kwargs):
+        if not self.clock.train_iterations:  # the rehearsal's one update goes well
+            return original(self, **kwargs)
         calls.append(1)
         raise RuntimeError("no such luck")
 

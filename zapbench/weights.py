@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ def load_weights(model: Classifier, path: Path) -> None:
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
     try:
-        raw: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is wrong with the file: the error says it
+            raw: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         reason = str(error).strip().split("\n")[0].split(". ")[0]
         raise ValueError(f"{path} holds no readable weights ({reason})") from None
