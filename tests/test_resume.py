@@ -61,9 +61,8 @@ def record(out, run):
     return curves, file.closing, file.description.stable()
 
 
-def stop_after(calls, monkeypatch):
-    """Returns a progress callback that asks for an end at its `calls`-th call; it is called after every update."""
-    monkeypatch.setattr("zapbench.pretraining.PROGRESS_SECONDS", 0.0)
+def stop_after(calls):
+    """Returns a progress callback that asks for an end at its `calls`-th call."""
     seen = []
 
     def progress(phase, done, total):
@@ -75,12 +74,12 @@ def stop_after(calls, monkeypatch):
 
 
 @pytest.mark.parametrize("strategy", ["asb_zap", "iid_zap"])
-def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path, monkeypatch):
+def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path):
     run = spec(strategy)
     execute(Job(run, (), tmp_path / "whole"))
     for calls in (4, 7, 9):
         with pytest.raises(Stopped):
-            execute(Job(run, (), tmp_path / "cut", progress=stop_after(calls, monkeypatch)))
+            execute(Job(run, (), tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
         assert status_of(tmp_path / "cut" / run.folder / contract.EVENT_FILE) == contract.UNFINISHED
         assert not checkpoints.load(tmp_path / "cut" / run.folder / checkpoints.FILE).finished
     execute(Job(run, (), tmp_path / "cut"))
@@ -93,7 +92,7 @@ def test_a_torn_tail_is_cut_and_nothing_is_written_twice(tmp_path, monkeypatch):
     run = spec("asb_zap")
     execute(Job(run, (), tmp_path / "whole"))
     with pytest.raises(Stopped):
-        execute(Job(run, (), tmp_path / "cut", progress=stop_after(15, monkeypatch)))
+        execute(Job(run, (), tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
     path = tmp_path / "cut" / run.folder / contract.EVENT_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_transfer(commands)
     _add_suite(commands)
+    _add_check(commands)
     _add_list(commands)
     _add_leaderboard(commands)
     _add_show(commands)
@@ -129,6 +130,13 @@ def _add_shared(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
     command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench check mine.gin"
+    command = _command(commands, "check", "try a strategy's contract on a small scenario, in under a minute", example)
+    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.set_defaults(command=_check)
 
 
 def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -237,6 +245,29 @@ def _launch(suite: "Suite", options: argparse.Namespace, *, workers: int, in_pro
         raise KeyboardInterrupt
     _print_tables(options.out, "table", "select")
     return 1 if outcome.failed else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zapbench import config
+    from zapbench.workers import prepare_process
+
+    config.find("strategies", options.strategy)
+    console = Console()
+    with console.status(f"checking {options.strategy}"):
+        prepare_process(1)
+        from zapbench.check import check_strategy
+
+        failed = 0
+        for finding in check_strategy(options.strategy):
+            failed += not finding.holds
+            word, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
+            line = Text.assemble((f"  {word:6}", style), finding.clause, f": {finding.words}" if finding.words else "")
+            console.print(line, soft_wrap=True)
+    console.print(Text(f"{options.strategy}: {'the contract holds' if not failed else f'{failed} of it fails'}"))
+    return 1 if failed else 0
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -100,6 +100,7 @@ def run(
 
     if job.check:
         pretraining.rehearse()
+        job.inspect(pretraining)
         if found := trials(None, pretraining.new_model()):
             found.check()
         return place.outcome

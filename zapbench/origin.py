@@ -172,6 +172,7 @@ class Pretraining(Origin):
                 seconds=self.checkpoint_seconds,
                 cost=cost,
                 progress=self.place.job.progress,
+                progress_seconds=self.place.job.progress_seconds,
                 resume=resume,
             )
         )

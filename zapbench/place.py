@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -37,6 +37,8 @@ class Job:
         command: the command line, for the description.
         check: everything is made and checked, nothing is trained or written.
         progress: called as work goes on.
+        progress_seconds: at most so often, in pre-training.
+        inspect: called in a check with where the run's model comes from.
     """
 
     run: RunSpec
@@ -45,6 +47,8 @@ class Job:
     command: str = ""
     check: bool = False
     progress: Progress = field(default=lambda phase, done, total: None, compare=False)
+    progress_seconds: float = 0.5
+    inspect: Callable[[Any], None] = field(default=lambda origin: None, compare=False)
 
 
 @dataclass

@@ -23,7 +23,6 @@ from zapbench.strategies.data import ImageSource
 Progress = Callable[[str, int, int], None]
 """Called with a phase's name, what is done and what there is to do; raises `Stopped` where work is to stop."""
 
-PROGRESS_SECONDS = 0.5
 POINTS = 50
 VALIDATION_POINTS = 10
 
@@ -46,7 +45,8 @@ class Monitor(SupervisedPlugin):
         validate: measures the model, in [0, 1]; None where there are no validation images.
         seconds: seconds between two checkpoints.
         cost: what the run has cost so far.
-        progress: called about twice a second.
+        progress: called as updates are made, but not more often than every `progress_seconds`.
+        progress_seconds: see `progress`.
         resume: the checkpoint to go on from.
     """
 
@@ -61,6 +61,7 @@ class Monitor(SupervisedPlugin):
         seconds: float,
         cost: Cost,
         progress: Progress,
+        progress_seconds: float,
         resume: Checkpoint | None,
     ) -> None:
         super().__init__()
@@ -72,6 +73,7 @@ class Monitor(SupervisedPlugin):
         self._seconds = seconds
         self._cost = cost
         self._progress = progress
+        self._progress_seconds = progress_seconds
         self._resume = resume
         self._every = every(total)
         self._losses: list[Tensor] = []
@@ -99,7 +101,7 @@ class Monitor(SupervisedPlugin):
         if done % self._every == 0 or done == self._total:
             self._point(strategy, done)
         now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
+        if now - self._told >= self._progress_seconds:
             self._told = now
             try:
                 self._progress("pre-training", done, self._total)
