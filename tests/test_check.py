@@ -144,5 +144,5 @@ def test_the_command_says_what_fails_and_exits_with_1(package, monkeypatch, caps
 
 def test_the_check_is_made_of_a_small_scenario(monkeypatch):
     """Everything that it shrinks is there to be shrunk: a renamed macro would make it slow in silence."""
-    named = config.mentioned("scenarios", "glyphs") | {"run"}
+    named = config.mentioned("scenarios", "glyphs")
     assert {b.selector for b in config.parse_bindings(check.SHRUNK)} <= named

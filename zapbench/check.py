@@ -40,7 +40,6 @@ SHRUNK = (
     "IID_BATCH = 128",
     "IID_TRANSFER_BATCH = 32",
     "ZAP_EVERY = 2",
-    "run.checkpoint_seconds = 0",
 )
 """Sizes of a scenario, which a strategy takes as macros; what it binds to numbers of its own stays."""
 

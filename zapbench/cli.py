@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_transfer(commands)
     _add_suite(commands)
+    _add_new(commands)
     _add_check(commands)
     _add_list(commands)
     _add_leaderboard(commands)
@@ -130,6 +131,15 @@ def _add_shared(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
     command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
+
+
+def _add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench new strategy my_idea && cd my_idea && zapbench run glyphs my_idea.gin"
+    command = _command(commands, "new", "write a small working package for a strategy of your own", example)
+    command.add_argument("kind", choices=["strategy"])
+    command.add_argument("name", metavar="NAME", help="the package's name, in lower case")
+    command.add_argument("--in", dest="folder", type=Path, default=Path(), help="where its folder goes (default: here)")
+    command.set_defaults(command=_new)
 
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -245,6 +255,15 @@ def _launch(suite: "Suite", options: argparse.Namespace, *, workers: int, in_pro
         raise KeyboardInterrupt
     _print_tables(options.out, "table", "select")
     return 1 if outcome.failed else 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from zapbench.new import new_strategy
+
+    files = new_strategy(options.name, options.folder)
+    print(*(f"  {path}" for path in files), sep="\n")
+    print(f"try it:  cd {files[0].parent} && zapbench check {files[0].name} && zapbench run glyphs {files[0].name}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

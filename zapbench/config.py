@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 import tokenize
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -238,6 +239,7 @@ def compose(
     paths = [find("scenarios", scenario), find("strategies", strategy)]
     if transfer is not None:
         paths.append(find("transfers", transfer))
+    _let_import_from(path.resolve().parent for path in paths if path.parent.parent != root())
     try:
         with gin.unlock_config():
             for path in paths:
@@ -248,6 +250,13 @@ def compose(
         gin.finalize()
     except (ValueError, SyntaxError, ImportError, TypeError) as error:
         raise ValueError(explain(error)) from None
+
+
+def _let_import_from(folders: Iterable[Path]) -> None:
+    """Lets a person's own file import what lies beside it, as Python does for a script."""
+    for folder in folders:
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 @functools.cache

@@ -1,0 +1,168 @@
+"""Writes the start of a person's own package: a plug-in, its .gin file and its test, which run at once."""
+
+import re
+from pathlib import Path
+
+from zapbench import config
+
+PLUGIN = '''"""{title}: an Avalanche plug-in for pre-training."""
+
+from typing import Any
+
+import gin
+import torch
+from avalanche.core import SupervisedPlugin
+
+
+@gin.register
+class {cls}(SupervisedPlugin):
+    """Shrinks the weights of the last layer a little, every so many updates; put your own idea here.
+
+    Avalanche's hooks: https://avalanche-api.continualai.org (`SupervisedPlugin`). In ASB and Meta-ASB an update is an
+    episode, and `SupervisedMetaLearningPlugin` has hooks around its inner and outer updates.
+
+    Attributes:
+        every: updates between two times.
+        factor: what the weights are multiplied by, in [0, 1].
+    """
+
+    def __init__(self, *, every: int = 10, factor: float = 0.5) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"{cls}: every must be at least 1, got {{every}}")
+        self.every = every
+        self.factor = factor
+
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Called before each update; `strategy.clock.train_iterations` are done."""
+        done = strategy.clock.train_iterations
+        if done and done % self.every == 0:
+            with torch.no_grad():
+                strategy.model.head.weight.mul_(self.factor)
+'''
+
+GIN = """# {title}: i.i.d. pre-training with a plug-in of my own
+import {package}.plugin
+import zapbench.strategies.iid
+
+run.model = %MODEL
+run.strategy = @IID
+run.optimizer = @outer/Adam
+outer/Adam.lr = %IID_LR
+IID.epochs = %IID_EPOCHS
+IID.batch_size = %IID_BATCH
+IID.seed = %PRETRAIN_SEED
+IID.plugins = [@{cls}()]
+{cls}.every = %ZAP_EVERY
+{cls}.factor = 0.5
+"""
+
+TEST = '''"""The contract that zapbench asks of every strategy, and what this one is for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from zapbench.check import check_strategy
+
+from {package}.plugin import {cls}
+
+GIN = Path(__file__).parent.parent / "{package}.gin"
+
+
+def test_the_contract_holds() -> None:
+    assert [finding for finding in check_strategy(str(GIN)) if not finding.holds] == []
+
+
+def test_the_head_shrinks_when_its_time_has_come() -> None:
+    class Strategy:
+        model = torch.nn.Module()
+
+        class clock:
+            train_iterations = 4
+
+    Strategy.model.head = torch.nn.Linear(3, 2)
+    before = Strategy.model.head.weight.detach().clone()
+    {cls}(every=2, factor=0.25).before_training_iteration(Strategy)
+    assert torch.equal(Strategy.model.head.weight, 0.25 * before)
+    Strategy.clock.train_iterations = 5
+    {cls}(every=2, factor=0.25).before_training_iteration(Strategy)
+    assert torch.equal(Strategy.model.head.weight, 0.25 * before)
+
+
+def test_an_impossible_cadence_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        {cls}(every=0)
+'''
+
+PROJECT = """[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{package}"
+version = "0.1.0"
+description = "{title}, a pre-training strategy for zapbench"
+requires-python = ">=3.11"
+dependencies = ["zapbench"]
+
+[tool.setuptools]
+packages = ["{package}"]
+
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+pythonpath = ["."]
+"""
+
+README = """# {title}
+
+A pre-training strategy for zapbench. In this folder:
+
+    zapbench check {package}.gin            # the contract: hooks fire, deterministic, resumable, ...
+    zapbench run glyphs {package}.gin       # pre-train, transfer, and its row of the table
+    zapbench run glyphs iid                 # the row to compare it with
+    python -m pytest
+
+`{package}/plugin.py` is the idea, `{package}.gin` how it is bound. Everything in the .gin file can be changed by `-p`:
+
+    zapbench run glyphs {package}.gin -p '{cls}.factor = 0.9'
+"""
+
+
+def new_strategy(name: str, folder: Path) -> list[Path]:
+    """Writes a small working package into `folder / name`.
+
+    Args:
+        name: the package's name, a Python identifier in lower case.
+        folder: where its folder goes.
+
+    Returns:
+        The files, the .gin file first.
+
+    Raises:
+        ValueError: not a name for a package, a shipped strategy's name, or the folder is there already.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("zapbench", "tests", "test"):
+        raise ValueError(f"{name!r} is no name for a package; write it in lower case, say my_idea")
+    if name in config.names("strategies"):
+        raise ValueError(f"{name!r} is a shipped strategy; choose another name")
+    root = folder / name
+    if root.exists():
+        raise ValueError(f"{root} is there already")
+    words = {
+        "package": name,
+        "cls": "".join(part.capitalize() for part in name.split("_")),
+        "title": name.replace("_", " ").capitalize(),
+    }
+    files = {
+        f"{name}.gin": GIN,
+        f"{name}/__init__.py": "",
+        f"{name}/plugin.py": PLUGIN,
+        f"tests/test_{name}.py": TEST,
+        "pyproject.toml": PROJECT,
+        "README.md": README,
+    }
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text.format(**words), encoding="utf-8")
+    return [root / path for path in files]
