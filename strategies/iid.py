@@ -44,4 +44,5 @@ class IID(SupervisedTemplate):
         self.dataloader = Batches(
             self._source, self._labels, size=self.train_mb_size, seed=self.seed, epoch=epoch, first=first
         )
+        self.clock.train_epoch_iterations = first
         super().training_epoch(**kwargs)

@@ -1,5 +1,7 @@
 """Meta-ASB: ASB with meta-gradients (Frati et al., ECAI 2024, Algorithm 1; OML's and ANML's way of learning)."""
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import gin
@@ -17,19 +19,41 @@ class MetaASB(Episodic):
     theta_{i+1} = theta_i - inner_lr * grad L(f(X_inner[i]; theta_i), C), for i in 0..K-1;
     theta = theta_0 - lr_out * d/d theta_0 L(f(X_outer; theta_K), Y), second order.
 
-    A zap comes before theta_0: the zapped row is part of what the meta-gradient moves. See `Episodic` for the hooks.
+    A zap comes before theta_0: the zapped row is part of what the meta-gradient moves. OML and ANML are this with a
+    network of their own and `inner` parameters. Batch norm's running statistics are not rewound: they are filled in
+    every forward pass, single images of the inner loop included, as in ASB. See `Episodic` for the hooks.
 
     Attributes:
+        inner: patterns (`*` stands for anything) of the names of the parameters that the inner loop moves.
+        outer: the same of those that the outer step moves.
         first_order: whether theta_K is taken to depend on theta_0 by the identity alone (as in ANML's own code); the
             paper's meta-gradient is second order.
+
+    Raises:
+        ValueError: a pattern fits none of the model's parameters.
     """
 
-    def __init__(self, *, first_order: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        inner: Sequence[str] = ("*",),
+        outer: Sequence[str] = ("*",),
+        first_order: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.inner = inner
+        self.outer = outer
         self.first_order = first_order
+        for pattern in (*inner, *outer):
+            if not self._chosen([pattern]):
+                parts = sorted({".".join(name.split(".")[:2]) for name, _ in self.model.named_parameters()})
+                raise ValueError(
+                    f"{type(self).__name__}: no parameter is called {pattern!r}; there are: {', '.join(parts)}"
+                )
 
     def _inner_updates(self, **kwargs: Any) -> None:
-        moved = self._moving()
+        moved = self._chosen(self.inner)
         for i in range(self.inner_images):
             logits = functional_call(self.model, moved, (self.inner_x[i : i + 1],))
             loss = self._criterion(logits, self.inner_y[i : i + 1])
@@ -38,7 +62,7 @@ class MetaASB(Episodic):
         self._moved = moved
 
     def _outer_update(self, **kwargs: Any) -> None:
-        start = self._moving()
+        start = self._chosen(self.outer)
         self.mb_output = functional_call(self.model, self._moved, (self.mb_x,))
         self.loss = self.criterion()
         gradients = torch.autograd.grad(self.loss, list(start.values()))
@@ -48,5 +72,6 @@ class MetaASB(Episodic):
             parameter.grad = gradient
         self.optimizer.step()
 
-    def _moving(self) -> dict[str, Tensor]:
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+    def _chosen(self, patterns: Sequence[str]) -> dict[str, Tensor]:
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        return {name: p for name, p in named if any(fnmatchcase(name, pattern) for pattern in patterns)}

@@ -2,7 +2,9 @@
 
 Frati, Traft, Clune, Cheney, *Reset It and Forget It* (ECAI 2024), section 3 and Algorithm 1: the weights of a
 zapped row are drawn again from the initial distribution (Kaiming normal), its bias is set to 0.
-`zap` is the function; `ZapEpisodeClass` and `ZapEvery` call it from an Avalanche strategy.
+`zap` is the function; `ZapEpisodeClass` (the row of the episode's class) and `ZapEvery` (random rows, or all) call it
+from an Avalanche strategy. How many rows, how often, of how many layers, from which distribution, and what becomes of
+biases and of the optimiser's state are their parameters.
 """
 
 import math
@@ -14,79 +16,108 @@ import torch
 from avalanche.core import SupervisedMetaLearningPlugin, SupervisedPlugin
 from torch import Tensor, nn
 
+from zapbench.models import last_layers
 from zapbench.seeding import torch_generator
 
 FanIn = Literal["row", "call"]
 Bias = Literal["zero", "keep"]
 Moments = Literal["keep", "clear"]
+Distribution = Literal["kaiming", "pytorch", "zero"]
+Unit = Literal["updates", "episodes", "epochs"]
 
 
 @torch.no_grad()
 def zap(
-    layer: nn.Linear,
+    layer: nn.Linear | nn.Conv2d,
     rows: Tensor | Sequence[int],
     *,
     generator: torch.Generator,
     fan_in: FanIn = "row",
     bias: Bias = "zero",
+    distribution: Distribution = "kaiming",
 ) -> None:
     """Re-draws the weights into the output nodes `rows`, in place.
 
     Args:
-        layer: the last layer; `weight` is `(outputs, features)`.
+        layer: the last layer, `weight` being `(outputs, features)`, or one before it; a filter is an output node.
         rows: output nodes to zap, each at most once.
         generator: where the draws come from; on the layer's device.
         fan_in: `row` gives a standard deviation of sqrt(2 / features) however many rows there are (the paper);
             `call` of sqrt(2 / (rows * features)), as the official code does by handing all rows to one call.
         bias: `zero` (the paper) or `keep` (the official code).
+        distribution: `kaiming` is N(0, 2 / features), the paper's; `pytorch` is `nn.Linear`'s default, uniform within
+            1 / sqrt(features); `zero` draws nothing.
     """
     index = torch.as_tensor(rows, device=layer.weight.device)
-    features = layer.in_features * (len(index) if fan_in == "call" else 1)
-    drawn = torch.empty(len(index), layer.in_features, device=layer.weight.device, dtype=layer.weight.dtype)
-    layer.weight[index] = drawn.normal_(0.0, math.sqrt(2.0 / features), generator=generator)
+    features = layer.weight[0].numel() * (len(index) if fan_in == "call" else 1)
+    drawn = layer.weight.new_zeros(len(index), *layer.weight.shape[1:])
+    if distribution == "kaiming":
+        drawn.normal_(0.0, math.sqrt(2.0 / features), generator=generator)
+    elif distribution == "pytorch":
+        drawn.uniform_(-1.0 / math.sqrt(features), 1.0 / math.sqrt(features), generator=generator)
+    layer.weight[index] = drawn
     if bias == "zero" and layer.bias is not None:
         layer.bias[index] = 0.0
 
 
 @torch.no_grad()
-def clear_moments(optimizer: torch.optim.Optimizer, layer: nn.Linear, rows: Tensor | Sequence[int]) -> None:
+def clear_moments(optimizer: torch.optim.Optimizer, layer: nn.Linear | nn.Conv2d, rows: Tensor | Sequence[int]) -> None:
     """Sets the optimiser's running state (Adam's moments, momentum) of the weights into `rows` to 0."""
     index = torch.as_tensor(rows, device=layer.weight.device)
-    for parameter in (layer.weight, layer.bias):
+    for parameter in layer.parameters():
         for value in optimizer.state.get(parameter, {}).values():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 value[index] = 0.0
 
 
 class Zapping:
-    """What both plug-ins share: how a zap is done. The layer is the model's `head`.
+    """What both plug-ins share: how a zap is done. The last layer is the model's `head`.
 
     Attributes:
         fan_in: see `zap`.
         bias: see `zap`.
+        distribution: see `zap`.
         moments: whether the optimiser's moments of zapped rows are kept (the official code) or cleared.
+        layers: how many of the last layers are zapped. A layer before the head has no rows of classes: as large a
+            share of its output nodes is zapped as of the head's (at least one), at random.
         seed: seed of the draws, usually `%PRETRAIN_SEED`.
     """
 
-    def __init__(self, *, seed: int, fan_in: FanIn, bias: Bias, moments: Moments) -> None:
-        for name, value, allowed in (
-            ("fan_in", fan_in, ("row", "call")),
-            ("bias", bias, ("zero", "keep")),
-            ("moments", moments, ("keep", "clear")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"zapping: {name} is {value!r}; allowed: {', '.join(allowed)}")
+    def __init__(
+        self, *, seed: int, fan_in: FanIn, bias: Bias, moments: Moments, distribution: Distribution, layers: int
+    ) -> None:
+        _check("fan_in", fan_in, ("row", "call"))
+        _check("bias", bias, ("zero", "keep"))
+        _check("moments", moments, ("keep", "clear"))
+        _check("distribution", distribution, ("kaiming", "pytorch", "zero"))
+        _check_count("layers", layers)
         self.seed = seed
         self.fan_in = fan_in
         self.bias = bias
         self.moments = moments
+        self.distribution = distribution
+        self.layers = layers
 
     def __call__(self, strategy: Any, rows: Tensor | Sequence[int], generator: torch.Generator) -> None:
-        """Zaps `rows` of the strategy's head."""
+        """Zaps `rows` of the strategy's head, and nodes of the layers before it where they are zapped, too."""
         head = strategy.model.head
-        zap(head, rows, generator=generator, fan_in=self.fan_in, bias=self.bias)
+        self._zap(strategy, head, rows, generator)
+        share = len(rows) / len(head.weight)
+        for layer in last_layers(strategy.model, self.layers)[:-1] if self.layers > 1 else ():
+            order = torch.randperm(len(layer.weight), generator=generator, device=generator.device)
+            self._zap(strategy, layer, order[: max(1, round(share * len(order)))], generator)
+
+    def _zap(self, strategy: Any, layer: nn.Linear | nn.Conv2d, rows: Any, generator: torch.Generator) -> None:
+        zap(
+            layer,
+            rows,
+            generator=generator,
+            fan_in=self.fan_in,
+            bias=self.bias,
+            distribution=self.distribution,
+        )
         if self.moments == "clear":
-            clear_moments(strategy.optimizer, head, rows)
+            clear_moments(strategy.optimizer, layer, rows)
 
     def generator(self, strategy: Any) -> torch.Generator:
         """Returns the generator of this update: from the seed and the update's number, so that it needs no state."""
@@ -99,15 +130,33 @@ class ZapEpisodeClass(SupervisedMetaLearningPlugin):
     """Zaps the row of the episode's class before the inner updates (Algorithm 1).
 
     For strategies with episodes: they say which class it is in `episode_class`.
+
+    Attributes:
+        every: episodes between two zaps; the first episode has one.
     """
 
-    def __init__(self, *, seed: int = 0, fan_in: FanIn = "row", bias: Bias = "zero", moments: Moments = "keep") -> None:
+    def __init__(
+        self,
+        *,
+        every: int = 1,
+        seed: int = 0,
+        fan_in: FanIn = "row",
+        bias: Bias = "zero",
+        moments: Moments = "keep",
+        distribution: Distribution = "kaiming",
+        layers: int = 1,
+    ) -> None:
         super().__init__()
-        self.zapping = Zapping(seed=seed, fan_in=fan_in, bias=bias, moments=moments)
+        _check_count("every", every)
+        self.every = every
+        self.zapping = Zapping(
+            seed=seed, fan_in=fan_in, bias=bias, moments=moments, distribution=distribution, layers=layers
+        )
 
     def before_inner_updates(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Zaps the class that this episode is about."""
-        self.zapping(strategy, [strategy.episode_class], self.zapping.generator(strategy))
+        if strategy.clock.train_iterations % self.every == 0:
+            self.zapping(strategy, [strategy.episode_class], self.zapping.generator(strategy))
 
 
 @gin.register
@@ -115,37 +164,70 @@ class ZapEvery(SupervisedPlugin):
     """Zaps a random sample of rows every so many updates, in any Avalanche strategy (section 3, appendix F).
 
     Attributes:
-        every: updates between two zaps; the first comes after as many updates, never before the first.
-        rows: rows a zap, drawn without replacement; None for all.
+        every: updates, episodes or epochs between two zaps; the first comes after as many, never before the first.
+        unit: `updates`, `episodes` (an episode of ASB, say, is one outer step) or `epochs` (of the experience).
+        rows: rows a zap, drawn without replacement: a whole number, a share of all such as 0.1, or None for all.
     """
 
     def __init__(
         self,
         *,
         every: int,
-        rows: int | None = None,
+        unit: Unit = "updates",
+        rows: float | None = None,
         seed: int = 0,
         fan_in: FanIn = "row",
         bias: Bias = "zero",
         moments: Moments = "keep",
+        distribution: Distribution = "kaiming",
+        layers: int = 1,
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"zapping: every is {every}; allowed: a whole number of at least 1")
-        if rows is not None and rows < 1:
-            raise ValueError(f"zapping: rows is {rows}; allowed: a whole number of at least 1, or None for all")
+        _check_count("every", every)
+        _check("unit", unit, ("updates", "episodes", "epochs"))
+        if rows is not None and not (0 < rows < 1 or (rows >= 1 and rows == int(rows))):
+            raise ValueError(
+                f"zapping: rows is {rows}; allowed: a whole number of at least 1, a share, or None for all"
+            )
         self.every = every
+        self.unit = unit
         self.rows = rows
-        self.zapping = Zapping(seed=seed, fan_in=fan_in, bias=bias, moments=moments)
+        self.zapping = Zapping(
+            seed=seed, fan_in=fan_in, bias=bias, moments=moments, distribution=distribution, layers=layers
+        )
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Zaps where the cadence says so."""
-        done = strategy.clock.train_iterations
-        if done == 0 or done % self.every:
+        if not self._is_due(strategy):
             return
-        outputs = strategy.model.head.out_features
-        if self.rows is not None and self.rows > outputs:
-            raise ValueError(f"zapping: rows is {self.rows}, and the head has {outputs}")
         generator = self.zapping.generator(strategy)
+        outputs = strategy.model.head.out_features
         order = torch.randperm(outputs, generator=generator, device=generator.device)
-        self.zapping(strategy, order[: self.rows], generator)
+        self.zapping(strategy, order[: self._count(outputs)], generator)
+
+    def _is_due(self, strategy: Any) -> bool:
+        clock = strategy.clock
+        if self.unit == "epochs":
+            done = clock.train_exp_epochs if clock.train_epoch_iterations == 0 else 0
+        elif self.unit == "episodes" and not hasattr(strategy, "episode_class"):
+            raise ValueError(f"zapping: the unit is episodes, and {type(strategy).__name__} has none")
+        else:
+            done = clock.train_iterations
+        return bool(done and done % self.every == 0)
+
+    def _count(self, outputs: int) -> int:
+        if self.rows is None:
+            return outputs
+        if self.rows > outputs:
+            raise ValueError(f"zapping: rows is {self.rows}, and the head has {outputs}")
+        return int(self.rows) if self.rows >= 1 else max(1, round(self.rows * outputs))
+
+
+def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"zapping: {name} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"zapping: {name} is {value}; allowed: a whole number of at least 1")

@@ -8,6 +8,7 @@ import pytest
 from zapbench import config
 from zapbench.config import compose, parse_bindings
 from zapbench.experiment import execute
+from zapbench.origin import Pretraining
 from zapbench.place import Job
 from zapbench.suite import RunSpec, TrialSpec
 
@@ -19,18 +20,74 @@ def test_every_configuration_starts_with_a_line_that_says_what_it_is(kind):
         assert len(config.summary(kind, name)) > 20, name
 
 
-TRAINED_HERE = [name for name in config.names("strategies") if name != "pretrained"]
-COMBINATIONS = list(itertools.product(config.names("scenarios"), TRAINED_HERE, config.names("transfers")))
+SCENARIOS, TRANSFERS = config.names("scenarios"), config.names("transfers")
+STRATEGIES = [name for name in config.names("strategies") if name != "pretrained"]
 
 
-@pytest.mark.parametrize(("scenario", "strategy", "transfer"), COMBINATIONS)
-def test_every_scenario_strategy_and_transfer_bind_and_can_be_made(scenario, strategy, transfer, request, tmp_path):
+def some_transfers(scenario, strategy):
+    """Few enough to be fast; in all strategies a scenario, and in all scenarios a strategy, meets every transfer."""
+    first = SCENARIOS.index(scenario) + STRATEGIES.index(strategy)
+    places = range(first, first + len(TRANSFERS), len(SCENARIOS))
+    return [TRANSFERS[place % len(TRANSFERS)] for place in places]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_and_strategy_bind_and_can_be_made_and_both_with_every_transfer(
+    scenario, strategy, request, tmp_path, monkeypatch
+):
     if scenario.startswith("omniglot"):
         request.getfixturevalue("real_omniglot")
-    trials = (TrialSpec(transfer, 0.01, "report", 0),)
-    outcome = execute(Job(RunSpec(scenario, strategy, 0), trials, tmp_path, check=True))
-    assert not outcome.failed
+    made = {}
+
+    def once(name):  # network and strategy are the same for every transfer, and large ones take seconds
+        make = getattr(Pretraining, name)
+
+        def keep(pretraining):
+            if name not in made:
+                made[name] = make(pretraining)
+            return made[name]
+
+        monkeypatch.setattr(Pretraining, name, keep)
+
+    once("new_model")
+    once("rehearse")
+    run = RunSpec(scenario, strategy, 0, bindings=parse_bindings(["K = 2", "R = 2", "IID_BATCH = 4"]))
+    for transfer in some_transfers(scenario, strategy):
+        outcome = execute(Job(run, (TrialSpec(transfer, 0.01, "report", 0),), tmp_path, check=True))
+        assert not outcome.failed, transfer
     assert not list(tmp_path.iterdir()), "a check writes nothing"
+
+
+def test_no_two_configurations_are_left_out():
+    pairs = list(itertools.product(SCENARIOS, STRATEGIES))
+    assert {(a, t) for a, b in pairs for t in some_transfers(a, b)} == set(itertools.product(SCENARIOS, TRANSFERS))
+    assert {(b, t) for a, b in pairs for t in some_transfers(a, b)} == set(itertools.product(STRATEGIES, TRANSFERS))
+
+
+FEW = (
+    "glyphs.classes_a_trial = 2", "glyphs.pretrain_images = 2", "glyphs.images_trained_on = 2",
+    "glyphs.validation_images = 0", "K = 2", "R = 2", "ASB_EPISODES = 2", "META_EPISODES = 2", "IID_EPOCHS = 1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_trains_a_few_steps_on_glyphs(strategy, tmp_path):
+    run_few_steps(strategy, "sequential", tmp_path)
+
+
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_every_transfer_learns_a_little_on_glyphs(transfer, tmp_path):
+    run_few_steps("iid", transfer, tmp_path)
+
+
+def run_few_steps(strategy, transfer, out):
+    trials = (TrialSpec(transfer, 0.001, "report", 0),)
+    run = RunSpec("glyphs", strategy, 0, bindings=parse_bindings(FEW))
+    outcome = execute(Job(run, trials, out))
+    assert not outcome.failed
+    assert not outcome.diverged
+    assert len(list(out.rglob("*tfevents*"))) == 2
 
 
 @pytest.mark.parametrize(

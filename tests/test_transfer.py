@@ -1,11 +1,14 @@
 """Transfer against plain loops."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from zapbench.models import convnet, new_head
+from zapbench.oml import oml
 from zapbench.transfer import (
     Features,
     count_steps,
@@ -81,6 +84,35 @@ def test_unfrozen_transfer_moves_the_encoder_of_a_copy_and_leaves_the_model_alon
     )  # fmt: skip
     assert not torch.equal(learner.encoder[0].weight, start)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before))
+
+
+def test_of_the_last_two_layers_both_learn_and_the_last_alone_is_drawn_anew(tiny):
+    torch.manual_seed(1)
+    model = oml(outputs=6, channels=1, size=28, filters=3, hidden=5)
+    protocol, trial, images = sequential_transfer(frozen=False, layers=2), tiny.trial(0, 0), tiny.tensor()
+    learner = learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), images)
+    head = new_head(5, 10, generator=trial_generator("head", "tiny", 0, 0, "report"))
+    hidden = copy.deepcopy(model.encoder.hidden)
+    assert torch.equal(learner.encoder.hidden.weight, hidden.weight)
+    run_trial(
+        learner, images, trial, protocol, optimizer=torch.optim.SGD, rate=0.1, points=[4],
+        generator=trial_generator("order", "tiny", 0, 0, "report"),
+    )  # fmt: skip
+
+    with torch.no_grad():
+        before = model.encoder[:-2](images(torch.arange(96)))
+    stepper = torch.optim.SGD([*hidden.parameters(), *head.parameters()], lr=0.1)
+    for label, train in zip(trial.labels, trial.train):
+        for image in train:
+            stepper.zero_grad()
+            logits = head(hidden(before[image][None]).clamp(min=0))
+            nn.functional.cross_entropy(logits, torch.tensor([label])).backward()
+            stepper.step()
+    assert torch.allclose(learner.encoder.hidden.weight, hidden.weight, atol=1e-5)
+    assert torch.allclose(learner.head.weight, head.weight, atol=1e-5)
+    assert not torch.equal(hidden.weight, model.encoder.hidden.weight)
+    for layer, start in list(zip(learner.encoder, model.encoder))[:-2]:
+        assert all(torch.equal(p, q) for p, q in zip(layer.parameters(), start.parameters()))
 
 
 def test_iid_transfer_sees_every_image_once_an_epoch_and_measures_after_each_update(tiny, model):

@@ -262,6 +262,8 @@ def _let_import_from(folders: Iterable[Path]) -> None:
 @functools.cache
 def register_everything() -> None:
     """Imports every module that registers something, so that a name is unknown only where nobody has it."""
+    for module in ("models", "oml", "anml", "backbones"):
+        importlib.import_module(f"zapbench.{module}")
     for package in ("scenarios", "strategies"):
         folder = root().parent / package
         for path in sorted(folder.glob("[a-z]*.py")):

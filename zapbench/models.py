@@ -1,10 +1,11 @@
 """Networks: an encoder and a linear `head`, so that zapping and transfer need to know nothing else.
 
-Every model here has `encoder` (images -> features, two-dimensional) and `head` (an `nn.Linear`), and registers
-under the name that a scenario's .gin file binds to `MODEL`. A model is built by
-`model(outputs=..., channels=..., size=...)`.
+Every model has `encoder` (images -> features, two-dimensional) and `head` (an `nn.Linear`), and registers under the
+name that a scenario's .gin file binds to `MODEL`. A model is built by `model(outputs=..., channels=..., size=...)`.
+Others are in `oml`, `anml` and `backbones` (VGG-16 and timm's).
 """
 
+import itertools
 import math
 from typing import Literal
 
@@ -88,20 +89,45 @@ def convnet(
     Raises:
         ValueError: the images are too small for so many blocks.
     """
+    if not _side(size, blocks, padding, pool_last):
+        least = next(side for side in itertools.count(size + 1) if _side(side, blocks, padding, pool_last))
+        raise ValueError(
+            f"convnet: images of {size}x{size} are too small for {blocks} blocks of padding {padding}; "
+            f"it takes {least}x{least} and larger"
+        )
     layers: list[nn.Module] = []
     for block in range(blocks):
         convolution = nn.Conv2d(channels if block == 0 else filters, filters, 3, padding=padding)
         nn.init.kaiming_normal_(convolution.weight)
         # A group a channel is instance norm; in PyTorch it is the faster way to it (1.3x a step on a CPU).
         layers += [convolution, nn.GroupNorm(filters, filters), nn.ReLU(inplace=True)]
-        size = size + 2 * padding - 2
         if block < blocks - 1 or pool_last:
             layers.append(nn.MaxPool2d(2))
-            size //= 2
-        if size < 2:
-            raise ValueError(f"convnet: images are too small for {blocks} blocks of padding {padding}")
-    head = new_head(filters * size * size, outputs, init=head_init)
+    head = new_head(filters * _side(size, blocks, padding, pool_last) ** 2, outputs, init=head_init)
     return Classifier(nn.Sequential(*layers, nn.Flatten()), head, name=f"convnet{blocks}x{filters}")
+
+
+def _side(size: int, blocks: int, padding: int, pool_last: bool) -> int:
+    """Returns the side of `convnet`'s last map in pixels; 0 where a norm would see a single pixel, or none."""
+    for block in range(blocks):
+        size += 2 * padding - 2
+        if size < 2:
+            return 0
+        if block < blocks - 1 or pool_last:
+            size //= 2
+    return size
+
+
+def last_layers(model: nn.Module, count: int) -> list[nn.Linear | nn.Conv2d]:
+    """Returns the last `count` linear and convolutional layers in the order they were registered, the head last.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    if not 1 <= count <= len(layers):
+        raise ValueError(f"the last {count} layers are asked for; allowed: 1 to {len(layers)}")
+    return layers[-count:]
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from zapbench import checkpoints, seeding
+from zapbench.backbones import check_single_image
 from zapbench.checkpoints import Checkpoint
 from zapbench.cost import Cost
 from zapbench.hooks import own_plugins, refuse_inert
@@ -22,6 +23,7 @@ from zapbench.place import Place
 from zapbench.pretraining import Diverged, Monitor, accuracy, every, silent_evaluator
 from zapbench.record import PretrainRecord
 from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies.episodic import Episodic
 from zapbench.transfer import OptimizerFactory
 from zapbench.weights import load_weights
 
@@ -108,14 +110,21 @@ class Pretraining(Origin):
     checkpoint_seconds: float
 
     def new_strategy(self) -> Any:
-        """Returns the Avalanche strategy with a new model."""
+        """Returns the Avalanche strategy with a new model.
+
+        Raises:
+            ValueError: the model and the strategy do not fit each other or the images.
+        """
         model = self.new_model().to(self.place.device)
-        return self.strategy(
+        strategy = self.strategy(
             model=model,
             optimizer=self.optimizer(model.parameters()),
             evaluator=silent_evaluator(),
             device=self.place.device,
         )
+        if isinstance(strategy, Episodic):
+            check_single_image(self.model, model, self.place.scenario.channels, self.place.scenario.size)
+        return strategy
 
     def rehearse(self) -> None:
         """Makes the strategy; where it has plug-ins, trains it for one update and throws it away.

@@ -1,9 +1,11 @@
 """Transfer: a pre-trained model gets a new head and learns unseen classes from few images.
 
 Sequential (Algorithm 2): class after class, one image at a time, one pass. I.i.d. (Algorithm 3): shuffled batches.
+At once: the head by least squares on all images, no step (see `least_squares`).
 One loop serves frozen and unfrozen transfer: frozen, the learner is the head and its inputs are features, taken once
 an image; unfrozen, the learner is the whole model and its inputs are images. Accuracy is arg-max over all outputs of
-the head, unseen and unused ones too; a class's accuracy is over its images, a point of a curve the mean over the
+the head, unseen and unused ones too; batch norm normalises by its running statistics (eval mode), which stay as
+pre-training left them. A class's accuracy is over its images, a point of a curve the mean over the
 classes seen so far (i.i.d.: over all classes, which all have as many images).
 """
 
@@ -17,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zapbench.models import Classifier, new_head
-from zapbench.scenarios.scenario import ImageTensor, Role, Trial
+from zapbench.models import Classifier, last_layers, new_head
+from zapbench.scenarios.scenario import ImageTensor, Role, Scenario, Trial
 from zapbench.seeding import torch_generator
 
 Inputs = Callable[[Tensor], Tensor]
@@ -31,7 +33,7 @@ class Trajectory:
     """Curves of one trial; every list has one entry a point.
 
     Attributes:
-        steps: classes seen (sequential) or updates (i.i.d.).
+        steps: classes seen (sequential) or updates (i.i.d.; at once: 1).
         held_out: accuracy on held-out images, in [0, 1].
         trained_on: accuracy on the images trained on, in [0, 1].
         forgetting: mean over seen classes of best so far minus now, on held-out images, in [0, 1].
@@ -52,28 +54,42 @@ class Protocol:
     """How new classes are learned; the part of a transfer that decides which scores may be compared.
 
     Attributes:
-        protocol: `sequential` or `iid`.
+        protocol: `sequential`, `iid` or `at_once`.
         frozen: whether only the head learns.
         passes: passes over the images trained on.
-        images_a_step: images a step.
+        images_a_step: images a step; 0 for all (at once).
         every: classes (or updates) between two points of a reported trial's curves; 0 for the end alone.
         every_select: the same for selection trials.
         learner: empty for plain fine-tuning, else what the row's name gets: `asb_zap + learner`.
+        layers: where not frozen, how many of the last linear or convolutional layers learn; None for the whole model.
+            The last is drawn anew, the others start from pre-training.
+        start: whether the head is drawn at `random` or set by least squares (`lstsq`) on all images trained on.
+        head: whether the head has the `scenario`'s number of outputs (the official code) or one a transfer class
+            (`classes`), which makes another row of a table.
     """
 
-    protocol: Literal["sequential", "iid"]
+    protocol: Literal["sequential", "iid", "at_once"]
     frozen: bool
     passes: int
     images_a_step: int
     every: int = 1
     every_select: int = 0
     learner: str = ""
+    layers: int | None = None
+    start: Literal["random", "lstsq"] = "random"
+    head: Literal["scenario", "classes"] = "scenario"
 
     def __post_init__(self) -> None:
         """Checks sizes before anything is trained."""
         for name in ("passes", "images_a_step"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) < (self.protocol != "at_once"):
                 raise ValueError(f"{self.protocol}: {name} must be at least 1, got {getattr(self, name)}")
+        for name, allowed in (("start", ("random", "lstsq")), ("head", ("scenario", "classes"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{self.protocol}: {name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if self.layers is not None and (self.frozen or self.layers < 1):
+            wrong = "frozen" if self.frozen else str(self.layers)
+            raise ValueError(f"{self.protocol}: layers is for unfrozen transfer and at least 1, got {wrong}")
         for name in ("every", "every_select"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{self.protocol}: {name} must be at least 0, got {getattr(self, name)}")
@@ -81,13 +97,23 @@ class Protocol:
     @property
     def name(self) -> str:
         """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`."""
-        return f"{self.protocol}, {'frozen' if self.frozen else 'unfrozen'}"
+        learns = "frozen" if self.frozen else "unfrozen" if self.layers is None else f"last {self.layers} layers"
+        return f"{self._order.replace('_', ' ')}, {learns}"
+
+    @property
+    def _order(self) -> str:
+        steps = self.protocol != "at_once"
+        return f"{self.protocol} after least squares" if steps and self.start == "lstsq" else self.protocol
+
+    def outputs(self, scenario: Scenario) -> int:
+        """Returns the outputs of the head."""
+        return scenario.transfer_outputs if self.head == "scenario" else len(scenario.transfer_classes)
 
     def facts(self) -> dict[str, Any]:
         """Returns the protocol's part of the fingerprint."""
         return {
-            "protocol": self.protocol,
-            "frozen": self.frozen,
+            "protocol": self._order,
+            "frozen": self.frozen if self.layers is None else f"all but the last {self.layers} layers",
             "passes": self.passes,
             "images_a_step": self.images_a_step,
             "accuracy": "arg-max over all outputs, mean over seen classes",
@@ -106,6 +132,8 @@ def sequential_transfer(
     frozen: bool = True,
     passes: int = 1,
     images_a_step: int = 1,
+    layers: int | None = None,
+    head: Literal["scenario", "classes"] = "scenario",
     every: int = 1,
     every_select: int = 0,
     learner: str = "",
@@ -118,13 +146,23 @@ def sequential_transfer(
         images_a_step=images_a_step,
         every=every,
         every_select=every_select,
-        learner=learner,
+        learner=_row(learner, head),
+        layers=layers,
+        head=head,
     )
 
 
 @gin.register
 def iid_transfer(
-    *, frozen: bool = False, epochs: int = 5, batch_size: int = 256, every: int = 1, every_select: int = 0
+    *,
+    frozen: bool = False,
+    epochs: int = 5,
+    batch_size: int = 256,
+    layers: int | None = None,
+    start: Literal["random", "lstsq"] = "random",
+    head: Literal["scenario", "classes"] = "scenario",
+    every: int = 1,
+    every_select: int = 0,
 ) -> Protocol:
     """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
     return Protocol(
@@ -134,7 +172,30 @@ def iid_transfer(
         images_a_step=batch_size,
         every=every,
         every_select=every_select,
+        learner=_row("", head),
+        layers=layers,
+        start=start,
+        head=head,
     )
+
+
+@gin.register
+def least_squares_transfer(*, head: Literal["scenario", "classes"] = "scenario") -> Protocol:
+    """Returns the official code's "zero-shot" transfer: a head by least squares on all images; no step, so no rate."""
+    return Protocol(
+        protocol="at_once",
+        frozen=True,
+        passes=1,
+        images_a_step=0,
+        learner=_row("lstsq", head),
+        start="lstsq",
+        head=head,
+    )
+
+
+def _row(learner: str, head: str) -> str:
+    """Returns what a row's name gets: heads of another width make another row."""
+    return ", ".join(part for part in (learner, "an output a class" if head == "classes" else "") if part)
 
 
 class Features:
@@ -161,7 +222,10 @@ class Features:
 def learner_for(
     model: Classifier, protocol: Protocol, outputs: int, generator: torch.Generator, inputs: Inputs
 ) -> nn.Module:
-    """Returns what a trial trains: a new head, or the whole model under a new head; in eval mode."""
+    """Returns what a trial trains: a new head, or the whole model under a new head; in eval mode.
+
+    What does not learn has `requires_grad` False.
+    """
     weight = model.head.weight
     features = inputs.width if isinstance(inputs, Features) else model.head.in_features
     head = new_head(features, outputs, generator=generator).to(weight.device, weight.dtype)
@@ -169,7 +233,10 @@ def learner_for(
         return head.eval()
     whole = copy.deepcopy(model)
     whole.head = head
-    return whole.requires_grad_(True).eval()
+    whole.requires_grad_(protocol.layers is None)
+    for layer in last_layers(whole, protocol.layers) if protocol.layers is not None else ():
+        layer.requires_grad_(True)
+    return whole.eval()
 
 
 def run_trial(
@@ -210,7 +277,7 @@ def run_trial(
             loss.backward()
             stepper.step()
             losses.append(loss.detach())
-        if not torch.stack(losses).isfinite().all():
+        if losses and not torch.stack(losses).isfinite().all():
             unit = "class" if protocol.protocol == "sequential" else "update"
             measure.trajectory.diverged = f"the loss is not finite at {unit} {step}"
             break
@@ -253,6 +320,9 @@ def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iter
     """Yields, a point of the curve at a time, the batches (image indices) and their labels."""
     train = torch.from_numpy(trial.train)
     labels = torch.from_numpy(trial.labels)
+    if protocol.protocol == "at_once":
+        yield [], []
+        return
     if protocol.protocol == "sequential":
         for images, label in zip(train, labels):
             batches = list(images.split(protocol.images_a_step)) * protocol.passes
@@ -266,9 +336,9 @@ def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iter
 
 
 def count_steps(protocol: Protocol, classes: int, images_a_class: int) -> int:
-    """Returns the last point of a trial's curves: classes (sequential) or updates (i.i.d.)."""
-    if protocol.protocol == "sequential":
-        return classes
+    """Returns the last point of a trial's curves: classes (sequential), updates (i.i.d.) or 1 (at once)."""
+    if protocol.protocol != "iid":
+        return classes if protocol.protocol == "sequential" else 1
     return protocol.passes * -(-classes * images_a_class // protocol.images_a_step)
 
 

@@ -14,7 +14,8 @@ from zapbench.cost import Cost
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.parse import description_of, status_of
-from zapbench.models import Classifier
+from zapbench.least_squares import start_from_least_squares
+from zapbench.models import Classifier, last_layers
 from zapbench.place import Place
 from zapbench.record import write_trial
 from zapbench.seeding import seed_global_state
@@ -56,8 +57,11 @@ class Trials:
         """Rehearses what learns the new classes, where it is more than a plain loop; nothing is written.
 
         Raises:
-            ValueError: it cannot learn under this protocol, or a plug-in of it would do nothing.
+            ValueError: it cannot learn under this protocol, a plug-in of it would do nothing, or the model has fewer
+                layers than are to learn.
         """
+        if self.protocol.layers is not None:
+            last_layers(self.shown, self.protocol.layers)
         if self.strategy is None:
             return
         place = self.place
@@ -67,7 +71,9 @@ class Trials:
         if self.protocol.frozen:
             first = [part[:2].reshape(-1) for part in (trial.train, trial.held_out)]
             inputs = Features(self.shown.encoder, images, torch.from_numpy(np.concatenate(first)))
-        learner = learner_for(self.shown, self.protocol, place.scenario.transfer_outputs, torch.Generator(), inputs)
+        learner = learner_for(
+            self.shown, self.protocol, self.protocol.outputs(place.scenario), torch.Generator(), inputs
+        )
         contenders.check(self.strategy, learner, inputs, trial, self.protocol, self.optimizer)
 
     def run(self) -> None:
@@ -101,7 +107,7 @@ class Trials:
             engine=self._engine(),
             fingerprint=contract.fingerprint(facts),
             fingerprint_fields=facts,
-            outputs=scenario.transfer_outputs,
+            outputs=protocol.outputs(scenario),
             draws=scenario.draws,
             common_classes=0.0 if scenario.select_pool else 1.0,
         )
@@ -154,7 +160,9 @@ class Trials:
         scenario, protocol, seed = self.place.scenario, self.protocol, self.place.job.run.seed
         trial = scenario.trial(seed, spec.seed, role=spec.role)
         key = (scenario.name, seed, spec.seed, spec.role)
-        learner = learner_for(model, protocol, scenario.transfer_outputs, trial_generator("head", *key), inputs)
+        learner = learner_for(model, protocol, protocol.outputs(scenario), trial_generator("head", *key), inputs)
+        if protocol.start == "lstsq":
+            start_from_least_squares(learner, inputs, trial)
         points = protocol.points(count_steps(protocol, *trial.train.shape), spec.role)
         if self.strategy is not None:
             seed_global_state("contender", *key)
