@@ -7,13 +7,18 @@ import torch
 from avalanche.training.supervised import EWC, Naive, Replay
 from torch import nn
 
+from zapbench.config import parse_bindings
+from zapbench.experiment import execute
 from zapbench.models import Classifier, convnet
+from zapbench.place import Job
 from zapbench.pretraining import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.seeding import torch_generator
+from zapbench.strategies import zapping
 from zapbench.strategies.asb import ASB
 from zapbench.strategies.iid import IID
 from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery, zap
+from zapbench.suite import RunSpec
 
 FEATURES, OUTPUTS = 2304, 1000
 
@@ -94,6 +99,28 @@ def test_other_avalanche_strategies_are_zapped_alike(tiny, strategy, settings):
     assert [update for update, rows in enumerate(found.zapped) if rows] == [4, 8]
 
 
+def test_a_gin_file_zaps_any_avalanche_strategy_in_pretraining(tmp_path, monkeypatch):
+    path = tmp_path / "ewc_zap.gin"
+    path.write_text("""# EWC with zapping
+import zapbench.strategies.zapping
+
+run.model = %MODEL
+run.strategy = @EWC
+run.optimizer = @outer/Adam
+EWC.ewc_lambda = 1.0
+EWC.train_mb_size = 300
+EWC.train_epochs = 2
+EWC.plugins = [@ZapEvery()]
+ZapEvery.every = 1
+ZapEvery.unit = "epochs"
+""")
+    zapped = []
+    monkeypatch.setattr(zapping, "zap", lambda layer, rows, **how: zapped.append(len(rows)))
+    smaller = ["glyphs.pretrain_images = 1", "glyphs.validation_images = 0", "convnet.filters = 4"]
+    assert not execute(Job(RunSpec("glyphs", str(path), 0, bindings=parse_bindings(smaller)), (), tmp_path)).failed
+    assert zapped == [300]
+
+
 def test_a_share_of_rows_is_of_all_outputs(tiny):
     assert len(naive(tiny, Snapshots(every=4, rows=0.5)).zapped[4]) == 3
     assert len(naive(tiny, Snapshots(every=4, rows=0.01)).zapped[4]) == 1
@@ -156,11 +183,10 @@ def test_layers_before_the_head_are_zapped_by_the_same_share_of_their_nodes(tiny
         for parameter in model.parameters():
             parameter.fill_(7.0)
     strategy = naive(tiny, ZapEvery(every=4, rows=3, layers=2, moments="clear"), epochs=1, model=model)
-    zapping = strategy.plugins[0].zapping
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(7.0)
-    zapping(strategy, [0, 1, 2], torch_generator("test", 0))
+    strategy.plugins[0].zapping(strategy, [0, 1, 2], torch_generator("test", 0))
     convolutions = [layer for layer in model.encoder if isinstance(layer, nn.Conv2d)]
     drawn = (convolutions[2].weight != 7).flatten(1).all(dim=1)
     assert drawn.sum() == 32, "half of the head's rows, half of the filters"

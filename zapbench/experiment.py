@@ -65,8 +65,8 @@ def run(
         config_hash: of the composed configuration of pre-training.
         scenario: data and sizes.
         model: makes the network from `outputs`, `channels` and `size`.
-        strategy: an Avalanche strategy; gets `model`, `optimizer`, `evaluator` and `device`; None where the job names
-            weights instead.
+        strategy: an Avalanche strategy; gets `model`, `optimizer`, `criterion`, `evaluator` and `device`; None where
+            the job names weights instead.
         optimizer: of pre-training; gets the parameters.
         transfer: the protocol.
         transfer_optimizer: gets the learner's parameters and `lr`.

@@ -119,6 +119,7 @@ class Pretraining(Origin):
         strategy = self.strategy(
             model=model,
             optimizer=self.optimizer(model.parameters()),
+            criterion=nn.CrossEntropyLoss(),
             evaluator=silent_evaluator(),
             device=self.place.device,
         )
