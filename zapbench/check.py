@@ -32,6 +32,9 @@ SHRUNK = (
     "glyphs.classes_a_trial = 5",
     "glyphs.classes_a_selection_trial = 5",
     "convnet.filters = 4",
+    "oml.filters = 4",
+    "oml.hidden = 8",
+    "anml.gate_filters = 4",
     "K = 3",
     "R = 8",
     "ASB_EPISODES = 12",
@@ -40,8 +43,10 @@ SHRUNK = (
     "IID_BATCH = 128",
     "IID_TRANSFER_BATCH = 32",
     "ZAP_EVERY = 2",
+    "ZapEvery.every = 2",
 )
-"""Sizes of a scenario, which a strategy takes as macros; what it binds to numbers of its own stays."""
+"""Sizes of a scenario, which a strategy takes as macros, and of the shipped networks; a cadence of epochs that has time
+to come. What else a strategy binds to numbers of its own stays."""
 
 State = dict[str, Tensor]
 
