@@ -3,10 +3,10 @@
 Sequential (Algorithm 2): class after class, one image at a time, one pass. I.i.d. (Algorithm 3): shuffled batches.
 At once: the head by least squares on all images, no step (see `least_squares`).
 One loop serves frozen and unfrozen transfer: frozen, the learner is the head and its inputs are features, taken once
-an image; unfrozen, the learner is the whole model and its inputs are images. Accuracy is arg-max over all outputs of
-the head, unseen and unused ones too; batch norm normalises by its running statistics (eval mode), which stay as
-pre-training left them. A class's accuracy is over its images, a point of a curve the mean over the
-classes seen so far (i.i.d.: over all classes, which all have as many images).
+an image; unfrozen, the learner is the whole model and its inputs are images. Models are in eval mode: batch norm's
+running statistics stay as pre-training left them. Accuracy is arg-max over all outputs of the head, unseen and unused
+ones too; a class's accuracy is over its images, a point of a curve the mean over the classes seen so far (i.i.d.: over
+all classes, which all have as many images).
 """
 
 import copy
