@@ -34,7 +34,9 @@ class ASB(Episodic):
 
     def _inner_updates(self, **kwargs: Any) -> None:
         if self._net is not None:
+            self._net.load()
             self._net.descend(self.inner_x, self.inner_y, lr=self.inner_lr)
+            self._net.store()
             return
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         for i in range(self.inner_images):
@@ -46,7 +48,9 @@ class ASB(Episodic):
     def _outer_update(self, **kwargs: Any) -> None:
         self.optimizer.zero_grad()
         if self._net is not None:
+            self._net.load()
             self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
+            self._net.hand_over()
             self.loss = self.criterion()
         else:
             self.mb_output = self.model(self.mb_x)

@@ -176,3 +176,129 @@ def normalise_back(
                     best, which = winner[n, i, j], place[n, i, j]
                     for c in range(channels):
                         pixel[c] += slope[c] * (best[c] if which[c] == k else 0 * best[c])
+
+
+@_compiled
+def normalise_along(
+    y: Array,
+    y_along: Array,
+    scale: Array,
+    scale_along: Array,
+    shift_along: Array,
+    pool: int,
+    pad: int,
+    out: Array,
+    out_along: Array,
+    winner: Array,
+    winner_along: Array,
+    place: Array,
+    mean: Array,
+    rstd: Array,
+    mean_along: Array,
+    slant: Array,
+) -> None:
+    """Derivative of `normalise` along a direction, for one image; what ends in `_along` is the derivative of the rest.
+
+    With u = (y - mean) * rstd and `slant` = mean(u * y'): u' = rstd * (y' - mean(y') - u * slant), of which the
+    winners' goes to `winner_along`.
+    """
+    height, width, channels = y.shape[1:]
+    average, inverse = mean[0], rstd[0]
+    mean_along[:] = 0
+    slant[:] = 0
+    for i in range(height):
+        for j in range(width):
+            pixel, moved = y[0, i, j], y_along[0, i, j]
+            for c in range(channels):
+                mean_along[c] += moved[c]
+                slant[c] += (pixel[c] - average[c]) * moved[c]
+    for c in range(channels):
+        mean_along[c] /= height * width
+        slant[c] *= inverse[c] / (height * width)
+    for i in range(winner.shape[1]):
+        for j in range(winner.shape[2]):
+            best, moving, which = winner[0, i, j], winner_along[0, i, j], place[0, i, j]
+            for k in range(pool * pool):
+                moved = y_along[0, pool * i + k // pool, pool * j + k % pool]
+                for c in range(channels):
+                    moving[c] = moved[c] if which[c] == k else moving[c]
+            opened, into = out[0, i + pad, j + pad], out_along[0, i + pad, j + pad]
+            for c in range(channels):
+                u = (best[c] - average[c]) * inverse[c]
+                moving[c] = inverse[c] * (moving[c] - mean_along[c] - u * slant[c])
+                z = scale_along[c] * u + scale[c] * moving[c] + shift_along[c]
+                into[c] = z if opened[c] > 0 else 0 * z
+
+
+@_compiled
+def normalise_back_along(
+    y: Array,
+    y_along: Array,
+    scale: Array,
+    scale_along: Array,
+    shift_along: Array,
+    pool: int,
+    pad: int,
+    out: Array,
+    grad: Array,
+    grad_along: Array,
+    winner: Array,
+    winner_along: Array,
+    place: Array,
+    mean: Array,
+    rstd: Array,
+    mean_along: Array,
+    slant: Array,
+    factor: float,
+) -> None:
+    """Derivative of `normalise_back` along a direction, for one image, and that backward itself.
+
+    `y` is overwritten by its gradient and `y_along` by that gradient's derivative; `factor` times the derivatives of
+    the gradients of scale and shift are added to `scale_along` and `shift_along`.
+    """
+    height, width, channels = y.shape[1:]
+    size = height * width
+    average, inverse = mean[0], rstd[0]
+    total, total_along = np.zeros(channels, y.dtype), np.zeros(channels, y.dtype)
+    aligned, aligned_along = np.zeros(channels, y.dtype), np.zeros(channels, y.dtype)
+    slope, slope_along = np.zeros(channels, y.dtype), np.zeros(channels, y.dtype)
+    for i in range(winner.shape[1]):
+        for j in range(winner.shape[2]):
+            best, moving, opened = winner[0, i, j], winner_along[0, i, j], out[0, i + pad, j + pad]
+            from_out, from_out_along = grad[0, i + pad, j + pad], grad_along[0, i + pad, j + pad]
+            for c in range(channels):
+                u = (best[c] - average[c]) * inverse[c]
+                h = from_out[c] if opened[c] > 0 else 0 * u
+                h_along = from_out_along[c] if opened[c] > 0 else 0 * u
+                total[c] += h
+                aligned[c] += h * u
+                total_along[c] += h_along
+                aligned_along[c] += h_along * u + h * moving[c]
+                best[c] = h
+                moving[c] = h_along
+    for c in range(channels):
+        slope[c] = inverse[c] * scale[c]
+        slope_along[c] = inverse[c] * (scale_along[c] - inverse[c] * slant[c] * scale[c])
+    for i in range(height):
+        for j in range(width):
+            pixel, moved = y[0, i, j], y_along[0, i, j]
+            for c in range(channels):
+                u = (pixel[c] - average[c]) * inverse[c]
+                u_along = inverse[c] * (moved[c] - mean_along[c] - u * slant[c])
+                rest = -(total[c] + u * aligned[c]) / size
+                rest_along = -(total_along[c] + u_along * aligned[c] + u * aligned_along[c]) / size
+                pixel[c] = slope[c] * rest
+                moved[c] = slope_along[c] * rest + slope[c] * rest_along
+    for i in range(winner.shape[1]):
+        for j in range(winner.shape[2]):
+            best, moving, which = winner[0, i, j], winner_along[0, i, j], place[0, i, j]
+            for k in range(pool * pool):
+                a, b = pool * i + k // pool, pool * j + k % pool
+                pixel, moved = y[0, a, b], y_along[0, a, b]
+                for c in range(channels):
+                    here = which[c] == k
+                    pixel[c] += slope[c] * best[c] if here else 0 * best[c]
+                    moved[c] += slope_along[c] * best[c] + slope[c] * moving[c] if here else 0 * best[c]
+    for c in range(channels):
+        shift_along[c] += factor * total_along[c]
+        scale_along[c] += factor * aligned_along[c]

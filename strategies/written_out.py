@@ -6,6 +6,7 @@ head's gradient of one image, being of rank one, goes straight into its weights.
 norm that follows takes it away again, so that its gradient is 0.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zapbench.models import Classifier
-from zapbench.strategies.kernels import add_patches, normalise, normalise_back, patches
+from zapbench.strategies.kernels import Array, add_patches, normalise, normalise_back, patches
 
 CACHE_BYTES = 600_000
 """Images whose patches are no more than this go through a block together."""
@@ -39,11 +40,14 @@ def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | No
     layers = list(model.encoder)
     found: list[tuple[nn.Conv2d, nn.GroupNorm, int]] = []
     while len(layers) > 1:
-        if [type(layer) for layer in layers[:3]] != [nn.Conv2d, nn.GroupNorm, nn.ReLU]:
+        convolution, norm, activation = layers[:3] if len(layers) > 2 else (None, None, None)
+        if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.GroupNorm) and type(activation) is nn.ReLU):
             return None
-        convolution, norm = layers[:2]
-        plain = nn.Conv2d(convolution.in_channels, convolution.out_channels, 3, padding=convolution.padding[0])
-        if repr(plain) != repr(convolution) or norm.num_groups != norm.num_channels or not norm.affine:
+        if isinstance(convolution.padding, str):
+            return None
+        inputs, filters, padding = convolution.in_channels, convolution.out_channels, int(convolution.padding[0])
+        plain = nn.Conv2d(inputs, filters, 3, padding=padding), nn.GroupNorm(filters, filters, eps=norm.eps)
+        if repr(plain) != repr((convolution, norm)):
             return None
         pool = 2 if repr(layers[3]) == repr(nn.MaxPool2d(2)) else 1
         found.append((convolution, norm, pool))
@@ -99,8 +103,8 @@ class Maps:
 class Block:
     """A 3x3 convolution without bias, instance norm, ReLU and max-pooling.
 
-    `weight` `(9 * inputs, filters)` is a copy of the convolution's, to be loaded and stored; `scale` and `shift` are
-    the norm's own.
+    `weight` `(9 * inputs, filters)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
+    stored; `grad`, `grad_scale` and `grad_shift` are their gradients.
     """
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.GroupNorm, pool: int) -> None:
@@ -108,22 +112,39 @@ class Block:
         self._norm = norm
         self.inputs, self.filters = convolution.in_channels, convolution.out_channels
         self.pad, self.pool = int(convolution.padding[0]), pool
-        self.scale, self.shift = norm.weight.detach().numpy(), norm.bias.detach().numpy()
-        self.dtype = self.scale.dtype
         self.weight = torch.empty(9 * self.inputs, self.filters, dtype=convolution.weight.dtype)
-        self._grad = torch.empty_like(self.weight)
-        self._grad_scale, self._grad_shift = np.zeros_like(self.scale), np.zeros_like(self.shift)
+        self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
+        self.dtype = self.scale.dtype
+        self.grad = torch.empty_like(self.weight)
+        self.grad_scale, self.grad_shift = np.empty_like(self.scale), np.empty_like(self.shift)
 
     def _as_torch(self, weight: Tensor) -> Tensor:
         return weight.view(3, 3, self.inputs, self.filters).permute(3, 2, 0, 1)
 
     def load(self) -> None:
-        """Takes the convolution's weights."""
+        """Takes the layers' weights."""
         self._as_torch(self.weight).copy_(self._convolution.weight.detach())
+        self.scale[:], self.shift[:] = self._norm.weight.detach().numpy(), self._norm.bias.detach().numpy()
 
     def store(self) -> None:
-        """Gives the convolution the weights back."""
+        """Gives the layers the weights back."""
         self._convolution.weight.detach().copy_(self._as_torch(self.weight))
+        self._norm.weight.detach().copy_(torch.from_numpy(self.scale))
+        self._norm.bias.detach().copy_(torch.from_numpy(self.shift))
+
+    def clear(self) -> None:
+        """Sets the gradients to 0."""
+        self.grad.zero_()
+        self.grad_scale[:] = 0
+        self.grad_shift[:] = 0
+
+    def hand_over(self) -> None:
+        """Puts the gradients where optimisers look for them."""
+        self._convolution.weight.grad = self._as_torch(self.grad).contiguous()
+        if self._convolution.bias is not None:
+            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+        self._norm.weight.grad = torch.from_numpy(self.grad_scale.copy())
+        self._norm.bias.grad = torch.from_numpy(self.grad_shift.copy())
 
     def forward(self, maps: Maps) -> None:
         """Puts `maps.x` through the block."""
@@ -146,7 +167,7 @@ class Block:
         factor = 1.0 if lr is None else -lr
         weight, scale, shift = self.weight, self.scale, self.shift
         if lr is None:
-            weight, scale, shift = self._grad, self._grad_scale, self._grad_shift
+            weight, scale, shift = self.grad, self.grad_scale, self.grad_shift
         for first, count, y, cols, grad_cols in maps.parts:
             normalise_back(
                 maps.y, self.scale, self.shift, self.pool, maps.out_pad, maps.grad_out,
@@ -159,87 +180,121 @@ class Block:
                 patches(maps.x, maps.cols, first, count, maps.height, maps.width)
             weight.addmm_(cols.t(), y, alpha=factor)
 
-    def clear(self) -> None:
-        """Sets the block's gradients to 0."""
-        self._grad.zero_()
-        self._grad_scale[:] = 0
-        self._grad_shift[:] = 0
 
-    def hand_over(self) -> None:
-        """Puts the block's gradients where optimisers look for them."""
-        self._convolution.weight.grad = self._as_torch(self._grad).contiguous()
-        if self._convolution.bias is not None:
-            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
-        self._norm.weight.grad = torch.from_numpy(self._grad_scale.copy())
-        self._norm.bias.grad = torch.from_numpy(self._grad_shift.copy())
+@dataclass(frozen=True)
+class Step:
+    """What undoes an inner step: the blocks' weights before it, the head's error and features, image and label."""
+
+    before: list[tuple[Tensor, Array, Array]]
+    error: Tensor
+    features: Tensor
+    image: Tensor
+    label: int
 
 
 class WrittenOut:
-    """A model that `convnet` made, its gradient written out; see `applies`."""
+    """A model that `convnet` made, its gradient written out; see `applies`.
+
+    It works on copies of the weights, which `load` takes and `store` gives back.
+    """
 
     def __init__(self, model: Classifier) -> None:
         self._head = model.head
-        self._weight, self._bias = model.head.weight.detach(), model.head.bias.detach()
-        self._blocks = [Block(*layers) for layers in _layers(model) or ()]
+        self.weight, self.bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
+        self.grad, self.grad_bias = torch.empty_like(self.weight), torch.empty_like(self.bias)
+        self.blocks = [Block(*layers) for layers in _layers(model) or ()]
         self._kept: dict[tuple[int, ...], list[Maps]] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Takes the model's weights."""
+        self.weight.copy_(self._head.weight.detach())
+        self.bias.copy_(self._head.bias.detach())
+        for block in self.blocks:
+            block.load()
+
+    def store(self) -> None:
+        """Gives the model the weights back."""
+        self._head.weight.detach().copy_(self.weight)
+        self._head.bias.detach().copy_(self.bias)
+        for block in self.blocks:
+            block.store()
+
+    def hand_over(self) -> None:
+        """Puts the gradients where optimisers look for them."""
+        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+        for block in self.blocks:
+            block.hand_over()
 
     @torch.no_grad()
-    def descend(self, images: Tensor, labels: Tensor, *, lr: float) -> None:
-        """Steps of plain SGD in place, an image `(channels, height, width)` each; `lr` is the rate."""
-        for block in self._blocks:
-            block.load()
-        maps = self._maps(images[:1])
+    def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
+        """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
+
+        The head's gradient of one image is of rank one: it goes straight into the weights.
+        """
+        maps = self.maps(images[:1])
         for image, label in zip(images, labels.tolist()):
-            features = self._features(maps, image[None])[0]
-            error = torch.addmv(self._bias, self._weight, features).softmax(0)
+            if steps is not None:
+                before = [(block.weight.clone(), block.scale.copy(), block.shift.copy()) for block in self.blocks]
+            features = self.features(maps, image[None])[0]
+            error = torch.addmv(self.bias, self.weight, features).softmax(0)
             error[label] -= 1
-            grad = torch.mv(self._weight.t(), error)
-            self._weight.addmm_(error[:, None], features[None], alpha=-lr)
-            self._bias.add_(error, alpha=-lr)
-            self._back(maps, grad[None], lr=lr)
-        for block in self._blocks:
-            block.store()
+            put(torch.mv(self.weight.t(), error), maps[-1].grad_out)
+            self.weight.addmm_(error[:, None], features[None], alpha=-lr)
+            self.bias.add_(error, alpha=-lr)
+            self._back(maps, lr=lr)
+            if steps is not None:
+                steps.append(Step(before, error, features, image, label))
 
     @torch.no_grad()
     def gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Sets every parameter's `grad` to that of the mean cross-entropy; returns the logits `(n, outputs)`."""
-        for block in self._blocks:
-            block.load()
+        """Computes the gradients of the mean cross-entropy; returns the logits `(n, outputs)`."""
+        for block in self.blocks:
             block.clear()
-        maps = self._maps(images)
-        features = self._features(maps, images)
-        logits = torch.addmm(self._bias, features, self._weight.t())
+        maps = self.maps(images)
+        features = self.features(maps, images)
+        logits = torch.addmm(self.bias, features, self.weight.t())
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
         error /= len(labels)
-        self._head.weight.grad, self._head.bias.grad = error.t() @ features, error.sum(0)
-        self._back(maps, error @ self._weight, lr=None)
-        for block in self._blocks:
-            block.hand_over()
+        self.grad, self.grad_bias = error.t() @ features, error.sum(0)
+        put(error @ self.weight, maps[-1].grad_out)
+        self._back(maps, lr=None)
         return logits
 
-    def _features(self, maps: list[Maps], images: Tensor) -> Tensor:
-        pad, (height, width) = self._blocks[0].pad, images.shape[2:]
+    def features(self, maps: list[Maps], images: Tensor) -> Tensor:
+        """Returns the encoder's features `(n, features)`, and keeps in `maps` what a backward needs."""
+        pad, (height, width) = self.blocks[0].pad, images.shape[2:]
         inside = torch.from_numpy(maps[0].x)[:, pad : pad + height, pad : pad + width]
         inside.copy_(images.permute(0, 2, 3, 1))
-        for block, own in zip(self._blocks, maps):
+        for block, own in zip(self.blocks, maps):
             block.forward(own)
-        return torch.from_numpy(maps[-1].out).permute(0, 3, 1, 2).flatten(1)
+        return as_features(maps[-1].out)
 
-    def _back(self, maps: list[Maps], grad: Tensor, *, lr: float | None) -> None:
-        images, height, width, filters = maps[-1].out.shape
-        torch.from_numpy(maps[-1].grad_out).copy_(grad.view(images, filters, height, width).permute(0, 2, 3, 1))
-        for block, own in zip(reversed(self._blocks), reversed(maps)):
+    def _back(self, maps: list[Maps], *, lr: float | None) -> None:
+        for block, own in zip(reversed(self.blocks), reversed(maps)):
             block.backward(own, lr=lr, inwards=own is not maps[0])
 
-    def _maps(self, images: Tensor) -> list[Maps]:
+    def maps(self, images: Tensor) -> list[Maps]:
+        """Returns the arrays for a batch of this shape, made at the first."""
         shape = tuple(images.shape)
         if shape not in self._kept:
             maps: list[Maps] = []
-            for block in self._blocks:
+            for block in self.blocks:
                 height, width = maps[-1].out.shape[1:3] if maps else shape[2:]
                 maps.append(Maps(shape[0], block, height, width))
-            for own, following, block in zip(maps, maps[1:], self._blocks[1:]):
+            for own, following, block in zip(maps, maps[1:], self.blocks[1:]):
                 own.out, own.grad_out, own.out_pad = following.x, following.grad_x, block.pad
             self._kept[shape] = maps
         return self._kept[shape]
+
+
+def as_features(maps: Array) -> Tensor:
+    """Returns the last block's maps `(n, height, width, filters)` in the order of torch's features `(n, features)`."""
+    return torch.from_numpy(maps).permute(0, 3, 1, 2).flatten(1)
+
+
+def put(features: Tensor, maps: Array) -> None:
+    """Writes features into maps: the inverse of `as_features`."""
+    images, height, width, filters = maps.shape
+    torch.from_numpy(maps).copy_(features.view(images, filters, height, width).permute(0, 2, 3, 1))

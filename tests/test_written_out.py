@@ -1,16 +1,20 @@
 """The gradient that is written out, against autograd: the same weights, the same bits on resume, the same refusals."""
 
 import copy
+import functools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call
 
 from zapbench.models import convnet
 from zapbench.pretraining import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.asb import ASB
+from zapbench.strategies.meta_asb import MetaASB
+from zapbench.strategies.second_order import ThroughSteps
 from zapbench.strategies.written_out import WrittenOut, applies
 from zapbench.strategies.zapping import ZapEpisodeClass
 
@@ -48,8 +52,10 @@ def test_the_gradient_equals_autograds(kind, monkeypatch):
     for together in (1, 10**9):
         monkeypatch.setattr("zapbench.strategies.written_out.CACHE_BYTES", together)
         model, twin = net(kind), net(kind)
+        written = WrittenOut(model)
         for _ in range(2):  # a second time: nothing of the first is left in the gradient
-            logits = WrittenOut(model).gradients(x, y)
+            logits = written.gradients(x, y)
+        written.hand_over()
         F.cross_entropy(twin(x), y).backward()
         assert torch.allclose(logits, twin(x), atol=1e-12)
         for (name, p), q in zip(model.named_parameters(), twin.parameters()):
@@ -60,7 +66,9 @@ def test_the_gradient_equals_autograds(kind, monkeypatch):
 def test_steps_on_single_images_equal_autograds(kind):
     x, y = batch(kind)
     model, twin = net(kind), net(kind)
-    WrittenOut(model).descend(x, y, lr=0.05)
+    written = WrittenOut(model)
+    written.descend(x, y, lr=0.05)
+    written.store()
     parameters = list(twin.parameters())
     for image, label in zip(x, y):
         gradients = torch.autograd.grad(F.cross_entropy(twin(image[None]), label[None]), parameters)
@@ -71,7 +79,7 @@ def test_steps_on_single_images_equal_autograds(kind):
         assert torch.allclose(p, q, rtol=1e-10, atol=1e-12)
 
 
-def pretrained(tiny, *, fast, episodes, dtype=torch.float64, inner_lr=0.05):
+def pretrained(tiny, *, fast, method=ASB, episodes, dtype=torch.float64, inner_lr=0.05):
     torch.manual_seed(3)
     model = convnet(outputs=6, channels=1, size=28, filters=4).to(dtype)
     losses = []
@@ -80,7 +88,7 @@ def pretrained(tiny, *, fast, episodes, dtype=torch.float64, inner_lr=0.05):
         def after_outer_update(self, strategy, *args, **kwargs):
             losses.append(float(strategy.loss.detach()))
 
-    strategy = ASB(
+    strategy = method(
         model=model,
         optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
         inner_lr=inner_lr,
@@ -96,15 +104,42 @@ def pretrained(tiny, *, fast, episodes, dtype=torch.float64, inner_lr=0.05):
     return torch.cat([p.detach().flatten() for p in model.parameters()]), torch.tensor(losses)
 
 
-def test_twenty_episodes_equal_those_of_autograd(tiny):
-    (fast, fast_losses), (plain, plain_losses) = (pretrained(tiny, fast=f, episodes=20) for f in (True, False))
+FIRST_ORDER = functools.partial(MetaASB, first_order=True)
+
+
+@pytest.mark.parametrize("method", [ASB, MetaASB, FIRST_ORDER], ids=["ASB", "MetaASB", "first order"])
+def test_twenty_episodes_equal_those_of_autograd(tiny, method):
+    fast, fast_losses = pretrained(tiny, fast=True, method=method, episodes=20)
+    plain, plain_losses = pretrained(tiny, fast=False, method=method, episodes=20)
     assert torch.allclose(fast, plain, rtol=1e-9, atol=1e-9)
     assert torch.allclose(fast_losses, plain_losses, rtol=1e-9)
     assert not torch.equal(fast, plain), "both ways were the same way"
 
 
-def test_the_same_seed_gives_the_same_bits(tiny):
-    first, second = (pretrained(tiny, fast=True, episodes=5, dtype=torch.float32)[0] for _ in range(2))
+@pytest.mark.parametrize("kind", NETS)
+def test_the_gradient_through_the_steps_equals_autograds(kind):
+    x, y = batch(kind)
+    model, twin = net(kind), net(kind)
+    written, steps = WrittenOut(model), []
+    written.descend(x[:3], y[:3], lr=0.05, steps=steps)
+    written.gradients(x, y)
+    ThroughSteps(written)(steps, lr=0.05)
+    written.hand_over()
+    start = dict(twin.named_parameters())
+    moved = start
+    for image, label in zip(x[:3], y[:3]):
+        loss = F.cross_entropy(functional_call(twin, moved, (image[None],)), label[None])
+        gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=True)
+        moved = {name: w - 0.05 * g for (name, w), g in zip(moved.items(), gradients)}
+    expected = torch.autograd.grad(F.cross_entropy(functional_call(twin, moved, (x,)), y), list(start.values()))
+    for (name, p), q in zip(model.named_parameters(), expected):
+        assert torch.allclose(p.grad, q, rtol=1e-9, atol=1e-11), name
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), twin.parameters())), "the model itself has moved"
+
+
+@pytest.mark.parametrize("method", [ASB, MetaASB])
+def test_the_same_seed_gives_the_same_bits(tiny, method):
+    first, second = (pretrained(tiny, fast=True, method=method, episodes=5, dtype=torch.float32)[0] for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -133,6 +168,10 @@ def wider_pool(model):
     model.encoder[3] = nn.MaxPool2d(3)
 
 
+def biasless_norm(model):
+    model.encoder[1] = nn.GroupNorm(5, 5, affine=False)
+
+
 def strided(model):
     model.encoder[0].stride = (2, 2)
 
@@ -141,7 +180,9 @@ def other_head(model):
     model.head = nn.Sequential(model.head)
 
 
-@pytest.mark.parametrize("change", [hooked, frozen, other_activation, group_norm, wider_pool, strided, other_head])
+@pytest.mark.parametrize(
+    "change", [hooked, frozen, other_activation, group_norm, biasless_norm, wider_pool, strided, other_head]
+)
 def test_any_other_model_is_left_to_autograd(change):
     model = net("the paper's Omniglot net")
     assert applies(model, nn.CrossEntropyLoss())
