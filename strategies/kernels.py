@@ -4,7 +4,8 @@ Images are `(n, height, width, channels)`, so that every inner loop runs over co
 into arrays that it is given and works on the images `first..first+count-1` of them. Sums run in one fixed order.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,15 @@ from numba import njit
 
 Array = npt.NDArray[Any]
 
-_compiled = njit(cache=True, fastmath={"contract"}, error_model="numpy")
+_OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiles at the first call; the code is kept beside the source or in the user's cache, where it can be."""
+    try:
+        return cast(Callable[..., None], njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # neither place can be written to
+        return cast(Callable[..., None], njit(**_OPTIONS)(function))
 
 
 @_compiled
