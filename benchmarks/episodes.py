@@ -296,7 +296,7 @@ def main() -> None:
         found = results.setdefault(name, {})
         found |= {"python": platform.python_version(), "torch": torch.__version__, "floor": floor(filters)}
         for method in options.methods:
-            pairs, episodes = (2, 1) if options.small else (options.pairs, 5 if filters < 100 else 1)
+            pairs, episodes = (2, 1) if options.small else (options.pairs, 5 if filters < 100 else 2)
             found[method] = measure(method, filters, pairs=pairs, episodes=episodes)
             plain, own = (found[method][key]["median"] for key in ("plain_s", "ours_s"))
             bottom = found["floor"][f"{method}_s"]

@@ -5,7 +5,6 @@ from typing import Any
 import gin
 import torch
 
-from zapbench.strategies import written_out
 from zapbench.strategies.episodic import Episodic
 
 
@@ -17,20 +16,7 @@ class ASB(Episodic):
     theta = theta_K - lr_out * grad L(f(X_outer; theta_K), Y).
 
     See `Episodic` for the hooks.
-
-    Attributes:
-        fast: whether the gradient is `written_out` where that can stand in for autograd; the two agree to rounding.
     """
-
-    def __init__(self, *, fast: bool = True, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.fast = fast
-
-    def make_train_dataloader(self, **kwargs: Any) -> None:
-        """Readies the images, the sampler of episodes and the way to compute."""
-        super().make_train_dataloader(**kwargs)
-        usable = self.fast and written_out.applies(self.model, self._criterion)
-        self._net = written_out.WrittenOut(self.model) if usable else None
 
     def _inner_updates(self, **kwargs: Any) -> None:
         if self._net is not None:

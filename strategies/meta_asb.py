@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from zapbench.strategies import written_out
 from zapbench.strategies.episodic import Episodic
-from zapbench.strategies.second_order import ThroughSteps
+from zapbench.strategies.second_order import through
+from zapbench.strategies.written_out import Step
 
 
 @gin.register
@@ -24,24 +24,15 @@ class MetaASB(Episodic):
     Attributes:
         first_order: whether theta_K is taken to depend on theta_0 by the identity alone (as in ANML's own code); the
             paper's meta-gradient is second order.
-        fast: whether the gradient is `written_out` where that can stand in for autograd; the two agree to rounding.
     """
 
-    def __init__(self, *, first_order: bool = False, fast: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, first_order: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.first_order = first_order
-        self.fast = fast
-
-    def make_train_dataloader(self, **kwargs: Any) -> None:
-        """Readies the images, the sampler of episodes and the way to compute."""
-        super().make_train_dataloader(**kwargs)
-        usable = self.fast and written_out.applies(self.model, self._criterion)
-        self._net = written_out.WrittenOut(self.model) if usable else None
-        self._through = None if self._net is None or self.first_order else ThroughSteps(self._net)
 
     def _inner_updates(self, **kwargs: Any) -> None:
         if self._net is not None:
-            self._steps: list[written_out.Step] | None = None if self.first_order else []
+            self._steps: list[Step] | None = None if self.first_order else []
             self._net.load()
             self._net.descend(self.inner_x, self.inner_y, lr=self.inner_lr, steps=self._steps)
             return
@@ -58,8 +49,8 @@ class MetaASB(Episodic):
             self.optimizer.zero_grad()
             self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
             self.loss = self.criterion()
-            if self._through is not None and self._steps is not None:
-                self._through(self._steps, lr=self.inner_lr)
+            if self._steps is not None:
+                through(self._net, self._steps, lr=self.inner_lr)
             self._net.hand_over()
             self.optimizer.step()
             return

@@ -6,11 +6,9 @@ Nothing of a step is kept but its weights before it, and of the head the two fac
 """
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from zapbench.strategies.kernels import add_patches, normalise_along, normalise_back_along, patches
 from zapbench.strategies.written_out import Block, Maps, Step, WrittenOut, as_features, put
@@ -60,59 +58,47 @@ def backward_along(block: Block, maps: Maps, along: Along, *, first: bool, lr: f
         block.grad.addmm_(along.cols.t(), y, alpha=-lr)
 
 
-class ThroughSteps:
-    """Turns a `WrittenOut`'s gradients after some steps into those before them, and its weights likewise."""
+@torch.no_grad()
+def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
+    """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them, and its weights likewise.
 
-    def __init__(self, net: WrittenOut) -> None:
-        self._net = net
-        self._kept: dict[Any, list[Along]] = {}
-
-    @torch.no_grad()
-    def __call__(self, steps: list[Step], *, lr: float) -> None:
-        """Takes the steps, which were made at rate `lr`, back; the last first, and empties the list."""
-        while steps:
-            step = steps.pop()
-            self._undo(step, lr)
-            self._back(step, lr)
-
-    def _undo(self, step: Step, lr: float) -> None:
-        net = self._net
-        for block, (weight, scale, shift) in zip(net.blocks, step.before):
-            block.weight.copy_(weight)
-            block.scale[:], block.shift[:] = scale, shift
-        net.weight.addmm_(step.error[:, None], step.features[None], alpha=lr)
-        net.bias.add_(step.error, alpha=lr)
-
-    def _back(self, step: Step, lr: float) -> None:
-        net = self._net
-        maps = net.maps(step.image[None])
-        alongs = self._alongs(maps, step.image)
+    Steps are taken back, the last first; the list is empty afterwards.
+    """
+    if not steps:
+        return
+    maps = net.maps(steps[-1].image[None])
+    alongs = [Along(own) for own in maps]
+    for along, following in pairwise(alongs):
+        along.out, along.grad_out = following.x, following.grad_x
+    while steps:
+        step = steps.pop()
+        _undo(net, step, lr)
         net.features(maps, step.image[None])
-        for block, own, along in zip(net.blocks, maps, alongs):
-            forward_along(block, own, along, first=own is maps[0])
-        error, features = step.error, step.features
-        features_along = as_features(alongs[-1].out)[0]
-        logits_along = torch.addmv(net.grad_bias, net.grad, features).addmv_(net.weight, features_along)
-        error_along = self._softmax_along(error, step.label, logits_along)
-        put(torch.mv(net.weight.t(), error), maps[-1].grad_out)
-        put(torch.mv(net.weight.t(), error_along).addmv_(net.grad.t(), error), alongs[-1].grad_out)
-        left, right = torch.stack([error_along, error], dim=1), torch.stack([features, features_along])
-        net.grad.addmm_(left, right, alpha=-lr)
-        net.grad_bias.add_(error_along, alpha=-lr)
-        for block, own, along in zip(reversed(net.blocks), reversed(maps), reversed(alongs)):
-            backward_along(block, own, along, first=own is maps[0], lr=lr)
+        _take_product(net, step, maps, alongs, lr)
 
-    @staticmethod
-    def _softmax_along(error: Tensor, label: int, logits_along: Tensor) -> Tensor:
-        probability = error.clone()
-        probability[label] += 1
-        return probability * (logits_along - probability.dot(logits_along))
 
-    def _alongs(self, maps: list[Maps], image: Tensor) -> list[Along]:
-        shape = tuple(image.shape)
-        if shape not in self._kept:
-            alongs = [Along(own) for own in maps]
-            for along, following in pairwise(alongs):
-                along.out, along.grad_out = following.x, following.grad_x
-            self._kept[shape] = alongs
-        return self._kept[shape]
+def _undo(net: WrittenOut, step: Step, lr: float) -> None:
+    for block, (weight, scale, shift) in zip(net.blocks, step.before):
+        block.weight.copy_(weight)
+        block.scale[:], block.shift[:] = scale, shift
+    net.weight.addmm_(step.error[:, None], step.features[None], alpha=lr)
+    net.bias.add_(step.error, alpha=lr)
+
+
+def _take_product(net: WrittenOut, step: Step, maps: list[Maps], alongs: list[Along], lr: float) -> None:
+    """Takes `lr` times the Hessian's product with `net`'s gradients off them, the maps being those of a forward."""
+    for block, own, along in zip(net.blocks, maps, alongs):
+        forward_along(block, own, along, first=own is maps[0])
+    error, features = step.error, step.features
+    features_along = as_features(alongs[-1].out)[0]
+    logits_along = torch.addmv(net.grad_bias, net.grad, features).addmv_(net.weight, features_along)
+    probability = error.clone()
+    probability[step.label] += 1
+    error_along = probability * (logits_along - probability.dot(logits_along))
+    put(torch.mv(net.weight.t(), error), maps[-1].grad_out)
+    put(torch.mv(net.weight.t(), error_along).addmv_(net.grad.t(), error), alongs[-1].grad_out)
+    left, right = torch.stack([error_along, error], dim=1), torch.stack([features, features_along])
+    net.grad.addmm_(left, right, alpha=-lr)
+    net.grad_bias.add_(error_along, alpha=-lr)
+    for block, own, along in zip(reversed(net.blocks), reversed(maps), reversed(alongs)):
+        backward_along(block, own, along, first=own is maps[0], lr=lr)
