@@ -5,14 +5,14 @@ DONE = .venv/.installed
 # A process a core; the tests of one file share their fixtures, so they stay together.
 PARALLEL = -n auto --dist loadfile
 
-.PHONY: install demo test check format torture clean
+.PHONY: install demo test check format torture bench clean
 
 install: $(DONE)  ## make .venv and install zapbench with its development tools
 
 $(DONE): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev,bench]"
 	touch $@
 
 demo: install  ## run a small suite on drawn letters and print its ranked table
@@ -36,3 +36,6 @@ clean:  ## remove the environment and caches; runs are kept
 
 torture: install  ## kill the demo 20 times and see that nothing is lost (about half an hour)
 	$(BIN)/python benchmarks/torture.py
+
+bench: install  ## measure an episode of ASB and Meta-ASB beside plain loops (about ten minutes)
+	$(BIN)/python benchmarks/episodes.py

@@ -19,6 +19,11 @@ class ASB(Episodic):
     """
 
     def _inner_updates(self, **kwargs: Any) -> None:
+        if self._net is not None:
+            self._net.load()
+            self._net.descend(self.inner_x, self.inner_y, lr=self.inner_lr)
+            self._net.store()
+            return
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         for i in range(self.inner_images):
             loss = self._criterion(self.model(self.inner_x[i : i + 1]), self.inner_y[i : i + 1])
@@ -28,7 +33,13 @@ class ASB(Episodic):
 
     def _outer_update(self, **kwargs: Any) -> None:
         self.optimizer.zero_grad()
-        self.mb_output = self.model(self.mb_x)
-        self.loss = self.criterion()
-        self.loss.backward()
+        if self._net is not None:
+            self._net.load()
+            self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
+            self._net.hand_over()
+            self.loss = self.criterion()
+        else:
+            self.mb_output = self.model(self.mb_x)
+            self.loss = self.criterion()
+            self.loss.backward()
         self.optimizer.step()

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from zapbench.strategies.episodic import Episodic
+from zapbench.strategies.second_order import through
+from zapbench.strategies.written_out import Step
 
 
 @gin.register
@@ -45,6 +47,7 @@ class MetaASB(Episodic):
         self.inner = inner
         self.outer = outer
         self.first_order = first_order
+        self.fast = self.fast and (*inner, *outer) == ("*", "*")  # what is written out moves everything in both loops
         for pattern in (*inner, *outer):
             if not self._chosen([pattern]):
                 parts = sorted({".".join(name.split(".")[:2]) for name, _ in self.model.named_parameters()})
@@ -53,6 +56,11 @@ class MetaASB(Episodic):
                 )
 
     def _inner_updates(self, **kwargs: Any) -> None:
+        if self._net is not None:
+            self._steps: list[Step] | None = None if self.first_order else []
+            self._net.load()
+            self._net.descend(self.inner_x, self.inner_y, lr=self.inner_lr, steps=self._steps)
+            return
         moved = self._chosen(self.inner)
         for i in range(self.inner_images):
             logits = functional_call(self.model, moved, (self.inner_x[i : i + 1],))
@@ -62,6 +70,15 @@ class MetaASB(Episodic):
         self._moved = moved
 
     def _outer_update(self, **kwargs: Any) -> None:
+        if self._net is not None:
+            self.optimizer.zero_grad()
+            self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
+            self.loss = self.criterion()
+            if self._steps is not None:
+                through(self._net, self._steps, lr=self.inner_lr)
+            self._net.hand_over()
+            self.optimizer.step()
+            return
         start = self._chosen(self.outer)
         self.mb_output = functional_call(self.model, self._moved, (self.mb_x,))
         self.loss = self.criterion()
