@@ -235,8 +235,11 @@ def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Traj
     return [head.curve.trajectory for head in heads]
 
 
-def memory(features: Features, task: Task) -> int:
-    """Returns the bytes that a task takes here: the head, its moments and what measuring it needs."""
-    outputs, width = task.head.weight.shape
-    moments = 2 if task.rule.kind == "adam" else 1
-    return task.head.weight.element_size() * outputs * ((moments + 2) * (width + 1) + LONGEST)
+def memory(features: Features, tasks: Sequence[Task]) -> int:
+    """Returns the bytes that tasks take here: each its heads, old and new, its moments and some errors."""
+    total = 0
+    for task in tasks:
+        outputs, width = task.head.weight.shape
+        heads = 4 if task.rule.kind == "adam" else 3
+        total += task.head.weight.element_size() * outputs * (heads * (width + 1) + LONGEST)
+    return total

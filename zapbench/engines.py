@@ -7,7 +7,8 @@ memory, and the cursor through a sweep is simply which of its trials are recorde
 plain loop does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,6 +53,7 @@ class Task:
         rule: of the optimiser.
         points: classes after which to measure, rising.
         passes: passes over a class's images.
+        draw: names the trial and its head; tasks of one draw differ by rate alone.
     """
 
     trial: Trial
@@ -59,6 +61,7 @@ class Task:
     rule: Rule
     points: list[int]
     passes: int = 1
+    draw: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -68,29 +71,34 @@ class Engine:
     Attributes:
         name: what the log calls it.
         transfer: learns and measures some tasks.
-        memory: bytes that a task takes in it.
+        memory: bytes that tasks take in it together.
+        most: tasks from which on more in one call gain nothing.
     """
 
     name: str
     transfer: Callable[[Features, Sequence[Task], Tick], list[Trajectory]]
-    memory: Callable[[Features, Task], int]
+    memory: Callable[[Features, Sequence[Task]], int]
+    most: int
 
 
-def engine_for(protocol: Protocol, optimizer: OptimizerFactory, features: object) -> Engine | None:
-    """Returns the engine that gives the plain loop's trajectories, or None where only the plain loop does."""
+def engine_for(
+    protocol: Protocol, optimizer: OptimizerFactory, features: Features, rates: Iterable[float]
+) -> Engine | None:
+    """Returns the engine that gives the plain loop's trajectories at all rates, or None where only that loop does."""
     one_by_one = protocol.protocol == "sequential" and protocol.frozen and protocol.images_a_step == 1
-    if not one_by_one or not isinstance(features, Features) or features.table.device.type != "cpu":
+    known = features.table.device.type == "cpu" and features.table.dtype in (torch.float32, torch.float64)
+    if not (one_by_one and known):
         return None
-    rule = rule_of(optimizer, 1.0)
-    if rule is None or features.table.dtype not in (torch.float32, torch.float64):
+    kinds = {rule.kind if (rule := rule_of(optimizer, rate)) else None for rate in rates}
+    if len(kinds) != 1 or None in kinds:
         return None
-    if rule.kind == "sgd":
+    if kinds == {"sgd"}:
         from zapbench import gram
 
-        return Engine("gram", gram.transfer, gram.memory)
+        return Engine("gram", gram.transfer, gram.memory, sys.maxsize)
     from zapbench import columns  # compiles: only where it is used
 
-    return Engine("columns", columns.transfer, columns.memory)
+    return Engine("columns", columns.transfer, columns.memory, torch.get_num_threads())
 
 
 def rule_of(optimizer: OptimizerFactory, rate: float) -> Rule | None:
@@ -130,17 +138,17 @@ def _adam(options: dict[str, Any]) -> Rule | None:
     return Rule("adam", rate, betas=(beta1, beta2), eps=eps, decay=decay)
 
 
-def chunks(engine: Engine, features: Features, tasks: Sequence[Task], budget: int) -> Iterator[int]:
-    """Yields how many tasks to take next, as many as the budget of bytes holds but at least one."""
-    count, taken = 0, 0
+def chunks(engine: Engine, features: Features, tasks: Iterable[Task], budget: float) -> Iterator[list[Task]]:
+    """Yields tasks in order, as many at a time as the budget of bytes holds, but at least one."""
+    chunk: list[Task] = []
     for task in tasks:
-        needed = engine.memory(features, task)
-        if count and taken + needed > budget:
-            yield count
-            count, taken = 0, 0
-        count, taken = count + 1, taken + needed
-    if count:
-        yield count
+        full = len(chunk) >= engine.most or engine.memory(features, [*chunk, task]) > budget
+        if chunk and full:
+            yield chunk
+            chunk = []
+        chunk.append(task)
+    if chunk:
+        yield chunk
 
 
 def image_rows(features: Features, task: Task) -> tuple[Tensor, Tensor]:

@@ -13,12 +13,11 @@ that is always 1. Rates share the products of features and the first logits; wha
 rate at a time, so that a trajectory is the same, bit for bit, whatever the other rates are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -151,7 +150,10 @@ class _Draw:
 def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Trajectory]:
     """Learns and measures tasks of one protocol; see `zapbench.engines`."""
     found: dict[int, Trajectory] = {}
-    for own in _draws(tasks):
+    by_draw: dict[Hashable, list[int]] = {}
+    for i, task in enumerate(tasks):
+        by_draw.setdefault(task.draw, []).append(i)
+    for own in by_draw.values():
         draw = _Draw(features, [tasks[i] for i in own])
         width = max(1, BLOCK // draw.images)
         blocks = [(first, min(first + width, draw.classes)) for first in range(0, draw.classes, width)]
@@ -166,28 +168,6 @@ def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Traj
     return [found[i] for i in range(len(tasks))]
 
 
-def _draws(tasks: Sequence[Task]) -> list[list[int]]:
-    """Returns which tasks differ by rate alone."""
-    found: list[list[int]] = []
-    for i, task in enumerate(tasks):
-        for own in found:
-            if _same(tasks[own[0]], task):
-                own.append(i)
-                break
-        else:
-            found.append([i])
-    return found
-
-
-def _same(one: Task, other: Task) -> bool:
-    pairs = ((one.trial.train, other.trial.train), (one.trial.held_out, other.trial.held_out))
-    return (
-        one.passes == other.passes
-        and all(np.array_equal(a, b) for a, b in pairs)
-        and torch.equal(one.head.weight, other.head.weight)
-    )
-
-
 @contextmanager
 def _threads() -> Iterator[tuple[Executor, int]]:
     """Makes every thread of a pool do its own products: they are too small to be shared."""
@@ -200,9 +180,13 @@ def _threads() -> Iterator[tuple[Executor, int]]:
         torch.set_num_threads(count)
 
 
-def memory(features: Features, task: Task) -> int:
-    """Returns the bytes that a task takes here: errors and logits, what its draw shares, and where it was right."""
-    outputs = task.head.out_features
-    trained, images = task.trial.train.size * task.passes, task.trial.train.size + task.trial.held_out.size
-    shared = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
-    return features.table.element_size() * ((trained + images) * outputs + shared) + len(task.points) * images
+def memory(features: Features, tasks: Sequence[Task]) -> int:
+    """Returns the bytes that tasks take here: each its errors and logits, each draw its images trained on."""
+    total = 0
+    shared: dict[Hashable, int] = {}
+    for task in tasks:
+        outputs, trained = task.head.out_features, task.trial.train.size * task.passes
+        images = task.trial.train.size + task.trial.held_out.size
+        total += features.table.element_size() * (trained + images) * outputs + len(task.points) * images
+        shared[task.draw] = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
+    return total + features.table.element_size() * sum(shared.values())
