@@ -5,7 +5,7 @@ DONE = .venv/.installed
 # A process a core; the tests of one file share their fixtures, so they stay together.
 PARALLEL = -n auto --dist loadfile
 
-.PHONY: install demo test check format torture clean
+.PHONY: install demo test check format torture bench clean
 
 install: $(DONE)  ## make .venv and install zapbench with its development tools
 
@@ -36,3 +36,7 @@ clean:  ## remove the environment and caches; runs are kept
 
 torture: install  ## kill the demo 20 times and see that nothing is lost (about half an hour)
 	$(BIN)/python benchmarks/torture.py
+
+bench: install  ## compare the engines of transfer with the plain loop (real Omniglot, an idle machine, hours)
+	$(BIN)/python benchmarks/transfer.py --threads 1
+	$(BIN)/python benchmarks/transfer.py --threads 2

@@ -13,6 +13,7 @@ itself. Trajectories of every pair are compared.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -185,6 +186,7 @@ def main() -> None:
         "threads": options.threads,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "machine": rates_of_the_machine(),
+        "load_average": os.getloadavg(),
         "work": bench.work(),
         "cases": {},
     }

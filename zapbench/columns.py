@@ -143,6 +143,7 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
     return -1
 
 
+@np.errstate(over="ignore")
 def _table(rule: Rule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
     """Returns what the steps need of the optimiser, computed in float64.
 
