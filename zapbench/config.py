@@ -23,7 +23,7 @@ from gin import config_parser
 
 from zapbench.leaderboard.contract import nearest
 
-OPERATIONAL = ("run.device", "run.checkpoint_seconds", "ASB.fast", "MetaASB.fast")
+OPERATIONAL = ("run.device", "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
 
 KINDS = ("scenarios", "strategies", "transfers", "suites")

@@ -150,7 +150,7 @@ def run_contender(
     for seen, experience in enumerate(transfer_stream(inputs, trial).train_stream, start=1):
         strategy.train(experience, eval_streams=[])
         if not rules.all_finite():
-            measure.trajectory.diverged = f"the loss is not finite at class {seen}"
+            measure.curve.end(seen, "class")
             break
         if seen in wanted:
             measure(seen, seen=seen)

@@ -57,6 +57,7 @@ def run(
     transfer_strategy: StrategyFactory | None = None,
     device: str = "cpu",
     checkpoint_seconds: float = 15.0,
+    transfer_memory: float = 1e9,
 ) -> Outcome:
     """Pre-trains, then transfers.
 
@@ -73,6 +74,7 @@ def run(
         transfer_strategy: the Avalanche strategy that learns the new classes; None for plain fine-tuning.
         device: where to compute.
         checkpoint_seconds: seconds between two checkpoints.
+        transfer_memory: bytes that transfer trials which are learned together may take.
 
     Raises:
         ValueError: something does not fit; nothing was trained.
@@ -96,7 +98,7 @@ def run(
     def trials(model: Classifier | None, shown: Classifier) -> Trials | None:
         if not job.trials or transfer is None or transfer_optimizer is None:
             return None
-        return Trials(place, model, shown, transfer, transfer_optimizer, transfer_strategy)
+        return Trials(place, model, shown, transfer, transfer_optimizer, transfer_strategy, transfer_memory)
 
     if job.check:
         pretraining.rehearse()

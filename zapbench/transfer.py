@@ -25,6 +25,7 @@ from zapbench.seeding import torch_generator
 
 Inputs = Callable[[Tensor], Tensor]
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
+Right = np.typing.NDArray[np.bool_]
 EVALUATION_BATCH = 1024
 
 
@@ -60,6 +61,8 @@ class Protocol:
         images_a_step: images a step; 0 for all (at once).
         every: classes (or updates) between two points of a reported trial's curves; 0 for the end alone.
         every_select: the same for selection trials.
+        first: whether a reported trial is measured after the first class (or update), too; the official code's points
+            on Omniglot are `first = True, every = 50`.
         learner: empty for plain fine-tuning, else what the row's name gets: `asb_zap + learner`.
         layers: where not frozen, how many of the last linear or convolutional layers learn; None for the whole model.
             The last is drawn anew, the others start from pre-training.
@@ -74,6 +77,7 @@ class Protocol:
     images_a_step: int
     every: int = 1
     every_select: int = 0
+    first: bool = False
     learner: str = ""
     layers: int | None = None
     start: Literal["random", "lstsq"] = "random"
@@ -123,7 +127,8 @@ class Protocol:
         """Returns the steps, of `1..total`, at which a trial is measured; the last is always one."""
         every = self.every if role == "report" else self.every_select
         regular = range(every, total, every) if every else range(0)
-        return [*regular, total]
+        first = {1} if self.first and role == "report" else set()
+        return sorted(first.union(regular, [total]))
 
 
 @gin.register
@@ -136,6 +141,7 @@ def sequential_transfer(
     head: Literal["scenario", "classes"] = "scenario",
     every: int = 1,
     every_select: int = 0,
+    first: bool = False,
     learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 2: class after class, by default an image a step and one pass; see `Protocol`."""
@@ -146,6 +152,7 @@ def sequential_transfer(
         images_a_step=images_a_step,
         every=every,
         every_select=every_select,
+        first=first,
         learner=_row(learner, head),
         layers=layers,
         head=head,
@@ -163,6 +170,7 @@ def iid_transfer(
     head: Literal["scenario", "classes"] = "scenario",
     every: int = 1,
     every_select: int = 0,
+    first: bool = False,
 ) -> Protocol:
     """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
     return Protocol(
@@ -172,6 +180,7 @@ def iid_transfer(
         images_a_step=batch_size,
         every=every,
         every_select=every_select,
+        first=first,
         learner=_row("", head),
         layers=layers,
         start=start,
@@ -202,6 +211,10 @@ class Features:
     """A frozen encoder's features of images, each computed once, whatever the number of trials.
 
     Calling it with image indices gives features `(n, features)`.
+
+    Attributes:
+        table: `(images, features)`, a row an image.
+        width: number of features.
     """
 
     def __init__(self, encoder: nn.Module, images: ImageTensor, wanted: Tensor) -> None:
@@ -211,12 +224,16 @@ class Features:
         encoder.eval()
         with torch.no_grad():
             parts = [encoder(images(part)) for part in wanted.split(EVALUATION_BATCH // 4)]
-        self._features = torch.cat(parts)
-        self.width = int(self._features.shape[1])
+        self.table = torch.cat(parts)
+        self.width = int(self.table.shape[1])
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Returns where in `table` images `index` are."""
+        return self._row[index]
 
     def __call__(self, index: Tensor) -> Tensor:
         """Returns the features of images `index`."""
-        return self._features[self._row[index]]
+        return self.table[self._row[index]]
 
 
 def learner_for(
@@ -278,42 +295,61 @@ def run_trial(
             stepper.step()
             losses.append(loss.detach())
         if losses and not torch.stack(losses).isfinite().all():
-            unit = "class" if protocol.protocol == "sequential" else "update"
-            measure.trajectory.diverged = f"the loss is not finite at {unit} {step}"
+            measure.curve.end(step, "class" if protocol.protocol == "sequential" else "update")
             break
         if step in wanted:
             measure(step, seen=step if protocol.protocol == "sequential" else len(trial.classes))
     return measure.trajectory
 
 
+class Curve:
+    """Makes a trajectory, a point at a time, from which images are classified right."""
+
+    def __init__(self, classes: int) -> None:
+        self.trajectory = Trajectory()
+        self._best = np.full(classes, -np.inf)
+
+    def add(self, step: int, held_out: Right, trained_on: Right) -> None:
+        """Adds the point `step`; both are `(classes seen, images)`, whether each image is classified right."""
+        seen = len(held_out)
+        accuracy = held_out.mean(axis=1, dtype=np.float64)
+        self._best[:seen] = np.maximum(self._best[:seen], accuracy)
+        self.trajectory.steps.append(step)
+        self.trajectory.held_out.append(float(accuracy.mean()))
+        self.trajectory.trained_on.append(float(trained_on.mean(axis=1, dtype=np.float64).mean()))
+        self.trajectory.forgetting.append(float((self._best[:seen] - accuracy).mean()))
+        self.trajectory.class_accuracy = [float(a) for a in accuracy]
+
+    def end(self, step: int, unit: str = "class") -> None:
+        """Says that the loss stopped being finite at `step`."""
+        self.trajectory.diverged = f"the loss is not finite at {unit} {step}"
+
+
 class Measure:
-    """Measures a learner on the classes seen so far and keeps the trajectory."""
+    """Measures a learner on the classes seen so far."""
 
     def __init__(self, learner: Callable[[Tensor], Tensor], inputs: Inputs, trial: Trial) -> None:
-        self.trajectory = Trajectory()
+        self.curve = Curve(len(trial.classes))
         self._learner = learner
         self._inputs = inputs
         self._trial = trial
-        self._best = np.full(len(trial.classes), -np.inf)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What was measured so far."""
+        return self.curve.trajectory
 
     def __call__(self, step: int, *, seen: int) -> None:
         """Adds the point `step`, over the first `seen` classes."""
-        held_out = self._accuracy(self._trial.held_out[:seen])
-        trained_on = self._accuracy(self._trial.train[:seen])
-        self._best[:seen] = np.maximum(self._best[:seen], held_out)
-        self.trajectory.steps.append(step)
-        self.trajectory.held_out.append(float(held_out.mean()))
-        self.trajectory.trained_on.append(float(trained_on.mean()))
-        self.trajectory.forgetting.append(float((self._best[:seen] - held_out).mean()))
-        self.trajectory.class_accuracy = [float(a) for a in held_out]
+        held_out, train = self._trial.held_out[:seen], self._trial.train[:seen]
+        self.curve.add(step, self._right(held_out), self._right(train))
 
     @torch.no_grad()
-    def _accuracy(self, images: "np.typing.NDArray[np.int64]") -> "np.typing.NDArray[np.float64]":
+    def _right(self, images: "np.typing.NDArray[np.int64]") -> Right:
         index = torch.from_numpy(images.reshape(-1).copy())
         parts = [self._learner(self._inputs(part)).argmax(1) for part in index.split(EVALUATION_BATCH)]
         predicted = torch.cat(parts).cpu().numpy().reshape(images.shape)
-        correct = predicted == self._trial.labels[: len(images), None]
-        return np.asarray(correct.mean(axis=1), dtype=np.float64)
+        return np.asarray(predicted == self._trial.labels[: len(images), None])
 
 
 def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iterator[tuple[list[Tensor], list[Tensor]]]:

@@ -1,16 +1,18 @@
 """The trials of one pre-trained model under one transfer: those that are missing are run and recorded."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gin
 import numpy as np
 import torch
+from torch import nn
 
 from zapbench import config, contenders
 from zapbench.contenders import StrategyFactory, run_contender
 from zapbench.cost import Cost
+from zapbench.engines import Engine, Task, chunks, engine_for, rule_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.parse import description_of, status_of
@@ -18,6 +20,7 @@ from zapbench.least_squares import start_from_least_squares
 from zapbench.models import Classifier, last_layers
 from zapbench.place import Place
 from zapbench.record import write_trial
+from zapbench.scenarios.scenario import Role, Trial
 from zapbench.seeding import seed_global_state
 from zapbench.suite import TrialSpec
 from zapbench.transfer import (
@@ -44,6 +47,7 @@ class Trials:
         protocol: how new classes are learned.
         optimizer: gets the learner's parameters and `lr`.
         strategy: makes the Avalanche strategy that learns; None for plain fine-tuning.
+        memory: bytes that trials which are learned together may take.
     """
 
     place: Place
@@ -52,6 +56,7 @@ class Trials:
     protocol: Protocol
     optimizer: OptimizerFactory
     strategy: StrategyFactory | None = None
+    memory: float = 1e9
 
     def check(self) -> None:
         """Rehearses what learns the new classes, where it is more than a plain loop; nothing is written.
@@ -85,6 +90,11 @@ class Trials:
         inputs: Inputs = place.scenario.tensor(device=place.device)
         if missing and self.model is not None and protocol.frozen:
             inputs = self._features(self.model, missing)
+        if self.strategy is None and isinstance(inputs, Features):
+            engine = engine_for(protocol, self.optimizer, inputs, {spec.rate for spec in missing})
+            if engine is not None:
+                self._sweep(engine, inputs, {spec: replace(described[spec], engine=engine.name) for spec in missing})
+                missing = []
         for number, spec in enumerate(missing):
 
             def tell(number: int = number, name: str = config.name_of(spec.transfer)) -> None:
@@ -136,42 +146,73 @@ class Trials:
         return Features(model.encoder, images, torch.cat([torch.from_numpy(w.copy()) for w in wanted]))
 
     def _trial(self, spec: TrialSpec, description: Description, inputs: Inputs, tell: Callable[[], None]) -> None:
-        place = self.place
-        folder = place.folder / spec.folder
-        cost = Cost(place.device)
+        cost = Cost(self.place.device)
         trajectory = Trajectory(diverged="pre-training diverged")
-        closing = Closing(contract.FINISHED)
+        failure = ""
         try:
             if self.model is not None:
                 trajectory = self._learn(self.model, spec, inputs, tell)
         except OSError:
             raise
         except Exception as error:
-            closing = Closing(contract.FAILED, f"{type(error).__name__}: {error}".splitlines()[0])
-            place.outcome.failed[str(folder)] = closing.reason
-        else:
-            if trajectory.diverged:
-                closing = Closing(contract.DIVERGED, trajectory.diverged)
-                place.outcome.diverged[str(folder)] = closing.reason
-        costs = {contract.SECONDS: cost.seconds(), contract.PEAK_MEMORY: cost.peak_memory()}
-        write_trial(folder, description, gin.operative_config_str(), trajectory, costs, closing)
+            failure = _in_a_line(error)
+        self._record(spec, description, trajectory, failure, (cost.seconds(), cost.peak_memory()))
+
+    def _sweep(self, engine: Engine, features: Features, missing: Mapping[TrialSpec, Description]) -> None:
+        """Lets an engine learn trials a chunk at a time; those of a chunk are recorded when it is done."""
+        specs = sorted(missing, key=lambda spec: (spec.role, spec.seed, spec.rate))
+        done = 0
+
+        def tick() -> None:
+            self.place.job.progress(f"transfer {config.name_of(specs[0].transfer)}", done, len(specs))
+
+        tick()
+        for tasks in chunks(engine, features, (self._task(spec, features) for spec in specs), self.memory):
+            cost = Cost(self.place.device)
+            trajectories, failure = [Trajectory() for _ in tasks], ""
+            try:
+                trajectories = engine.transfer(features, tasks, tick)
+            except OSError:
+                raise
+            except Exception as error:
+                failure = _in_a_line(error)
+            costs = (cost.seconds() / len(tasks), cost.peak_memory())
+            for spec, trajectory in zip(specs[done:], trajectories):
+                self._record(spec, missing[spec], trajectory, failure, costs)
+            done += len(tasks)
+            tick()
+
+    def _record(
+        self,
+        spec: TrialSpec,
+        description: Description,
+        trajectory: Trajectory,
+        failure: str,
+        costs: tuple[float, float],
+    ) -> None:
+        """Records a trial: `failure` says why it has no trajectory; `costs` are seconds and bytes."""
+        place = self.place
+        folder = place.folder / spec.folder
+        closing = Closing(contract.FINISHED)
+        if failure:
+            closing = Closing(contract.FAILED, failure)
+            place.outcome.failed[str(folder)] = failure
+        elif trajectory.diverged:
+            closing = Closing(contract.DIVERGED, trajectory.diverged)
+            place.outcome.diverged[str(folder)] = closing.reason
+        named = dict(zip((contract.SECONDS, contract.PEAK_MEMORY), costs))
+        write_trial(folder, description, gin.operative_config_str(), trajectory, named, closing)
 
     def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs, tell: Callable[[], None]) -> Trajectory:
-        scenario, protocol, seed = self.place.scenario, self.protocol, self.place.job.run.seed
-        trial = scenario.trial(seed, spec.seed, role=spec.role)
-        key = (scenario.name, seed, spec.seed, spec.role)
-        learner = learner_for(model, protocol, protocol.outputs(scenario), trial_generator("head", *key), inputs)
-        if protocol.start == "lstsq":
-            start_from_least_squares(learner, inputs, trial)
-        points = protocol.points(count_steps(protocol, *trial.train.shape), spec.role)
+        trial, learner, points = self._draw(model, spec, inputs)
         if self.strategy is not None:
-            seed_global_state("contender", *key)
+            seed_global_state("contender", *self._key(spec))
             return run_contender(
                 self.strategy,
                 learner,
                 inputs,
                 trial,
-                protocol,
+                self.protocol,
                 optimizer=self.optimizer,
                 rate=spec.rate,
                 points=points,
@@ -181,9 +222,33 @@ class Trials:
             learner,
             inputs,
             trial,
-            protocol,
+            self.protocol,
             optimizer=self.optimizer,
             rate=spec.rate,
             points=points,
-            generator=trial_generator("order", *key),
+            generator=trial_generator("order", *self._key(spec)),
         )
+
+    def _task(self, spec: TrialSpec, features: Features) -> Task:
+        trial, head, points = self._draw(self.shown, spec, features)
+        rule = rule_of(self.optimizer, spec.rate)
+        assert rule is not None
+        assert isinstance(head, nn.Linear)
+        return Task(trial, head, rule, points, self.protocol.passes, draw=(spec.role, spec.seed))
+
+    def _draw(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> tuple[Trial, nn.Module, list[int]]:
+        """Returns a trial, what learns it and where it is measured: the same for every rate."""
+        scenario, protocol = self.place.scenario, self.protocol
+        trial = scenario.trial(self.place.job.run.seed, spec.seed, role=spec.role)
+        generator = trial_generator("head", *self._key(spec))
+        learner = learner_for(model, protocol, protocol.outputs(scenario), generator, inputs)
+        if protocol.start == "lstsq":
+            start_from_least_squares(learner, inputs, trial)
+        return trial, learner, protocol.points(count_steps(protocol, *trial.train.shape), spec.role)
+
+    def _key(self, spec: TrialSpec) -> tuple[str, int, int, Role]:
+        return (self.place.scenario.name, self.place.job.run.seed, spec.seed, spec.role)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
