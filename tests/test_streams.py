@@ -133,9 +133,8 @@ def test_augmentation_changes_what_is_pretrained_on_and_nothing_else(tiny):
 
 
 def test_each_image_has_a_draw_of_its_own_and_a_batch_one_for_all():
-    gin.parse_config(
-        "whole_batch.transforms = [@RandomHorizontalFlip()]\neach_image.transforms = [@RandomHorizontalFlip()]"
-    )
+    with gin.unlock_config():
+        gin.parse_config([f"{name}.transforms = [@RandomHorizontalFlip()]" for name in ("whole_batch", "each_image")])
     images = torch.zeros(64, 1, 2, 2, dtype=torch.uint8)
     images[:, :, :, 0] = 255
     torch.manual_seed(0)
