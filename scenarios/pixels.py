@@ -7,6 +7,7 @@ person's own main module (which a pool of `multiprocessing` would import again).
 import hashlib
 import io
 import json
+import signal
 import sys
 import zipfile
 import zlib
@@ -123,7 +124,8 @@ def _answer(line: str, read: Reader) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answers jobs until the input ends."""
+    """Answers jobs until the input ends; Ctrl-C is for whoever asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     read = Reader()
     for line in sys.stdin:
         print(json.dumps(_answer(line, read)), flush=True)

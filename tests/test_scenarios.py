@@ -69,7 +69,8 @@ def test_a_trial_has_its_sizes_and_no_image_on_both_sides(scenario, role):
     whole = np.concatenate([trial.train, trial.held_out], axis=1)
     assert len(np.unique(whole)) == whole.size
     assert (scenario.images.labels[whole] == trial.classes[:, None]).all()
-    assert set(trial.classes) <= set(scenario.report_pool if role == "report" else scenario.select_pool)
+    pool = scenario.report_pool if role == "report" else scenario.select_pool or scenario.report_pool
+    assert set(trial.classes) <= set(pool)
 
 
 def test_labels_are_places_in_the_whole_transfer_set(scenario):
