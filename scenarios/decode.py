@@ -134,31 +134,10 @@ def run(jobs: Sequence[Job], progress: Callable[[int], None]) -> None:
         left.put(number)
     errors: dict[int, Exception] = {}
     done: list[int] = []
-
-    def serve() -> None:
-        command = [sys.executable, "-m", "zapbench.scenarios.pixels"]
-        paths = os.pathsep.join(path for path in sys.path if path)
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths}
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            while not errors:
-                try:
-                    number = left.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    process.stdin.write(json.dumps(jobs[number]) + "\n")
-                    process.stdin.flush()
-                    error = _error(process.stdout.readline())
-                except OSError as broken:
-                    error = broken
-                if error is not None:
-                    errors[number] = error
-                done.append(len(jobs[number]["files"]))
-
-    threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(_cores(), len(jobs)))]
+    threads = [
+        threading.Thread(target=_serve, args=(jobs, left, errors, done), daemon=True)
+        for _ in range(min(_cores(), len(jobs)))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -167,6 +146,31 @@ def run(jobs: Sequence[Job], progress: Callable[[int], None]) -> None:
             progress(sum(done))
     if errors:
         raise errors[min(errors)]
+
+
+def _serve(jobs: Sequence[Job], left: queue.SimpleQueue[int], errors: dict[int, Exception], done: list[int]) -> None:
+    """Gives one process a job after the other, until none is left or one has failed."""
+    command = [sys.executable, "-m", "zapbench.scenarios.pixels"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while not errors:
+            try:
+                number = left.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                process.stdin.write(json.dumps(jobs[number]) + "\n")
+                process.stdin.flush()
+                error = _error(process.stdout.readline())
+            except OSError as broken:
+                error = broken
+            if error is not None:
+                errors[number] = error
+            done.append(len(jobs[number]["files"]))
 
 
 def _error(line: str) -> Exception | None:
