@@ -10,14 +10,14 @@ import importlib.metadata
 import importlib.util
 import math
 from pathlib import Path
-from typing import Literal
 
 import gin
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zapbench.scenarios.cache import cached, digest
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.cache import cached
+from zapbench.scenarios.scenario import Images, Scenario, digest
+from zapbench.scenarios.sizes import Sizes, sized
 from zapbench.seeding import numpy_generator
 
 ORIGINAL_SIZE = 105
@@ -40,39 +40,32 @@ cut out and scaled to 20x20 in five faces, correlate above 0.93 (aspects within 
 
 
 @gin.register
+@sized(
+    classes_a_trial=60,
+    classes_a_selection_trial=60,
+    pretrain_images=15,
+    validation_images=5,
+    images_trained_on=15,
+    images_held_out=5,
+)
 def glyphs(
     *,
+    sizes: Sizes,
     name: str = "glyphs",
     size: int = 28,
-    classes_a_trial: int = 60,
-    classes_a_selection_trial: int = 60,
-    pretrain_images: int = 15,
-    validation_images: int = 5,
-    images_trained_on: int = 15,
-    images_held_out: int = 5,
     pretrain_outputs: int = 300,
     transfer_outputs: int = 300,
-    draws: Literal["nested", "crossed"] = "nested",
 ) -> Scenario:
-    """Returns the scenario; see `Scenario` for the sizes.
+    """Returns the scenario: 283 Latin letters to pre-train on, trials of 148 others, selection trials of 89.
 
     Args:
+        sizes: see `Sizes`; each of them is a parameter of its own.
         name: the scenario's name.
         size: height and width that the network sees, in pixels.
-        classes_a_trial: classes a reported trial, of 148 Cyrillic and Armenian letters.
-        classes_a_selection_trial: classes a selection trial, of 89 Greek and Georgian letters.
-        pretrain_images: images a class to pre-train on.
-        validation_images: images a class for validation accuracy.
-        images_trained_on: images a class that transfer trains on.
-        images_held_out: images a class that transfer is measured on.
         pretrain_outputs: outputs of the head in pre-training.
         transfer_outputs: outputs of the head in transfer.
-        draws: `nested` or `crossed`; see `Scenario`.
     """
-    key = {"size": size, "letters": LETTERS, "version": 1} | {
-        package: importlib.metadata.version(package) for package in ("matplotlib", "pillow")
-    }
-    images = cached("glyphs", key, lambda: draw_letters(size))
+    images = load(size)
     scripts = [class_name.split("/")[0] for class_name in images.classes]
 
     def of(*wanted: str) -> tuple[int, ...]:
@@ -85,16 +78,18 @@ def glyphs(
         pretrain_classes=of("latin"),
         report_pool=of("cyrillic", "armenian"),
         select_pool=of("greek", "georgian"),
-        classes_a_trial=classes_a_trial,
-        classes_a_selection_trial=classes_a_selection_trial,
-        pretrain_images=pretrain_images,
-        validation_images=validation_images,
-        images_trained_on=images_trained_on,
-        images_held_out=images_held_out,
         pretrain_outputs=pretrain_outputs,
         transfer_outputs=transfer_outputs,
-        draws=draws,
+        **vars(sizes),
     )
+
+
+def load(size: int = 28) -> Images:
+    """Returns all images, drawn or from the cache."""
+    key = {"size": size, "letters": LETTERS, "version": 1} | {
+        package: importlib.metadata.version(package) for package in ("matplotlib", "pillow")
+    }
+    return cached("glyphs", key, lambda: draw_letters(size))
 
 
 def draw_letters(size: int) -> Images:

@@ -5,7 +5,7 @@ so that images are decoded once and gathered in batches. Indices and labels are 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -19,6 +19,8 @@ from zapbench.seeding import numpy_generator
 
 Indices = npt.NDArray[np.int64]
 Role = Literal["report", "select"]
+Augmentation = Callable[[Tensor], Tensor]
+"""One-byte images `(n, channels, height, width)` on their device -> others of the same shape."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,19 @@ class Images:
     groups: Indices | None = None
 
 
+def digest(pixels: npt.NDArray[np.uint8], labels: Indices) -> str:
+    """Returns the hex SHA-256 of decoded original images and their labels, in their order."""
+    whole = hashlib.sha256(str(pixels.shape).encode())
+    whole.update(np.ascontiguousarray(pixels).data)
+    whole.update(np.ascontiguousarray(labels, dtype=np.int64).data)
+    return whole.hexdigest()
+
+
 class ImageTensor:
     """One-byte images on a device; calling it with indices gives normalised floats `(n, channels, h, w)`.
 
     Attributes:
+        pixels: `(images, channels, height, width)`, uint8.
         dtype: floating type of what a call returns.
     """
 
@@ -57,16 +68,18 @@ class ImageTensor:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        tensor = torch.from_numpy(np.array(pixels))  # a copy: a memory map is not writable
-        tensor = tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
+        # No copy where it can be helped: on the CPU all processes of a suite share the pages of one memory map.
+        tensor = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
+        tensor = tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
         self.pixels = tensor.to(device)
         self.dtype = dtype
         self._mean = torch.tensor(mean or (0.0,), device=device, dtype=dtype).view(-1, 1, 1)
         self._std = torch.tensor(std or (1.0,), device=device, dtype=dtype).view(-1, 1, 1)
 
-    def __call__(self, index: Tensor) -> Tensor:
-        """Returns images `index` in [0, 1], then minus the mean over the standard deviation."""
-        images = self.pixels[index.to(self.pixels.device)].to(self.dtype).div_(255.0)
+    def __call__(self, index: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+        """Returns images `index`, augmented, in [0, 1], then minus the mean over the standard deviation."""
+        chosen = self.pixels[index.to(self.pixels.device)].contiguous()
+        images = (chosen if augmentation is None else augmentation(chosen)).to(self.dtype).div_(255.0)
         return images.sub_(self._mean).div_(self._std)
 
 
@@ -118,6 +131,8 @@ class Scenario:
         std: a channel's standard deviation, () for none.
         draws: `nested` draws other trials for every pre-training seed; `crossed`, the authors' scheme, one set of
             trials for all of them (intervals over pre-training seeds then cover too little).
+        augmentation: changes each batch of images that is pre-trained on, on its device; validation and transfer see
+            the images as they are. None for none.
     """
 
     name: str
@@ -137,6 +152,7 @@ class Scenario:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     draws: Literal["nested", "crossed"] = "nested"
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         """Checks every size before anything is trained."""
@@ -208,6 +224,45 @@ class Scenario:
         train, held_out = self._split(classes, (self.images_trained_on, self.images_held_out), generator)
         labels = np.searchsorted(np.array(self.transfer_classes, dtype=np.int64), classes)
         return Trial(classes, labels.astype(np.int64), train, held_out)
+
+    def pretraining_stream(self, seed: int = 0, *, classes_an_experience: int | None = None) -> Any:
+        """Returns the pre-training classes as an Avalanche benchmark with `train_stream` and `test_stream`.
+
+        Args:
+            seed: draws which images of a class are held out, as `pretraining` does.
+            classes_an_experience: None for one experience of all classes (i.i.d.); else class-incremental.
+        """
+        from zapbench.scenarios.streams import benchmark  # Avalanche takes seconds to import: only who asks waits
+
+        split = self.pretraining(seed)
+        sets = {"train": split.train, "test": split.validation}
+        return benchmark(self.tensor(), sets, range(len(split.train)), classes_an_experience)
+
+    def transfer_stream(
+        self,
+        seed: int = 0,
+        *,
+        pretrain_seed: int = 0,
+        classes_an_experience: int | None = 1,
+        validation_images: int = 0,
+        role: Role = "report",
+    ) -> Any:
+        """Returns one trial as an Avalanche benchmark with `train_stream` and `test_stream`.
+
+        Args:
+            seed: the transfer seed: which classes, in which order, which images.
+            pretrain_seed: the pre-training seed, of which trials depend where draws are nested.
+            classes_an_experience: classes learned at once; None for one experience of all classes (i.i.d.).
+            validation_images: images a class, of those trained on, that become a `valid_stream`.
+            role: whether a reported or a selection trial.
+
+        Raises:
+            ValueError: a size does not fit.
+        """
+        from zapbench.scenarios.streams import stream_of
+
+        trial = self.trial(pretrain_seed, seed, role=role)
+        return stream_of(self.tensor(), trial, classes_an_experience, validation_images=validation_images)
 
     def facts(self) -> dict[str, Any]:
         """Returns the scenario's part of the fingerprint."""

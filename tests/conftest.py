@@ -1,14 +1,18 @@
 """Fixtures that several tests share, and the rule that nothing may be skipped where everything was provided."""
 
+import io
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gin
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from zapbench.scenarios import mini_imagenet, omni_image
 from zapbench.scenarios.scenario import Images, Scenario
 
 torch.set_num_threads(1)
@@ -38,17 +42,68 @@ def _fresh_gin() -> Iterator[None]:
         gin.clear_config()
 
 
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch) -> None:
+    monkeypatch.setenv("ZAPBENCH_OFFLINE", "1")
+
+
+def _real(folder: str) -> Path:
+    root = os.environ.get("ZAPBENCH_DATA")
+    if not root or not (Path(root) / folder).is_dir():
+        pytest.skip(f"ZAPBENCH_DATA holds no {folder}")
+    return Path(root)
+
+
 @pytest.fixture(scope="session")
 def real_omniglot_root() -> Path:
-    root = os.environ.get("ZAPBENCH_DATA")
-    if not root or not (Path(root) / "omniglot-py").is_dir():
-        pytest.skip("ZAPBENCH_DATA holds no omniglot-py")
-    return Path(root)
+    return _real("omniglot-py")
 
 
 @pytest.fixture
 def real_omniglot(real_omniglot_root: Path) -> Path:
     return real_omniglot_root
+
+
+@pytest.fixture
+def real_tiny_imagenet() -> Path:
+    return _real("tiny-imagenet")
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Image.Image]:
+    """Forty real 64x64 colour images, of forty classes."""
+    with zipfile.ZipFile(_real("tiny-imagenet") / "tiny-imagenet" / "tiny-imagenet-200-sample.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith("_0.JPEG")][:40]
+        return [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
+
+
+@pytest.fixture
+def data_root(tmp_path, monkeypatch) -> Path:
+    """An empty data folder and an empty cache folder."""
+    monkeypatch.setenv("ZAPBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def provide(request, monkeypatch) -> Callable[[str], None]:
+    """Gives a shipped scenario its data: real ones, or blank images of the true classes where none can be had."""
+
+    def blank(classes: list[str], images: int, size: int) -> Images:
+        count = len(classes) * images
+        pixels = np.zeros((count, size, size, 3), dtype=np.uint8)  # takes no memory before it is written to
+        return Images(pixels, np.repeat(np.arange(len(classes)), images), tuple(classes), "0" * 64)
+
+    def give(scenario: str) -> None:
+        if scenario.startswith("omniglot"):
+            request.getfixturevalue("real_omniglot")
+        if scenario.startswith("tiny_imagenet"):
+            request.getfixturevalue("real_tiny_imagenet")
+        every = sorted(c for split in mini_imagenet.SPLITS for c in mini_imagenet.published(split))
+        monkeypatch.setattr(mini_imagenet, "load", lambda size: blank(every, 600, size))
+        monkeypatch.setattr(omni_image, "load", lambda size, images: blank(list(omni_image.listed()), images, size))
+
+    return give
 
 
 @pytest.fixture

@@ -39,10 +39,9 @@ def some_transfers(scenario, strategy):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_and_strategy_bind_and_can_be_made_and_both_with_every_transfer(
-    scenario, strategy, request, tmp_path, monkeypatch
+    scenario, strategy, provide, tmp_path, monkeypatch
 ):
-    if scenario.startswith("omniglot"):
-        request.getfixturevalue("real_omniglot")
+    provide(scenario)
     made = {}
 
     def once(name):  # network and strategy are the same for every transfer

@@ -37,13 +37,13 @@ def wheel(tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_has_every_module_and_configuration_and_nothing_else(wheel):
+def test_the_wheel_has_every_module_configuration_and_list_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = {"zapbench/py.typed"}
     for name in TRACKED:
         top = name.split("/")[0]
-        if not (ROOT / name).is_symlink() and name.endswith((".py", ".gin")):
+        if not (ROOT / name).is_symlink() and name.endswith((".py", ".gin", ".txt", ".json")):
             if top in ("scenarios", "strategies", "leaderboard", "gin"):
                 expected.add(f"zapbench/{name}")
             elif top == "zapbench":

@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from zapbench.scenarios.cache import cached, digest
+from zapbench import config
+from zapbench.data import scenario_of
+from zapbench.scenarios.cache import cached
 from zapbench.scenarios.glyphs import LETTERS, glyphs
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.scenarios.scenario import Images
+from zapbench.scenarios.scenario import Images, ImageTensor, digest
 
 
 def small_omniglot():
@@ -24,14 +26,33 @@ def small_omniglot():
     )
 
 
-@pytest.fixture(params=["tiny", "glyphs", "omniglot", "omniglot_small"])
-def scenario(request, tiny):
+@pytest.fixture(params=["tiny", *config.names("scenarios")])
+def scenario(request, tiny, provide):
     if request.param == "tiny":
         return tiny
-    if request.param == "glyphs":
-        return glyphs()
-    request.getfixturevalue("real_omniglot")
-    return omniglot() if request.param == "omniglot" else small_omniglot()
+    provide(request.param)
+    return scenario_of(request.param)
+
+
+PROTOCOL = {
+    # pre-training, reported and selection classes; images to pre-train on, to validate with, trained on, held out; head
+    "omniglot": (964, 600, 59, 15, 5, 15, 5, 1000),
+    "mini_imagenet": (64, 20, 16, 500, 100, 30, 100, 64),
+    "omni_image": (700, 300, 0, 15, 5, 15, 5, 700),
+}
+
+
+@pytest.mark.parametrize("name", PROTOCOL)
+def test_sizes_are_the_papers(name, provide):
+    provide(name)
+    scenario = scenario_of(name)
+    pools = tuple(map(len, (scenario.pretrain_classes, scenario.report_pool, scenario.select_pool)))
+    images = (
+        scenario.pretrain_images, scenario.validation_images, scenario.images_trained_on, scenario.images_held_out
+    )  # fmt: skip
+    assert (*pools, *images, scenario.pretrain_outputs) == PROTOCOL[name]
+    assert scenario.pretrain_outputs == scenario.transfer_outputs
+    assert scenario.classes_a_trial == len(scenario.report_pool)
 
 
 def test_pretraining_reported_and_selection_classes_are_disjoint(scenario):
@@ -48,7 +69,8 @@ def test_a_trial_has_its_sizes_and_no_image_on_both_sides(scenario, role):
     whole = np.concatenate([trial.train, trial.held_out], axis=1)
     assert len(np.unique(whole)) == whole.size
     assert (scenario.images.labels[whole] == trial.classes[:, None]).all()
-    assert set(trial.classes) <= set(scenario.report_pool if role == "report" else scenario.select_pool)
+    pool = scenario.report_pool if role == "report" else scenario.select_pool or scenario.report_pool
+    assert set(trial.classes) <= set(pool)
 
 
 def test_labels_are_places_in_the_whole_transfer_set(scenario):
@@ -77,11 +99,21 @@ def test_the_pretraining_split_has_its_sizes_and_depends_on_the_seed(scenario):
     assert (scenario.images.labels[split.train] == np.array(scenario.pretrain_classes)[:, None]).all()
 
 
-def test_images_are_floats_between_0_and_1(scenario):
-    images = scenario.tensor()(torch.arange(10))
+def test_images_are_floats_between_0_and_1_before_the_mean_is_taken_off(scenario):
+    few = dataclasses.replace(scenario.images, pixels=scenario.images.pixels[:10])
+    images = ImageTensor(few.pixels, mean=scenario.mean, std=scenario.std)(torch.arange(10))
     assert images.shape == (10, scenario.channels, scenario.size, scenario.size)
     assert images.dtype == torch.float32
-    assert 0 <= images.min() < images.max() <= 1
+    mean, std = torch.tensor(scenario.mean or (0.0,)), torch.tensor(scenario.std or (1.0,))
+    plain = images * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
+    assert torch.allclose(
+        plain.permute(0, 2, 3, 1).squeeze(-1) * 255, torch.from_numpy(few.pixels.astype("f4")), atol=1e-3
+    )
+
+
+def test_every_scenario_keeps_selection_apart_where_it_has_the_classes(scenario):
+    shared = not scenario.select_pool
+    assert shared == scenario.name.startswith("omni_image")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +201,7 @@ def test_omniglot_refuses_classes_it_does_not_have(real_omniglot, count):
 
 def test_missing_data_is_said_with_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("ZAPBENCH_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=f"images_background.zip in {tmp_path}.*set ZAPBENCH_DATA"):
+    with pytest.raises(ValueError, match=f"images_background.zip.* in {tmp_path}.*data fetch omniglot.*ZAPBENCH_DATA"):
         omniglot()
 
 

@@ -55,12 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"zapbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    from zapbench.data import add_data  # which imports little before it is asked to do something
+
     _add_run(commands)
     _add_transfer(commands)
     _add_suite(commands)
     _add_new(commands)
     _add_check(commands)
     _add_list(commands)
+    add_data(commands)
     _add_leaderboard(commands)
     _add_show(commands)
     _add_repeat(commands)

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, RandomSampler
 from zapbench.hooks import refuse_inert
 from zapbench.pretraining import silent_evaluator
 from zapbench.scenarios.scenario import Trial
-from zapbench.scenarios.streams import transfer_stream
+from zapbench.scenarios.streams import stream_of
 from zapbench.transfer import Inputs, Measure, OptimizerFactory, Protocol, Trajectory
 
 StrategyFactory = Callable[..., Any]
@@ -109,7 +109,7 @@ def check(
     if not protocol.learner:
         raise ValueError('a strategy makes another row: name it, `transfer/sequential_transfer.learner = "replay"`')
     strategy = make(factory, learner, protocol, optimizer, rate=1e-6)
-    refuse_inert(strategy, list(transfer_stream(inputs, trial).train_stream)[:2])
+    refuse_inert(strategy, list(stream_of(inputs, trial).train_stream)[:2])
 
 
 def run_contender(
@@ -147,7 +147,7 @@ def run_contender(
 
     measure = Measure(predict, inputs, trial)
     wanted = set(points)
-    for seen, experience in enumerate(transfer_stream(inputs, trial).train_stream, start=1):
+    for seen, experience in enumerate(stream_of(inputs, trial).train_stream, start=1):
         strategy.train(experience, eval_streams=[])
         if not rules.all_finite():
             measure.curve.end(seen, "class")

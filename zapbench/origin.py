@@ -157,7 +157,7 @@ class Pretraining(Origin):
     def _train(self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None) -> Classifier | None:
         split = self.place.scenario.pretraining(self.place.job.run.seed)
         images = self.place.scenario.tensor(device=self.place.device)
-        experience = pretraining_experience(images, split.train)
+        experience = pretraining_experience(images, split.train, self.place.scenario.augmentation)
         count = split.train.size
         per_epoch = -(-count // strategy.train_mb_size)
         total = strategy.updates(count) if hasattr(strategy, "updates") else strategy.train_epochs * per_epoch

@@ -1,0 +1,150 @@
+"""Mini-ImageNet (Vinyals et al. 2016) in the split of Ravi and Larochelle (2017): 64 / 16 / 20 classes x 600 images.
+
+Read under `$ZAPBENCH_DATA/mini-imagenet` in the two forms that people have: the three pickles
+`mini-imagenet-cache-{train,val,test}.pkl`, or a folder (or archive) `images` with `{train,val,test}.csv`. The 64
+training classes are for pre-training, the 20 test classes for reported trials, the 16 validation classes for selection.
+"""
+
+import csv
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gin
+import numpy as np
+from PIL import Image
+
+from zapbench.scenarios.cache import CLASSES, DIGEST, stored, write_facts
+from zapbench.scenarios.catalog import MINI_IMAGENET, check_classes, class_list
+from zapbench.scenarios.decode import Reading, decoded
+from zapbench.scenarios.downloads import provide
+from zapbench.scenarios.pickles import load_plain
+from zapbench.scenarios.scenario import Images, Indices, Scenario, digest
+from zapbench.scenarios.sizes import Sizes, sized
+from zapbench.scenarios.sources import ImageFile, image_files
+
+SIZE = 84
+SPLITS = ("train", "val", "test")
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@gin.register
+@sized(
+    classes_a_trial=20,
+    classes_a_selection_trial=16,
+    pretrain_images=500,
+    validation_images=100,
+    images_trained_on=30,
+    images_held_out=100,
+)
+def mini_imagenet(*, sizes: Sizes, name: str = "mini_imagenet", size: int = SIZE, outputs: int = 64) -> Scenario:
+    """Returns Mini-ImageNet under the paper's protocol.
+
+    Args:
+        sizes: see `Sizes`; each of them is a parameter of its own.
+        name: the scenario's name.
+        size: height and width that the network sees, in pixels.
+        outputs: outputs of the head, in pre-training and in transfer.
+    """
+    images = load(size)
+    place = {c: i for i, c in enumerate(images.classes)}
+    train, val, test = (tuple(sorted(place[c] for c in published(split))) for split in SPLITS)
+    return Scenario(
+        name=name,
+        version=MINI_IMAGENET.version,
+        images=images,
+        pretrain_classes=train,
+        report_pool=test,
+        select_pool=val,
+        pretrain_outputs=outputs,
+        transfer_outputs=outputs,
+        mean=MEAN,
+        std=STD,
+        **vars(sizes),
+    )
+
+
+def published(split: str) -> tuple[str, ...]:
+    """Returns the classes of `train`, `val` or `test`."""
+    return class_list(f"mini-imagenet-ravi-{split}-wnids.txt")
+
+
+def load(size: int = SIZE) -> Images:
+    """Returns the images, decoded or from the cache.
+
+    Raises:
+        ValueError: the data are missing, incomplete, corrupt, or no plain data.
+    """
+    return _load(size, provide(MINI_IMAGENET))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(size: int, sources: tuple[Path, ...]) -> Images:
+    if len(sources) == len(SPLITS):
+        return _from_pickles(size, sources)
+    files = _from_tables(sources[0], sources[1:])
+    return decoded("mini_imagenet", files, Reading(mode="RGB", size=size))
+
+
+def _from_tables(folder: Path, tables: tuple[Path, ...]) -> Mapping[str, list[ImageFile]]:
+    """Returns class -> image files, by the CSVs' columns `filename` and `label`."""
+    at_hand = {file.parts[-1]: file for file in image_files(folder)}
+    found: dict[str, list[ImageFile]] = {}
+    for split, table in zip(SPLITS, tables):
+        own: dict[str, list[ImageFile]] = {}
+        with table.open(newline="", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                if not row.get("filename") or not row.get("label"):
+                    raise ValueError(f"{table} has no columns filename and label")
+                if row["filename"] not in at_hand:
+                    raise ValueError(f"{table} names {row['filename']}, which is not in {folder}")
+                own.setdefault(row["label"], []).append(at_hand[row["filename"]])
+        check_classes(str(table), list(own), published(split))
+        found |= {c: sorted(files, key=lambda file: file.parts[-1]) for c, files in own.items()}
+    return dict(sorted(found.items()))
+
+
+def _from_pickles(size: int, sources: tuple[Path, ...]) -> Images:
+    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    content = hashlib.sha256(repr(stamps).encode()).hexdigest()
+    key = {"content": content, "size": size, "form": "pickles", "version": 1}
+    return stored("mini_imagenet", key, lambda folder: _write(folder, size, sources))
+
+
+def _write(folder: Path, size: int, sources: tuple[Path, ...]) -> None:
+    classes: dict[str, np.typing.NDArray[np.uint8]] = {}
+    for split, path in zip(SPLITS, sources):
+        pixels, places = _content(path)
+        check_classes(str(path), list(places), published(split))
+        classes |= {c: pixels[index] for c, index in places.items()}
+    names = sorted(classes)
+    labels = np.repeat(np.arange(len(names)), [len(classes[c]) for c in names])
+    originals = np.concatenate([classes.pop(c) for c in names])
+    shown = originals if size == SIZE else np.stack([_resized(image, size) for image in originals])
+    np.save(folder / "pixels.npy", shown)
+    write_facts(folder, labels, {CLASSES: names, DIGEST: digest(originals, labels)})
+
+
+def _content(path: Path) -> tuple["np.typing.NDArray[np.uint8]", dict[str, Indices]]:
+    """Returns `(images, 84, 84, 3)` pixels, and class -> indices, of one pickle."""
+    found: Any = load_plain(path)
+    pixels = found.get("image_data") if isinstance(found, dict) else None
+    by_class = found.get("class_dict") if isinstance(found, dict) else None
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (SIZE, SIZE, 3):
+        raise ValueError(f"{path}: image_data is no uint8 array of shape (images, {SIZE}, {SIZE}, 3)")
+    if not isinstance(by_class, dict) or not by_class:
+        raise ValueError(f"{path}: class_dict is no dictionary of classes")
+    places = {str(c): np.asarray(index) for c, index in by_class.items()}
+    for c, index in places.items():
+        if index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
+            raise ValueError(f"{path}: class_dict[{c!r}] is no list of indices")
+        if index.min() < 0 or index.max() >= len(pixels):
+            raise ValueError(f"{path}: class_dict[{c!r}] has an index outside of its {len(pixels)} images")
+    return pixels, places
+
+
+def _resized(image: "np.typing.NDArray[np.uint8]", size: int) -> "np.typing.NDArray[np.uint8]":
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))

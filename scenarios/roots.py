@@ -1,0 +1,21 @@
+"""Where data lie: a person's own below `$ZAPBENCH_DATA`, decoded copies in the platform's cache folder."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def data_root() -> Path:
+    """Returns `$ZAPBENCH_DATA`, else `data` in the platform's cache folder."""
+    own = os.environ.get("ZAPBENCH_DATA")
+    return Path(own).expanduser() if own else _cache() / "data"
+
+
+def cache_root() -> Path:
+    """Returns the folder of decoded data: in the platform's cache folder, never below `$ZAPBENCH_DATA`."""
+    return _cache() / "decoded"
+
+
+def _cache() -> Path:
+    return Path(platformdirs.user_cache_dir("zapbench", appauthor=False))
