@@ -1,7 +1,11 @@
 """Fast engines against the plain loop, on features of a model pre-trained on real Omniglot."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,3 +250,12 @@ def test_a_sweep_that_is_stopped_keeps_whole_chunks_and_goes_on_to_the_same_reco
     assert [path.read_bytes() for path in kept] == before
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
     assert {about["engine"] for about, *_ in records(tmp_path / "whole")} == {engine}
+
+
+def test_the_benchmark_of_transfer_runs_in_its_small_form():
+    script = Path(__file__).parent.parent / "benchmarks" / "transfer.py"
+    done = subprocess.run([sys.executable, script, "--small"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(done.stdout)["cases"]
+    assert {case["largest_difference_of_held_out_accuracy"] for case in cases.values()} == {0.0}
+    assert {case["ratio"]["pairs"] for case in cases.values()} == {2}
