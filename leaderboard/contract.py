@@ -85,6 +85,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f", did you mean {' or '.join(close)}?" if close else ""
 
 
+def one_line(text: str) -> str:
+    r"""Returns a text in one line, as anything may show it: no control, no half of a pair, no turn of direction.
+
+    >>> one_line("a\nb\x1b[2J")
+    'a b�[2J'
+    """
+    return " ".join(_UNSHOWN.sub("\ufffd", text).split())
+
+
+_UNSHOWN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
 def canonical_json(value: Any) -> str:
     """Returns `value` as JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

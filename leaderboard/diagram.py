@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from zapbench.leaderboard.figures import save, short
 from zapbench.leaderboard.overview import Overview
 
 
@@ -44,8 +45,15 @@ def draw(overview: Overview, path: Path) -> None:
         height = below - 0.55 * (place if left else count - 1 - place)
         edge = 0.8 if left else count + 0.2
         axes.plot([rank, rank, edge], [0, height, height], color="black", linewidth=0.8)
-        label = f"{name}  ({rank:.2f})"
-        axes.text(edge, height, f"{label} " if left else f" {label}", ha="right" if left else "left", va="center")
+        label = f"{short(name)}  ({rank:.2f})"
+        axes.text(
+            edge,
+            height,
+            f"{label} " if left else f" {label}",
+            ha="right" if left else "left",
+            va="center",
+            parse_math=False,
+        )
     axes.plot([1, 1 + overview.critical_difference], [0.9, 0.9], color="black", linewidth=2)
     axes.text(
         1 + overview.critical_difference / 2, 1.0, f"CD = {overview.critical_difference:.2f}", ha="center", va="bottom"
@@ -57,4 +65,4 @@ def draw(overview: Overview, path: Path) -> None:
     axes.set_title(f"{overview.protocol}: average ranks over {len(overview.scenarios)} data sets", fontsize=10, pad=18)
     axes.set_xlim(-count * 0.35, count * 1.35 + 1)
     axes.axis("off")
-    figure.savefig(path, dpi=150)
+    save(figure, path)

@@ -36,6 +36,14 @@ def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
     return values.where(trials["status"] != contract.DIVERGED, 1.0 / trials["outputs"].clip(lower=1))
 
 
+def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:
+    """Returns the reported trials of a chosen setting: what a row is computed from, with a column `score`."""
+    rows = trials[(trials["method"] == choice.method) & (trials["role"] == contract.REPORT)]
+    rows = rows[(rows["config_hash"] == choice.config_hash) & (rows["rate"] == choice.rate)]
+    rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
+    return rows.assign(score=score(rows))
+
+
 def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
     """Chooses a setting and a rate for each method of one table.
 

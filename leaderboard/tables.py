@@ -11,7 +11,7 @@ from zapbench.leaderboard import compare, contract
 from zapbench.leaderboard import notes as notes_of
 from zapbench.leaderboard.compare import Estimate, Pair
 from zapbench.leaderboard.load import Logs
-from zapbench.leaderboard.select import Chosen, choose, score
+from zapbench.leaderboard.select import Chosen, choose, reported
 
 BOUNDS = ("cumulative",)
 """Learners that see all earlier images again: an upper bound beside the table, not a competitor in it."""
@@ -80,6 +80,7 @@ class Table:
         papers: for the same pairs the p of the paper's test, U over trials.
         choices: what selection chose, and among what.
         notes: what a reader must know, generated from the logs.
+        bounds: methods that are upper bounds beside the table, not competitors in it.
     """
 
     scenario: str
@@ -91,6 +92,7 @@ class Table:
     papers: dict[tuple[str, str], float]
     choices: dict[str, Chosen]
     notes: list[str] = field(default_factory=list)
+    bounds: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -122,13 +124,10 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
     means: dict[str, list[float]] = {}
     chosen_rows: dict[str, pd.DataFrame] = {}
     for method, choice in choices.items():
-        rows = trials[(trials["method"] == method) & (trials["role"] == contract.REPORT)]
-        rows = rows[(rows["config_hash"] == choice.config_hash) & (rows["rate"] == choice.rate)]
-        rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
+        rows = reported(trials, choice)
         if rows.empty:
             notes.append(f"{method}: no reported trial at its chosen setting (lr={choice.rate:g}{_in(choice)})")
             continue
-        rows = rows.assign(score=score(rows))
         chosen_rows[method] = rows
         per_seed = rows.groupby("pretrain_seed")["score"].mean()
         means[method] = [float(value) for value in per_seed]
@@ -159,7 +158,9 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
     notes += notes_of.on_statistics(ranked, compared, papers, chosen_rows, validated, trials)
     outputs = int(trials["outputs"].max())
     chance = 1.0 / outputs if outputs else float("nan")
-    return Table(scenario, protocol, fingerprint, chance, rows_made, compared, papers, choices, notes)
+    return Table(
+        scenario, protocol, fingerprint, chance, rows_made, compared, papers, choices, notes, frozenset(bounds)
+    )
 
 
 def _row(

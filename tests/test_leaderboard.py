@@ -7,11 +7,11 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_logs import FACTS, SCORES, describe, write, write_table
 from rich.console import Console
 from scipy import stats
 
@@ -29,61 +29,10 @@ from zapbench.leaderboard.tables import sentence, tables
 from zapbench.record import write_trial
 from zapbench.transfer import Trajectory
 
-FACTS = {name: 1 for name in contract.FINGERPRINT_FIELDS}
-
-
-def describe(method="m", *, scenario="s", seed=0, trial=0, role="report", rate=0.01, setting=None, facts=FACTS, **more):
-    return Description(
-        scenario=scenario,
-        strategy=method,
-        method=method,
-        pretrain_seed=seed,
-        setting=setting or {},
-        transfer="sequential",
-        protocol="sequential, frozen",
-        rate=rate,
-        role=role,
-        transfer_seed=trial,
-        outputs=10,
-        config_hash=f"{method}{setting}",
-        fingerprint=contract.fingerprint(facts),
-        fingerprint_fields=facts,
-        **more,
-    )
-
-
-def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **about):
-    description = describe(**about)
-    trajectory = Trajectory(
-        steps=list(range(1, len(accuracies) + 1)),
-        held_out=list(accuracies),
-        trained_on=[min(1.0, a + 0.1) for a in accuracies],
-        forgetting=[0.0 for _ in accuracies],
-        class_accuracy=list(accuracies),
-    )
-    place = (
-        f"{abs(hash(description.method))}{description.learner}/{description.setting}/seed={description.pretrain_seed}/lr={description.rate}"
-        f"/{description.role}={description.transfer_seed}"
-    )
-    write_trial(folder / place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(status, reason))
-
-
-SCORES = {  # method -> per seed, per trial
-    "best": [[0.60, 0.62], [0.61, 0.63], [0.60, 0.64]],
-    "good": [[0.59, 0.60], [0.62, 0.60], [0.58, 0.61]],
-    "bad": [[0.20, 0.22], [0.19, 0.21], [0.22, 0.20]],
-}
-
 
 @pytest.fixture
 def logs(tmp_path):
-    for method, seeds in SCORES.items():
-        for seed, trials in enumerate(seeds):
-            for trial, score in enumerate(trials):
-                write(tmp_path, [0.9, score], method=method, seed=seed, trial=trial, rate=0.01)
-                write(tmp_path, [0.9, 0.99], method=method, seed=seed, trial=trial, rate=0.1)
-            write(tmp_path, [0.5], method=method, seed=seed, role="select", rate=0.01)
-            write(tmp_path, [0.4], method=method, seed=seed, role="select", rate=0.1)
+    write_table(tmp_path)
     return tmp_path
 
 

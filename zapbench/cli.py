@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zapbench import __version__
 
 if TYPE_CHECKING:
+    from zapbench.leaderboard.load import Logs
     from zapbench.leaderboard.mapping import LogMapping
     from zapbench.leaderboard.tables import Table
     from zapbench.suite import Suite
@@ -174,6 +175,10 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command.add_argument(
         "--diagram", type=Path, metavar="FILE", help="draw the critical-difference diagram (five data sets or more)"
     )
+    command.add_argument("--figures", type=Path, metavar="DIR", help="draw trajectories and bars of every table")
+    command.add_argument(
+        "--figure-format", nargs="+", choices=["svg", "png", "pdf"], default=["svg"], help="default: svg"
+    )
     command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
     command.set_defaults(command=_leaderboard)
 
@@ -315,7 +320,13 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.mapping import read_mapping
 
     mapping = read_mapping(options.mapping) if options.mapping else None
-    made = _print_tables(options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache)
+    made, logs = _print_tables(
+        options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache
+    )
+    if options.figures is not None:
+        from zapbench.leaderboard.figures import write_figures
+
+        write_figures(made, logs, options.figures, options.figure_format)
     if options.diagram is not None:
         from zapbench.leaderboard.diagram import draw
         from zapbench.leaderboard.overview import overviews
@@ -329,7 +340,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
 def _print_tables(
     folder: Path, form: str, by: str, *, mapping: "LogMapping | None" = None, keep: bool = True
-) -> "list[Table]":
+) -> "tuple[list[Table], Logs]":
     import platformdirs
     from rich.console import Console
     from rich.progress import Progress
@@ -363,7 +374,7 @@ def _print_tables(
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)
-    return made
+    return made, logs
 
 
 def _show(options: argparse.Namespace) -> int:
