@@ -26,6 +26,7 @@ tag                             value                                       step
 import difflib
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -176,16 +177,13 @@ class Description:
         Raises:
             ValueError: not JSON, not an object, another schema, or a field is missing or of the wrong type.
         """
-        try:
-            raw = json.loads(text)
-        except RecursionError:
-            raise ValueError("the description is nested too deeply") from None
-        if not isinstance(raw, dict):
-            raise ValueError("the description is not a JSON object")
+        raw = _object_of(text, "the description")
         if raw.get("schema") != SCHEMA:
             raise ValueError(f"schema {raw.get('schema')!r}, and this zapbench reads schema {SCHEMA}")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in raw.items() if key in known}
+        if not isinstance(values.get("bindings", []), list):
+            raise ValueError("bindings are not a list")
         values["bindings"] = tuple(values.get("bindings", ()))
         try:
             description = cls(**values)
@@ -200,26 +198,58 @@ class Description:
         return {key: value for key, value in json.loads(self.to_json()).items() if key not in volatile}
 
 
+LONGEST_DESCRIPTION = 1 << 20
+LARGEST_NUMBER = 2**53
+"""Of whole numbers: what every reader of JSON has in common."""
+_TEXTS = (
+    "scenario", "strategy", "method", "learner", "encoder", "input_size", "fingerprint", "config_hash", "engine",
+    "weights", "draws", "device", "time", "command",
+)  # fmt: skip
+_WHOLE = ("pretrain_seed", "settings_tried", "outputs", "threads")
+_TRIAL_TEXTS = ("transfer", "protocol")
+_OBJECTS = ("setting", "fingerprint_fields", "versions", "sources")
+
+
 def _check_types(description: Description) -> None:
-    texts = ("scenario", "strategy", "method", "learner", "encoder", "fingerprint", "config_hash", "engine")
-    for name in texts:
-        if not isinstance(getattr(description, name), str):
-            raise ValueError(f"{name} is not a text")
-    for name in ("pretrain_seed", "settings_tried", "outputs"):
+    for name in (*_TEXTS, *_TRIAL_TEXTS):
         value = getattr(description, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} is not a whole number of at least 0")
-    for name in ("setting", "fingerprint_fields", "versions", "sources"):
+        if not isinstance(value, str) and not (value is None and name in _TRIAL_TEXTS):
+            raise ValueError(f"{name} is not a text")
+        _check_shown(name, value or "")
+    for name in _WHOLE:
+        _check_whole(name, getattr(description, name))
+    if description.transfer_seed is not None:
+        _check_whole("transfer_seed", description.transfer_seed)
+    for name in _OBJECTS:
         if not isinstance(getattr(description, name), Mapping):
             raise ValueError(f"{name} is not an object")
+        for key, value in getattr(description, name).items():
+            if not isinstance(value, str | int | float | bool | None):
+                raise ValueError(f"{name} holds {one_line(key)!r}, which is neither a text nor a number")
+            _check_shown(name, f"{key} {value}")
+    if not all(isinstance(binding, str) for binding in description.bindings):
+        raise ValueError("bindings are not texts")
     if description.role is not None and description.role not in ROLES:
         raise ValueError(f"role {description.role!r} is none of {', '.join(ROLES)}")
-    rate = description.rate
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
-        raise ValueError("rate is not a number")
+    for name in ("rate", "common_classes"):
+        value = getattr(description, name)
+        if value is None and name == "rate":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} is not a number of at least 0")
     trial = (description.transfer, description.rate, description.role, description.transfer_seed)
     if any(part is None for part in trial) and any(part is not None for part in trial):
         raise ValueError("transfer, rate, role and transfer_seed are given all or none")
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST_NUMBER:
+        raise ValueError(f"{name} is not a whole number of at least 0")
+
+
+def _check_shown(name: str, text: str) -> None:
+    if _UNSHOWN.search(text):
+        raise ValueError(f"{name} holds a character that cannot be shown: {one_line(text)}")
 
 
 @dataclass(frozen=True)
@@ -240,10 +270,24 @@ class Closing:
         Raises:
             ValueError: not such a text, or an unknown status.
         """
-        raw = json.loads(text)
-        if not isinstance(raw, dict) or raw.get("status") not in STATUSES:
+        raw = _object_of(text, "the closing word")
+        if not isinstance(raw.get("status"), str) or raw["status"] not in STATUSES:
             raise ValueError(f"the closing word holds none of the statuses {', '.join(STATUSES)}")
-        return cls(str(raw["status"]), str(raw.get("reason", "")))
+        return cls(raw["status"], one_line(str(raw.get("reason", ""))))
+
+
+def _object_of(text: str, what: str) -> dict[str, Any]:
+    if len(text) > LONGEST_DESCRIPTION:
+        raise ValueError(f"{what} is longer than {LONGEST_DESCRIPTION} letters")
+    try:
+        raw = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"{what} is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{what} is not JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    return raw
 
 
 def rate_text(rate: float) -> str:

@@ -38,14 +38,20 @@ def curves(logs: Logs, table: Table) -> list[Curve]:
 
     As in the table, a diverged trial is chance, here at every step.
     """
-    trials = logs.trials[(logs.trials["scenario"] == table.scenario) & (logs.trials["protocol"] == table.protocol)]
-    trials = trials[trials["fingerprint"] == table.fingerprint]
+    trials = trials_of(logs, table)
     found = []
     for row in table.rows:
         own = reported(trials[trials["method"] == row.method], table.choices[row.method])
         if not (own["status"] == contract.DIVERGED).all():
             found.append(_curve(row.method, own, logs.curves))
     return [curve for curve in found if curve.steps]
+
+
+def trials_of(logs: Logs, table: Table) -> pd.DataFrame:
+    """Returns the trials of one table, of every role and setting."""
+    trials = logs.trials
+    own = (trials["scenario"] == table.scenario) & (trials["protocol"] == table.protocol)
+    return trials[own & (trials["fingerprint"] == table.fingerprint)]
 
 
 def _curve(method: str, trials: pd.DataFrame, points: pd.DataFrame) -> Curve:
@@ -56,7 +62,7 @@ def _curve(method: str, trials: pd.DataFrame, points: pd.DataFrame) -> Curve:
         wide[trial] = score
     steps = [int(step) for step in wide.index]
     means = {
-        int(seed): wide[list(rows.index)].mean(axis=1).tolist()
+        int(str(seed)): wide[list(rows.index)].mean(axis=1).tolist()
         for seed, rows in trials.groupby("pretrain_seed", sort=True)
     }
     ends = [compare.estimate(column) for column in zip(*means.values())]

@@ -7,6 +7,7 @@ keyed by each file's path, size and time of change, so that a second call reads 
 import hashlib
 import json
 import os
+import stat
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +26,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.mapping import LogMapping, apply
 from zapbench.leaderboard.parse import points, read_file, summarise
 
-VERSION = 1
+VERSION = 2
 """Of the cache: raised when what is kept changes."""
 
 PARALLEL_FROM = 200
@@ -116,6 +117,8 @@ def find(folder: Path) -> list[Key]:
                 try:
                     status = os.stat(path)
                 except OSError:  # gone since, or a link to nowhere
+                    continue
+                if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
                     continue
                 found.append((os.path.relpath(path, folder).replace(os.sep, "/"), (status.st_size, status.st_mtime_ns)))
     return sorted(found)
@@ -236,12 +239,12 @@ def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64
     for name, summary, part in records:
         about = summary["about"]
         if summary["problem"] or about is None:
-            problems.append(f"{name}: {summary['problem']}")
+            problems.append(contract.one_line(f"{name}: {summary['problem']}"))
             continue
         row = _row(name, summary, about)
         identity = _identity(row, about)
         if identity in seen:
-            problems.append(f"{name}: {_twice(seen[identity], row)}")
+            problems.append(contract.one_line(f"{name}: {_twice(seen[identity], row)}"))
             continue
         seen[identity] = row
         if about["transfer"] is None:

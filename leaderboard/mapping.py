@@ -133,6 +133,7 @@ def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile
 
 
 def _about(mapping: LogMapping, given: dict[str, str]) -> dict[str, Any]:
+    given = {name: contract.one_line(value) for name, value in given.items()}
     facts = {"mapped_by": mapping.key, "protocol": mapping.protocol}
     return contract.Description(
         scenario=given.get("scenario", mapping.scenario),

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.util import tensor_util
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.events import Tail, last_event, read_events, text_of
+from zapbench.leaderboard.events import Tail, last_event, numbers_of, read_events, text_of
 
 MOST_TAGS = 1000
 """A file with more tags is not a run's record (and would only eat memory)."""
+
+LONGEST_REASON = 300
+"""Letters of why a file cannot be used: a name in it may be as long as it likes."""
 
 
 @dataclass
@@ -53,8 +55,8 @@ def read_file(path: Path, *, ours: bool = True) -> EventFile:
             _take(found, event)
     except OSError as error:
         found.problem = f"cannot be read ({error.strerror})"
-    except (ValueError, OverflowError) as error:
-        found.problem = " ".join(str(error).split())
+    except (ValueError, OverflowError, MemoryError) as error:
+        found.problem = contract.one_line(str(error))[:LONGEST_REASON] or type(error).__name__
     if ours and not found.problem and found.description is None:
         found.problem = tail.damage or "holds no description of a run"
     if not found.problem and tail.damage and found.closing.status == contract.UNFINISHED:
@@ -65,6 +67,8 @@ def read_file(path: Path, *, ours: bool = True) -> EventFile:
 
 
 def _take(found: EventFile, event: Event) -> None:
+    if len(event.summary.value) > MOST_TAGS:
+        raise ValueError(f"holds more than {MOST_TAGS} tags")
     step = event.step
     curves = found.curves
     for value in event.summary.value:
@@ -83,9 +87,9 @@ def _take(found: EventFile, event: Event) -> None:
             else:
                 found.closing = Closing.from_json(text)
         elif tag == contract.CLASS_ACCURACY:
-            found.class_accuracy = [float(a) for a in tensor_util.make_ndarray(value.tensor).reshape(-1)]
+            found.class_accuracy = numbers_of(value)
         elif value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val:
-            _add(found, tag, step, float(tensor_util.make_ndarray(value.tensor)))
+            _add(found, tag, step, *numbers_of(value))
 
 
 def _add(found: EventFile, tag: str, step: int, value: float) -> None:
@@ -99,7 +103,10 @@ def _add(found: EventFile, tag: str, step: int, value: float) -> None:
 
 
 def implausible(found: EventFile) -> str:
-    """Returns why a record's curves cannot be believed, in words; nothing where they can."""
+    """Returns why a record cannot be believed, in words; nothing where it can."""
+    about = found.description
+    if about is not None and about.transfer is not None and not _stands_for_its_fields(about):
+        return f"fingerprint {about.fingerprint!r} is not that of its fields"
     for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
         steps, values = found.curves.get(tag, ([], []))
         for value in values:
@@ -109,13 +116,21 @@ def implausible(found: EventFile) -> str:
         if steps and min(steps) < 0:
             return f"{tag} has a step of {min(steps)}; steps are at least 0"
         if len(set(steps)) < len(steps):
-            twice = next(step for step in steps if steps.count(step) > 1)
+            seen: set[int] = set()
+            twice = next(step for step in steps if step in seen or seen.add(step))  # type: ignore[func-returns-value]
             return f"{tag} has step {twice} twice"
         if any(b < a for a, b in itertools.pairwise(steps)):
             return f"{tag} has steps that go back"
     if not all(0.0 <= value <= 1.0 for value in found.class_accuracy):
         return f"{contract.CLASS_ACCURACY} holds a value outside 0 to 1"
     return ""
+
+
+def _stands_for_its_fields(about: Description) -> bool:
+    try:
+        return contract.fingerprint(about.fingerprint_fields) == about.fingerprint
+    except ValueError:
+        return False
 
 
 def summarise(found: EventFile) -> dict[str, Any]:
@@ -172,6 +187,23 @@ def status_of(path: Path) -> str:
         return Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
     except (OSError, ValueError):
         return contract.UNFINISHED
+
+
+def config_of(path: Path) -> str:
+    """Returns the text of the configuration that an event file starts with; nothing where it holds none.
+
+    It is a text to show: nobody parses it.
+    """
+    try:
+        for number, event in enumerate(read_events(path)):
+            for value in event.summary.value:
+                if value.tag == contract.CONFIG:
+                    return text_of(value)
+            if number == 8:
+                break
+    except (OSError, ValueError):
+        pass
+    return ""
 
 
 def description_of(path: Path) -> Description | None:

@@ -211,7 +211,7 @@ def _markdown(text: str) -> str:
     flat = " ".join(text.split())
     for mark in ("\\", "|", "*", "`", "<"):
         flat = flat.replace(mark, f"\\{mark}")
-    return flat
+    return flat.replace("](", "]\\(")  # no link, no image
 
 
 def to_latex(tables: list[Table]) -> str:

@@ -62,3 +62,20 @@ def write_table(folder):
                 write(folder, [0.9, 0.99], method=method, seed=seed, trial=trial, rate=0.1)
             write(folder, [0.5], method=method, seed=seed, role="select", rate=0.01)
             write(folder, [0.4], method=method, seed=seed, role="select", rate=0.1)
+
+
+def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, facts=None):
+    """Whole trials of a protocol of six classes; every curve is another one."""
+    facts = facts or FACTS | {"classes_a_trial": 6, "protocol": "sequential"}
+    for number, method in enumerate(methods):
+        for seed in range(seeds):
+            for trial in range(trials):
+                own = 0.001 * seed + 0.0001 * trial
+                write(
+                    folder,
+                    [0.9 - 0.1 * step - 0.01 * number - own for step in range(steps)],
+                    method=method,
+                    seed=seed,
+                    trial=trial,
+                    facts=facts,
+                )

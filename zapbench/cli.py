@@ -28,6 +28,9 @@ EXAMPLES = """examples:
 WIDE = 200
 """Columns where the output is not a terminal: nothing is left out for width."""
 
+MOST_LINES = 50
+"""Problems of a submission that are printed."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0 well, 1 a task failed, 2 a mistake in what was asked."""
@@ -66,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(commands)
     add_data(commands)
     _add_leaderboard(commands)
+    _add_submit(commands)
     _add_show(commands)
     _add_repeat(commands)
     return parser
@@ -161,7 +165,7 @@ def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     example = "zapbench leaderboard runs --format md"
     command = _command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
-    command.add_argument("logdir", type=Path, metavar="LOGDIR")
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?")
     command.add_argument("--format", choices=["table", "md", "latex", "csv", "json"], default="table")
     command.add_argument(
         "--select",
@@ -179,8 +183,25 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     command.add_argument(
         "--figure-format", nargs="+", choices=["svg", "png", "pdf"], default=["svg"], help="default: svg"
     )
+    command.add_argument("--site", type=Path, metavar="DIR", help="write the tables as a static page")
+    command.add_argument(
+        "--check",
+        type=Path,
+        metavar="NAME.zip",
+        help="say whether a submission can be ranked (beside LOGDIR, if given)",
+    )
     command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
     command.set_defaults(command=_leaderboard)
+
+
+def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench submit runs --out mine.zip"
+    command = _command(
+        commands, "submit", "pack the event files of a folder, and check that they can be ranked", example
+    )
+    command.add_argument("logdir", type=Path, metavar="LOGDIR")
+    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip")
+    command.set_defaults(command=_submit)
 
 
 def _add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -319,6 +340,10 @@ def _list(options: argparse.Namespace) -> int:
 def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.mapping import read_mapping
 
+    if options.check is not None:
+        return _check(options.check, options.logdir)
+    if options.logdir is None:
+        raise ValueError("leaderboard takes LOGDIR, a folder of logs (or --check NAME.zip)")
     mapping = read_mapping(options.mapping) if options.mapping else None
     made, logs = _print_tables(
         options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache
@@ -336,6 +361,27 @@ def _leaderboard(options: argparse.Namespace) -> int:
             raise ValueError(f"--diagram takes logs of one protocol on several data sets, got {len(found)} of them")
         draw(found[0], options.diagram)
     return 0
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from zapbench.leaderboard.archives import pack
+
+    packed = pack(options.logdir, options.out)
+    print(f"{options.out}: {packed} event files, {options.out.stat().st_size:,} bytes")
+    return _check(options.out, None)
+
+
+def _check(path: Path, beside: Path | None) -> int:
+    from zapbench.leaderboard.load import load
+    from zapbench.leaderboard.submissions import check
+
+    verdict = check(path, load(beside, workers=_cores()) if beside is not None else None)
+    for problem in verdict.problems[:MOST_LINES]:
+        print(f"  {problem}")
+    if len(verdict.problems) > MOST_LINES:
+        print(f"  and {len(verdict.problems) - MOST_LINES} more")
+    print(f"{path} {verdict.sentence}")
+    return 1 if verdict.problems else 0
 
 
 def _print_tables(
