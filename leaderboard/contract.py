@@ -92,7 +92,12 @@ def one_line(text: str) -> str:
     >>> one_line("a\nb\x1b[2J")
     'a b�[2J'
     """
-    return " ".join(_UNSHOWN.sub("\ufffd", text).split())
+    return " ".join(shown(text).split())
+
+
+def shown(text: str) -> str:
+    """Returns a text as anything may show it; its lines stay."""
+    return _UNSHOWN.sub("\ufffd", text)
 
 
 _UNSHOWN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")

@@ -352,6 +352,10 @@ def _leaderboard(options: argparse.Namespace) -> int:
         from zapbench.leaderboard.figures import write_figures
 
         write_figures(made, logs, options.figures, options.figure_format)
+    if options.site is not None:
+        from zapbench.leaderboard.page import write_site
+
+        write_site(made, logs, options.logdir, options.site)
     if options.diagram is not None:
         from zapbench.leaderboard.diagram import draw
         from zapbench.leaderboard.overview import overviews
