@@ -4,12 +4,12 @@ Every text goes through jinja2's autoescape, and the page's script sets text as 
 whatever else a name might try. The same logs give the same bytes.
 """
 
+import hashlib
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -114,12 +114,13 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
     """Returns method -> file name of its page, different ones also where case does not count.
 
     >>> page_names(["asb_zap", "../x"])
-    {'asb_zap': 'asb_zap.html', '../x': '_x-80fb7e90.html'}
+    {'asb_zap': 'asb_zap.html', '../x': 'x-d6b96a97.html'}
     """
     found = {}
-    for name in dict.fromkeys(methods):
-        plain = re.fullmatch(r"[a-z0-9_]{1,60}", name)
-        found[name] = f"{name if plain else contract.folder_text((name, ''))}.html"
+    for name in methods:
+        letters = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:60]
+        mark = "" if letters == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        found[name] = f"{letters}{mark}.html"
     return found
 
 
@@ -141,7 +142,7 @@ def _table(table: Table, found: Sequence[Curve], pages: Mapping[str, str]) -> di
                         "text": cell(row),
                         "class": _class(column),
                         "value": _exact(column, row),
-                        "href": f"methods/{quote(pages[row.method])}" if column == "method" else "",
+                        "href": f"methods/{pages[row.method]}" if column == "method" else "",
                     }
                     for column, cell in columns.items()
                 ],

@@ -22,8 +22,12 @@ function isDark() {
   return chosen ? chosen === "dark" : dark.matches;
 }
 
-function showTheme() {
+function nameTheme() {
   document.getElementById("theme").textContent = isDark() ? "light" : "dark";
+}
+
+function showTheme() {
+  nameTheme();
   for (const plot of plots) plot.redraw();
 }
 
@@ -34,6 +38,7 @@ function startTheme() {
   } catch { /* no storage from a file in some browsers */ }
   const button = document.getElementById("theme");
   button.hidden = false;
+  nameTheme();
   button.addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* as above */ }
@@ -189,10 +194,10 @@ function startPlot(figure) {
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
-      x: { time: false, range: single ? [x[0] - 1, x[0] + 1] : undefined },
+      x: { time: false, ...(single ? { range: [x[0] - 1, x[0] + 1] } : {}) },
       y: { range: (_, __, high) => [0, high > 0 ? Math.min(100, high * 1.05) : 1] },
     },
-    axes: [{ ...axis, label: stepName, labelSize: 24 }, { ...axis, size: 44 }],
+    axes: [{ ...axis, size: 28, label: stepName, labelSize: 22, labelFont: "13px system-ui, sans-serif" }, { ...axis, size: 44 }],
     series,
     bands,
     hooks: { setCursor: [(self) => read(self.cursor.idx)] },
@@ -206,4 +211,3 @@ startTheme();
 document.querySelectorAll("table.ranked").forEach(startTable);
 document.querySelectorAll(".tools").forEach(startTools);
 document.querySelectorAll("figure.plot").forEach(startPlot);
-showTheme();
