@@ -204,12 +204,14 @@ class Description:
 
 
 LONGEST_DESCRIPTION = 1 << 20
+LONGEST_TEXT = 2000
 LARGEST_NUMBER = 2**53
 """Of whole numbers: what every reader of JSON has in common."""
 _TEXTS = (
     "scenario", "strategy", "method", "learner", "encoder", "input_size", "fingerprint", "config_hash", "engine",
     "weights", "draws", "device", "time", "command",
 )  # fmt: skip
+_SHOWN = ("scenario", "method", "learner", "protocol", "encoder", "input_size")
 _WHOLE = ("pretrain_seed", "settings_tried", "outputs", "threads")
 _TRIAL_TEXTS = ("transfer", "protocol")
 _OBJECTS = ("setting", "fingerprint_fields", "versions", "sources")
@@ -220,6 +222,8 @@ def _check_types(description: Description) -> None:
         value = getattr(description, name)
         if not isinstance(value, str) and not (value is None and name in _TRIAL_TEXTS):
             raise ValueError(f"{name} is not a text")
+        if name in _SHOWN and len(value or "") > LONGEST_TEXT:
+            raise ValueError(f"{name} is longer than {LONGEST_TEXT} letters")
         _check_shown(name, value or "")
     for name in _WHOLE:
         _check_whole(name, getattr(description, name))
@@ -254,7 +258,7 @@ def _check_whole(name: str, value: Any) -> None:
 
 def _check_shown(name: str, text: str) -> None:
     if _UNSHOWN.search(text):
-        raise ValueError(f"{name} holds a character that cannot be shown: {one_line(text)}")
+        raise ValueError(f"{name} holds a character that cannot be shown: {one_line(text)[:LONGEST_TEXT]}")
 
 
 @dataclass(frozen=True)
@@ -278,7 +282,7 @@ class Closing:
         raw = _object_of(text, "the closing word")
         if not isinstance(raw.get("status"), str) or raw["status"] not in STATUSES:
             raise ValueError(f"the closing word holds none of the statuses {', '.join(STATUSES)}")
-        return cls(raw["status"], one_line(str(raw.get("reason", ""))))
+        return cls(raw["status"], one_line(str(raw.get("reason", "")))[:LONGEST_TEXT])
 
 
 def _object_of(text: str, what: str) -> dict[str, Any]:

@@ -131,6 +131,10 @@ def test_a_zip_bomb_of_ten_gigabytes_is_refused_at_its_first_megabytes(tmp_path)
         said, grown = in_a_process_of_its_own(tmp_path / "bomb.zip")
         assert words in said
         assert grown < 150
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ValueError, match="more than"):
+        unpack(tmp_path / "bomb.zip", tmp_path / "in")
+    assert sum(found.stat().st_size for found in (tmp_path / "in").rglob("*tfevents*")) <= LARGEST_FILE
 
 
 def test_many_files_that_are_large_together_are_refused(tmp_path, monkeypatch):
@@ -286,7 +290,7 @@ def test_text_that_is_not_utf8_is_named(tmp_path):
         ("transfer", {"a": 1}), ("transfer_seed", [1]), ("protocol", ["x"]), ("setting", {"a": {"b": 1}}),
         ("fingerprint_fields", {"a": [[[1]]]}), ("bindings", "abc"), ("bindings", [1]), ("method", "a\x1b[2J"),
         ("method", "\ud800"), ("scenario", "a\u202eb"), ("setting", {"a": "\ud800"}), ("draws", 3),
-        ("input_size", {}), ("threads", "x"),
+        ("input_size", {}), ("method", "x" * 3000), ("threads", "x"),
     ],
 )  # fmt: skip
 def test_a_description_of_wrong_types_or_letters_is_refused_in_one_line(field, value):
