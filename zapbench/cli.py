@@ -341,7 +341,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.mapping import read_mapping
 
     if options.check is not None:
-        return _check(options.check, options.logdir)
+        return _check_submission(options.check, options.logdir)
     if options.logdir is None:
         raise ValueError("leaderboard takes LOGDIR, a folder of logs (or --check NAME.zip)")
     mapping = read_mapping(options.mapping) if options.mapping else None
@@ -372,10 +372,10 @@ def _submit(options: argparse.Namespace) -> int:
 
     packed = pack(options.logdir, options.out)
     print(f"{options.out}: {packed} event files, {options.out.stat().st_size:,} bytes")
-    return _check(options.out, None)
+    return _check_submission(options.out, None)
 
 
-def _check(path: Path, beside: Path | None) -> int:
+def _check_submission(path: Path, beside: Path | None) -> int:
     from zapbench.leaderboard.load import load
     from zapbench.leaderboard.submissions import check
 
