@@ -31,10 +31,11 @@ from zapbench.engines import Task, engine_for, rule_of
 from zapbench.experiment import execute
 from zapbench.models import convnet
 from zapbench.place import Job
+from zapbench.protocol import sequential_transfer
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.suite import RunSpec
-from zapbench.transfer import Features, learner_for, run_trial, sequential_transfer, trial_generator
+from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 

@@ -11,8 +11,9 @@ from zapbench.config import parse_bindings
 from zapbench.experiment import execute
 from zapbench.models import convnet
 from zapbench.place import Job
+from zapbench.protocol import iid_transfer, sequential_transfer
 from zapbench.suite import RunSpec, TrialSpec
-from zapbench.transfer import Features, iid_transfer, learner_for, run_trial, sequential_transfer, trial_generator
+from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 PLAN = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 """VGG-16 (Simonyan and Zisserman 2015, configuration D): filters of 3x3 convolutions, 0 for a pool of 2."""

@@ -17,10 +17,11 @@ from zapbench.contenders import run_contender
 from zapbench.experiment import execute
 from zapbench.models import convnet
 from zapbench.place import Job
+from zapbench.protocol import iid_transfer, sequential_transfer
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.seeding import seed_global_state
 from zapbench.suite import RunSpec
-from zapbench.transfer import Features, iid_transfer, learner_for, run_trial, sequential_transfer, trial_generator
+from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
 DIVERGING = 1e37

@@ -19,19 +19,11 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.parse import read_file
 from zapbench.models import convnet
 from zapbench.place import Job
+from zapbench.protocol import iid_transfer, sequential_transfer
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.stopping import Stopped
 from zapbench.suite import RunSpec, TrialSpec
-from zapbench.transfer import (
-    Curve,
-    Features,
-    Measure,
-    iid_transfer,
-    learner_for,
-    run_trial,
-    sequential_transfer,
-    trial_generator,
-)
+from zapbench.transfer import Curve, Features, Measure, learner_for, run_trial, trial_generator
 
 SGD, Momentum = torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9)
 Adam, AdamW = partial(torch.optim.Adam, fused=True), torch.optim.AdamW

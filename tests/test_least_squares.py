@@ -7,16 +7,8 @@ import torch
 from zapbench.leaderboard.contract import fingerprint
 from zapbench.least_squares import least_squares, start_from_least_squares
 from zapbench.models import convnet
-from zapbench.transfer import (
-    Features,
-    count_steps,
-    iid_transfer,
-    learner_for,
-    least_squares_transfer,
-    run_trial,
-    sequential_transfer,
-    trial_generator,
-)
+from zapbench.protocol import count_steps, iid_transfer, least_squares_transfer, sequential_transfer
+from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 
 @pytest.fixture

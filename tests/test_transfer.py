@@ -9,15 +9,8 @@ from torch import nn
 
 from zapbench.models import convnet, new_head
 from zapbench.oml import oml
-from zapbench.transfer import (
-    Features,
-    count_steps,
-    iid_transfer,
-    learner_for,
-    run_trial,
-    sequential_transfer,
-    trial_generator,
-)
+from zapbench.protocol import count_steps, iid_transfer, sequential_transfer
+from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 
 @pytest.fixture

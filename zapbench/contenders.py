@@ -24,9 +24,10 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from zapbench.hooks import refuse_inert
 from zapbench.pretraining import silent_evaluator
+from zapbench.protocol import Protocol
 from zapbench.scenarios.scenario import Trial
 from zapbench.scenarios.streams import stream_of
-from zapbench.transfer import Inputs, Measure, OptimizerFactory, Protocol, Trajectory
+from zapbench.transfer import Inputs, Measure, OptimizerFactory, Trajectory
 
 StrategyFactory = Callable[..., Any]
 

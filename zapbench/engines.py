@@ -15,8 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from zapbench.protocol import Protocol
 from zapbench.scenarios.scenario import Trial
-from zapbench.transfer import Features, OptimizerFactory, Protocol, Trajectory
+from zapbench.transfer import Features, OptimizerFactory, Trajectory
 
 Tick = Callable[[], None]
 """Called now and then; may raise to stop."""

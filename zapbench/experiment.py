@@ -13,9 +13,10 @@ from zapbench.contenders import StrategyFactory
 from zapbench.models import Classifier
 from zapbench.origin import Given, Pretraining
 from zapbench.place import Job, Place
+from zapbench.protocol import Protocol
 from zapbench.scenarios.scenario import Scenario
 from zapbench.suite import Outcome
-from zapbench.transfer import OptimizerFactory, Protocol
+from zapbench.transfer import OptimizerFactory
 from zapbench.trials import Trials
 from zapbench.weights import digest_of
 

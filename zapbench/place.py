@@ -18,10 +18,10 @@ from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.parse import description_of
 from zapbench.models import Classifier
 from zapbench.pretraining import Progress
+from zapbench.protocol import Protocol
 from zapbench.record import clear_parts
 from zapbench.scenarios.scenario import Scenario
 from zapbench.suite import Outcome, RunSpec, TrialSpec
-from zapbench.transfer import Protocol
 
 LOCK_FILE = ".lock"
 

@@ -19,21 +19,12 @@ from zapbench.leaderboard.parse import description_of, status_of
 from zapbench.least_squares import start_from_least_squares
 from zapbench.models import Classifier, last_layers
 from zapbench.place import Place
+from zapbench.protocol import Protocol, count_steps
 from zapbench.record import write_trial
 from zapbench.scenarios.scenario import Role, Trial
 from zapbench.seeding import seed_global_state
 from zapbench.suite import TrialSpec
-from zapbench.transfer import (
-    Features,
-    Inputs,
-    OptimizerFactory,
-    Protocol,
-    Trajectory,
-    count_steps,
-    learner_for,
-    run_trial,
-    trial_generator,
-)
+from zapbench.transfer import Features, Inputs, OptimizerFactory, Trajectory, learner_for, run_trial, trial_generator
 
 
 @dataclass
