@@ -158,7 +158,7 @@ OMNIGLOT = DataSet(
     content="1,623 hand-written characters (964 background, 659 evaluation) x 20 one-bit images of 105x105",
     splits="964 background classes to pre-train on; of the 659 of evaluation 600 for reported, 59 for selection trials",
     reading='"L", reduced to 28x28 (Lanczos), in [0, 1], paper = 1; no mean or standard deviation',
-    scenarios=("omniglot", "omniglot_small"),
+    scenarios=("omniglot", "omniglot_84", "omniglot_small"),
     licence="MIT",
     citation=(
         "Lake, Salakhutdinov, Tenenbaum: Human-level concept learning through probabilistic program induction. "

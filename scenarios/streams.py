@@ -49,7 +49,7 @@ def pretraining_experience(images: ImageTensor, index: Indices, augmentation: Au
         index: `(classes, images a class)` image indices; a class's row is its label.
         augmentation: changes each batch; None for none.
     """
-    source = functools.partial(images, augmentation=augmentation)
+    source = images if augmentation is None else functools.partial(images, augmentation=augmentation)
     return benchmark(source, {"train": index}, range(len(index)), None).train_stream[0]
 
 

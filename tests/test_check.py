@@ -142,7 +142,7 @@ def test_the_command_says_what_fails_and_exits_with_1(package, monkeypatch, caps
     assert "did you mean asb_zap" in capsys.readouterr().err
 
 
-def test_the_check_is_made_of_a_small_scenario(monkeypatch):
-    """Everything that it shrinks is there to be shrunk: a renamed macro would make it slow in silence."""
-    named = config.mentioned("scenarios", "glyphs")
+def test_the_check_shrinks_what_there_is():
+    """A renamed macro or network would make it slow in silence."""
+    named = config.mentioned("scenarios", "glyphs").union(*(config.mentioned("strategies", n) for n in TRAINED_HERE))
     assert {b.selector for b in config.parse_bindings(check.SHRUNK)} <= named

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from zapbench import trials
 from zapbench.cli import main
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.parse import read_file
+from zapbench.trials import Trials
 
 SHRUNK = [
     "-p", "glyphs.classes_a_trial = 5",
@@ -61,12 +61,13 @@ def test_the_same_seed_gives_the_same_bits_twice(finished, tmp_path):
 def test_every_method_meets_the_same_classes_order_images_and_head(tmp_path, monkeypatch):
     met = {}
 
-    def watch(learner, inputs, trial, protocol, original=trials.run_trial, **more):
+    def watch(self, model, spec, inputs, original=Trials._draw):
+        trial, learner, points = original(self, model, spec, inputs)
         draws = (trial.classes, trial.labels, trial.train, trial.held_out, learner.weight)
         met.setdefault(strategy, []).append([part.tolist() for part in draws])
-        return original(learner, inputs, trial, protocol, **more)
+        return trial, learner, points
 
-    monkeypatch.setattr(trials, "run_trial", watch)
+    monkeypatch.setattr(Trials, "_draw", watch)
     for strategy in ("asb_zap", "asb"):
         assert run(tmp_path, strategy=strategy) == 0
     assert met["asb"] == met["asb_zap"]
@@ -135,7 +136,7 @@ def test_a_diverging_rate_is_a_result_too(tmp_path):
         (["run", "glyphs", "asb", "-p", "INNER_LR = -1"], "inner_lr must be above 0, got -1"),
         (["run", "glyphs", "asb", "-p", "glyphs.classes_a_trial = 149"], "is 149, and there are 148 classes"),
         (["run", "glyphs", "asb", "-p", "ASB.episodes = 'many'"], "ASB: '<' not supported"),
-        (["run", "glyphs", "asb", "-p", "convnet.blocks = 9"], "images are too small for 9 blocks"),
+        (["run", "glyphs", "asb", "-p", "convnet.blocks = 9"], "images of 28x28 are too small for 9 blocks"),
         (["run", "glyphs", "asb", "--rates", "0"], "a learning rate must be above 0, got 0.0"),
         (["run", "glyphs", "asb", "--rates", "nan"], "a learning rate must be above 0, got nan"),
         (["run", "glyphs", "asb", "--seed", "-1"], "--seed must be at least 0, got -1"),
