@@ -52,7 +52,7 @@ def instrument() -> None:
     """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
     from tensorboard.summary.writer import record_writer
 
-    from zapbench import experiment, trials
+    from zapbench import origin, trials
 
     def logged(name, function):
         def wrapped(*args, **kwargs):
@@ -79,8 +79,9 @@ def instrument() -> None:
             time.sleep(0.01)
             file.write(content[len(content) // 2 :])
 
-    experiment._Pretraining._train = logged("pre-training", experiment._Pretraining._train)
+    origin.Pretraining._train = logged("pre-training", origin.Pretraining._train)
     trials.Trials._trial = logged("transfer", trials.Trials._trial)
+    trials.Trials._sweep = logged("transfer", trials.Trials._sweep)
     os.fsync = slow_sync
     record_writer.RecordWriter.write = torn_write
 
