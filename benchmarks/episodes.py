@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
+from zapbench.cost import Cost  # noqa: E402
 from zapbench.models import convnet  # noqa: E402
 from zapbench.pretraining import silent_evaluator  # noqa: E402
 from zapbench.scenarios.streams import pretraining_experience  # noqa: E402
@@ -175,9 +175,10 @@ def rise(method: str, name: str, filters: int) -> float:
     make = PLAIN[method] if name == "plain" else lambda setting: ours(method, setting)
     make(Setting(2))(0, 1)  # libraries, compiled loops
     run = make(Setting(filters))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cost = Cost()  # the peak starts again: a child's maximum of getrusage may be its parent's
+    before = cost.peak_memory()
     run(0, 3)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (cost.peak_memory() - before) / 2**20
 
 
 def alone(run: Callable[[], Any], *, least: float = 0.05) -> float:
