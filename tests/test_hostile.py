@@ -7,7 +7,6 @@ import stat
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,6 +22,7 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.archives import LARGEST_FILE, unpack
 from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.events import Tail, read_events
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.parse import read_file
 from zapbench.leaderboard.render import to_csv, to_json, to_latex, to_markdown
@@ -209,9 +209,10 @@ def test_a_record_that_claims_a_billion_bytes_is_damage(tmp_path):
 def test_a_sparse_file_of_ten_gigabytes_is_damage_at_once(tmp_path):
     with (tmp_path / "tfevents").open("wb") as file:
         file.truncate(10 << 30)
-    before = time.perf_counter()
+    tail = Tail()
+    assert list(read_events(tmp_path / "tfevents", tail)) == []
+    assert tail.whole == 0, "the first empty record ends it"
     one_line(load(tmp_path).problems, "claims a record of 0 bytes")
-    assert time.perf_counter() - before < 5
 
 
 def test_a_pipe_is_nobodys_record(tmp_path):
@@ -260,14 +261,16 @@ def test_a_tensor_that_is_not_of_numbers_is_refused(tmp_path):
 
 
 def test_a_step_that_comes_twice_among_a_hundred_thousand_is_found_at_once(tmp_path):
-    steps = [*range(100_000), 99_999]
+    class Steps(list):
+        def count(self, step):
+            raise AssertionError("a search through all steps for each of them")
+
+    steps = Steps([*range(100_000), 99_999])
     found = read_file(events(tmp_path / "tfevents", []))
     found.curves[contract.HELD_OUT] = (steps, [0.5] * len(steps))
     from zapbench.leaderboard.parse import implausible
 
-    before = time.perf_counter()
     assert implausible(found).endswith("has step 99999 twice")
-    assert time.perf_counter() - before < 5
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
