@@ -65,6 +65,13 @@ def test_bindings_of_transfer_make_other_trials_and_not_other_runs():
     assert {t.folder for t in tasks if t.trial}.isdisjoint(t.folder for t in plan(Suite(**GRID)) if t.trial)
 
 
+def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are():
+    suite = Suite(**GRID, transfers=("sequential", "iid"), bindings=("transfer/iid_transfer.every = 12",))
+    bound = {task.trial.transfer: task.trial.bindings for task in plan(suite) if task.trial}
+    assert [str(b) for b in bound["iid"]] == ["transfer/iid_transfer.every = 12"]
+    assert bound["sequential"] == ()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

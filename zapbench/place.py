@@ -122,13 +122,14 @@ class Place:
     def describe(self, model: Classifier, **trial: Any) -> Description:
         """Returns the description of the run, or with `trial`'s fields of one of its trials."""
         spec, scenario = self.job.run, self.scenario
+        of_trial = self.job.trials[0].bindings if trial else ()
         return Description(
             scenario=scenario.name,
             strategy=config.name_of(spec.strategy),
             method=spec.method,
             pretrain_seed=spec.seed,
             setting={b.key: b.value for b in spec.setting},
-            bindings=tuple(str(b) for b in spec.bindings),
+            bindings=tuple(str(b) for b in spec.bindings if config.reaches_pretraining(b) or b in of_trial),
             encoder=model.name,
             input_size=f"{scenario.size}x{scenario.size}x{scenario.channels}",
             settings_tried=spec.settings_tried,

@@ -253,8 +253,8 @@ def plan(suite: Suite, choice: Choice | None = None) -> list[Task]:
     tasks = []
     for run in runs(suite):
         tasks.append(Task(run))
-        own = tuple(b for b in run.bindings if not config.reaches_pretraining(b))
         for transfer, rate in itertools.product(suite.transfers, suite.rates):
+            own = _reaching(run, transfer)
             tasks += [Task(run, TrialSpec(transfer, rate, "select", t, own)) for t in range(suite.select_trials)]
             key = (run.scenario, run.strategy, transfer)
             chosen = choice is not None and choice.get(key) == (run.setting, rate)
@@ -269,6 +269,12 @@ def group(tasks: Iterable[Task]) -> dict[RunSpec, list[Task]]:
     for task in tasks:
         grouped.setdefault(task.run, []).append(task)
     return grouped
+
+
+def _reaching(run: RunSpec, transfer: str) -> tuple[Binding, ...]:
+    """Returns the bindings that reach a run's trials of one transfer, and not its pre-training."""
+    concerning = config.concerning(run.scenario, run.strategy, [transfer], run.bindings)
+    return tuple(b for b in concerning if not config.reaches_pretraining(b))
 
 
 def _setting(setting: Setting) -> tuple[Binding, ...]:
