@@ -41,3 +41,4 @@ bench: install  ## measure episodes and the engines of transfer beside plain loo
 	$(BIN)/python benchmarks/episodes.py
 	$(BIN)/python benchmarks/transfer.py --threads 1
 	$(BIN)/python benchmarks/transfer.py --threads 2
+	$(BIN)/python benchmarks/unfrozen.py

@@ -132,6 +132,17 @@ class Block:
         self._norm.weight.detach().copy_(torch.from_numpy(self.scale))
         self._norm.bias.detach().copy_(torch.from_numpy(self.shift))
 
+    def share(self) -> None:
+        """Makes the layers' weights and gradients views of these."""
+        self.load()
+        layers = (self._convolution.weight, self._norm.weight, self._norm.bias)
+        weights = (self._as_torch(self.weight), torch.from_numpy(self.scale), torch.from_numpy(self.shift))
+        gradients = (self._as_torch(self.grad), torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift))
+        for layer, weight, gradient in zip(layers, weights, gradients):
+            layer.data, layer.grad = weight, gradient
+        if self._convolution.bias is not None:
+            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+
     def clear(self) -> None:
         """Sets the gradients to 0."""
         self.grad.zero_()
@@ -220,6 +231,13 @@ class WrittenOut:
         for block in self.blocks:
             block.store()
 
+    def share(self) -> None:
+        """Makes the model's weights views of these: what an optimiser then does to the model needs no `load`."""
+        self._head.weight.data, self._head.bias.data = self.weight, self.bias
+        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+        for block in self.blocks:
+            block.share()
+
     def hand_over(self) -> None:
         """Puts the gradients where optimisers look for them."""
         self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
@@ -257,7 +275,8 @@ class WrittenOut:
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
         error /= len(labels)
-        self.grad, self.grad_bias = error.t() @ features, error.sum(0)
+        torch.mm(error.t(), features, out=self.grad)
+        torch.sum(error, 0, out=self.grad_bias)
         put(error @ self.weight, maps[-1].grad_out)
         self._back(maps, lr=None)
         return logits

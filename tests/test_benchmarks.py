@@ -1,5 +1,6 @@
 """The benchmarks run, and what they compare agrees; no time is asserted."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,13 @@ def test_the_episodes_benchmark_runs_and_its_loops_agree():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("differ by") == 2
     assert done.stdout.count('"ratio"') == 2
+
+
+def test_the_benchmark_of_unfrozen_transfer_runs_and_its_loops_learn_the_same():
+    command = [sys.executable, FOLDER / "unfrozen.py", "--small"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cases = json.loads(done.stdout)["cases"]
+    assert len(cases) == 2
+    for case in cases.values():
+        assert case["ratio"]["pairs"] == 2
+        assert len(set(case["final_accuracy_on_images_trained_on"])) == 1

@@ -13,6 +13,7 @@ from zapbench import config, contenders
 from zapbench.contenders import StrategyFactory, run_contender
 from zapbench.cost import Cost
 from zapbench.engines import Engine, Task, chunks, engine_for, rule_of
+from zapbench.gradients import is_written_out
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.parse import description_of, status_of
@@ -116,7 +117,9 @@ class Trials:
     def _engine(self) -> str:
         if self.strategy is not None:
             return "avalanche"
-        return "features" if self.protocol.frozen else "model"
+        if self.protocol.frozen:
+            return "features"
+        return "written out" if self.protocol.layers is None and is_written_out(self.shown) else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:
         path = self.place.folder / spec.folder / contract.EVENT_FILE

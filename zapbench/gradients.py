@@ -1,0 +1,56 @@
+"""A mini-batch's gradients, put where an optimiser looks for them: by autograd, or by the network written out."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zapbench.models import Classifier
+
+Gradients = Callable[[Tensor, Tensor], Tensor]
+"""Inputs and labels -> the mean cross-entropy, detached; the gradients replace those that were there."""
+
+
+def is_written_out(learner: nn.Module) -> bool:
+    """Returns whether the learner's gradients are written out, to rounding those of autograd."""
+    if type(learner) is not Classifier:
+        return False
+    from zapbench.strategies.written_out import applies  # compiles: only where it is used
+
+    return applies(learner, nn.CrossEntropyLoss())
+
+
+def gradients_of(learner: nn.Module, *, fast: bool = True) -> Gradients:
+    """Returns what computes the learner's gradients.
+
+    Args:
+        learner: maps inputs to logits; where its gradients are written out, its weights become views of others.
+        fast: whether they are written out where that can stand in for autograd.
+    """
+    return _written_out(learner) if fast and is_written_out(learner) else _autograd(learner)
+
+
+def _autograd(learner: nn.Module) -> Gradients:
+    device = next(learner.parameters()).device
+
+    def compute(inputs: Tensor, labels: Tensor) -> Tensor:
+        learner.zero_grad()
+        loss = nn.functional.cross_entropy(learner(inputs), labels.to(device))
+        loss.backward()
+        return loss.detach()
+
+    return compute
+
+
+def _written_out(learner: nn.Module) -> Gradients:
+    from zapbench.strategies.written_out import WrittenOut
+
+    assert isinstance(learner, Classifier)
+    net = WrittenOut(learner)
+    net.share()
+
+    def compute(inputs: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            return nn.functional.cross_entropy(net.gradients(inputs, labels), labels)
+
+    return compute
