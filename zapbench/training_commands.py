@@ -1,0 +1,216 @@
+"""The commands that train: one run, a model from elsewhere, a suite; and what a strategy of one's own takes."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.commands import add_command, cores
+
+if TYPE_CHECKING:
+    from zapbench.suite import Suite
+
+
+def add_training(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the commands."""
+    _add_run(commands)
+    _add_transfer(commands)
+    _add_suite(commands)
+    _add_new(commands)
+    _add_check(commands)
+    _add_list(commands)
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1"
+    command = add_command(commands, "run", "pre-train one model and transfer it, at every rate", example)
+    command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the strategy, with what -p changes)")
+    _add_trials(command)
+    _add_shared(command)
+    command.set_defaults(command=_run, weights="")
+
+
+def _add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64' --name mine --seed 0"
+    command = add_command(commands, "transfer", "transfer a model that was pre-trained elsewhere", example)
+    command.add_argument("weights", metavar="WEIGHTS", help="a state dict that torch.save wrote, of model or encoder")
+    command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the file's); give each seed the same")
+    _add_trials(command)
+    _add_shared(command)
+    command.set_defaults(command=_transfer, strategy="pretrained")
+
+
+def _add_trials(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
+    command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
+    command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
+    command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
+    command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
+
+
+def _add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = add_command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
+    command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--jobs", type=int, help="processes side by side (default: one a core)")
+    _add_shared(command)
+    command.set_defaults(command=_suite)
+
+
+def _add_shared(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-p",
+        dest="bindings",
+        action="append",
+        default=[],
+        metavar="BINDING",
+        help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often",
+    )
+    command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
+    command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
+
+
+def _add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench new strategy my_idea && cd my_idea && zapbench run glyphs my_idea.gin"
+    command = add_command(commands, "new", "write a small working package for a strategy of your own", example)
+    command.add_argument("kind", choices=["strategy"])
+    command.add_argument("name", metavar="NAME", help="the package's name, in lower case")
+    command.add_argument("--in", dest="folder", type=Path, default=Path(), help="where its folder goes (default: here)")
+    command.set_defaults(command=_new)
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "zapbench check mine.gin"
+    command = add_command(
+        commands, "check", "try a strategy's contract on a small scenario, in under a minute", example
+    )
+    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.set_defaults(command=_check)
+
+
+def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = add_command(commands, "list", "list scenarios, strategies, transfers and suites", "zapbench list")
+    command.set_defaults(command=_list)
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    options.name = options.name or Path(options.weights).stem
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zapbench.suite import RATES, Suite
+
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
+    suite = Suite(
+        scenarios=(options.scenario,),
+        strategies=(options.strategy,),
+        transfers=tuple(options.transfer),
+        seeds=(options.seed,),
+        trials=options.trials,
+        select_trials=options.select_trials,
+        rates=tuple(options.rates or RATES),
+        bindings=tuple(options.bindings),
+        full=True,
+        name=options.name,
+        weights=options.weights,
+    )
+    return _launch(suite, options, workers=1, in_process=True)
+
+
+def _suite(options: argparse.Namespace) -> int:
+    from zapbench.suite import load_suite
+
+    suite = load_suite(options.suite, options.bindings)
+    return _launch(suite, options, workers=options.jobs or cores(), in_process=False)
+
+
+def _launch(suite: "Suite", options: argparse.Namespace, *, workers: int, in_process: bool) -> int:
+    from rich.console import Console
+
+    from zapbench.launch import run_suite
+
+    if workers < 1:
+        raise ValueError(f"--jobs must be at least 1, got {workers}")
+    if options.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {options.threads}")
+    console = Console(stderr=True)
+    command = shlex.join(["zapbench", *sys.argv[1:]])
+    summary = run_suite(
+        suite,
+        options.out,
+        workers=workers,
+        threads=options.threads,
+        command=command,
+        console=console,
+        in_process=in_process,
+    )
+    before = f", {summary.done_before} of them done before" if summary.done_before else ""
+    console.print(f"{summary.tasks} tasks{before}", highlight=False)
+    outcome = summary.outcome
+    for folder, reason in outcome.failed.items():
+        print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
+    if outcome.fatal:
+        print(f"zapbench: {outcome.fatal}; everything finished is kept", file=sys.stderr)
+        return 1
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    from zapbench.log_commands import print_tables
+
+    print_tables(options.out, "table", "select")
+    return 1 if outcome.failed else 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from zapbench.new import new_strategy
+
+    files = new_strategy(options.name, options.folder)
+    print(*(f"  {path}" for path in files), sep="\n")
+    print(f"try it:  cd {files[0].parent} && zapbench check {files[0].name} && zapbench run glyphs {files[0].name}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zapbench import config
+    from zapbench.workers import prepare_process
+
+    config.find("strategies", options.strategy)
+    console = Console()
+    with console.status(f"checking {options.strategy}"):
+        prepare_process(1)
+        from zapbench.check import check_strategy
+
+        failed = 0
+        for finding in check_strategy(options.strategy):
+            failed += not finding.holds
+            word, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
+            line = Text.assemble((f"  {word:6}", style), finding.clause, f": {finding.words}" if finding.words else "")
+            console.print(line, soft_wrap=True)
+    console.print(Text(f"{options.strategy}: {'the contract holds' if not failed else f'{failed} of it fails'}"))
+    return 1 if failed else 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from zapbench import config
+
+    console = Console()
+    for kind in config.KINDS:
+        grid = Table(title=Text(kind), title_justify="left", title_style="bold", box=None, show_header=False)
+        grid.add_column(no_wrap=True)
+        grid.add_column()
+        for name in config.names(kind):
+            grid.add_row(Text(f"  {name}"), Text(config.summary(kind, name)))
+        console.print(grid)
+        console.print()
+    return 0
