@@ -7,12 +7,18 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.util import tensor_util
 
 _LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+
+TAIL = 1 << 13
+"""Bytes at the end of a file that hold its last records, where nothing in them is unusually long."""
 
 LONGEST_RECORD = 1 << 23
 """Bytes; a length beyond it is damage (or an attack), not a record. Parsed, it takes up to fifty times as much."""
@@ -63,25 +69,52 @@ def read_events(path: Path, tail: Tail | None = None) -> Iterator[Event]:
                 yield event
 
 
-def last_event(path: Path) -> Event | None:
-    """Returns the last whole event of a file, stepping over the others unread; None for an empty or damaged file."""
-    last = b""
+def last_events(path: Path, most: int = 1) -> list[Event]:
+    """Returns up to `most` of a file's last events, the last one first; none for an empty, torn or damaged file.
+
+    Where the file's end says where they begin, that is all that is read of it; else its records are stepped over.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
-        while len(header := file.read(12)) == 12:
-            (length,) = struct.unpack("<Q", header[:8])
-            if file.tell() + length + 4 > size:
-                return None
-            start = file.tell()
-            file.seek(length + 4, 1)
-        if header or not size:
-            return None
-        file.seek(start)
-        last = file.read(length)
-    try:
-        return Event.FromString(last)
-    except DecodeError:
-        return None
+        file.seek(max(0, size - TAIL))
+        tail = file.read()
+        found: list[Event] = []
+        end = len(tail)
+        try:
+            while len(found) < most and (start := _start_of_record(tail, end)) is not None:
+                found.append(Event.FromString(tail[start + 12 : end - 4]))
+                end = start
+            if found or not size:
+                return found
+            return _walk_to_the_last(file, size)
+        except DecodeError:
+            return []
+
+
+def _start_of_record(content: bytes, end: int) -> int | None:
+    """Returns where the record begins that ends at `end`; a length that fits, and its checksum, say so."""
+    place = max(0, end - 8)  # a record has four bytes behind its data
+    while (place := content.rfind(b"\0\0\0\0\0", 0, place)) >= 3:  # of eight bytes of a length the last five
+        header = content[place - 3 : place + 9]
+        (length,) = _LENGTH.unpack_from(header)
+        if place - 3 + 12 + length + 4 == end and _CHECKSUM.unpack_from(header, 8)[0] == masked_crc32c(header[:8]):
+            return place - 3
+        place += 4
+    return None
+
+
+def _walk_to_the_last(file: BinaryIO, size: int) -> list[Event]:
+    file.seek(0)
+    while len(header := file.read(12)) == 12:
+        (length,) = _LENGTH.unpack_from(header)
+        if file.tell() + length + 4 > size:
+            return []
+        start = file.tell()
+        file.seek(length + 4, 1)
+    if header:
+        return []
+    file.seek(start)
+    return [Event.FromString(file.read(length))]
 
 
 def text_of(value: object) -> str:

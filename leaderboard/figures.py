@@ -29,7 +29,13 @@ LONGEST_NAME = 60
 _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
-def write_figures(tables: Sequence[Table], logs: Logs, folder: Path, formats: Sequence[str] = ("svg",)) -> list[Path]:
+def write_figures(
+    tables: Sequence[Table],
+    logs: Logs,
+    folder: Path,
+    formats: Sequence[str] = ("svg",),
+    kinds: Sequence[str] = ("trajectories", "bars"),
+) -> list[Path]:
     """Writes every table's figures into a folder and returns their paths.
 
     Args:
@@ -37,12 +43,13 @@ def write_figures(tables: Sequence[Table], logs: Logs, folder: Path, formats: Se
         logs: for the curves.
         folder: is made where it is not there.
         formats: of `FORMATS`.
+        kinds: which figures: `trajectories`, `bars`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for table in tables:
-        drawn = {"trajectories": trajectories(table, curves(logs, table)), "bars": bars(table)}
-        for kind, figure in drawn.items():
+        for kind in kinds:
+            figure = bars(table) if kind == "bars" else trajectories(table, curves(logs, table))
             for form in formats:
                 path = folder / f"{file_name(table)}-{kind}.{form}"
                 save(figure, path)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import platformdirs
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.mapping import LogMapping, apply
@@ -34,6 +35,11 @@ CHUNK = 50
 Progress = Callable[[int, int], None]
 Stamp = tuple[int, int]
 Key = tuple[str, Stamp]
+
+
+def default_cache() -> Path:
+    """Returns the folder that the commands keep in what they read."""
+    return Path(platformdirs.user_cache_dir("zapbench", appauthor=False)) / "logs"
 
 
 @dataclass

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.events import Tail, last_event, numbers_of, read_events, text_of
+from zapbench.leaderboard.events import Tail, last_events, numbers_of, read_events, text_of
 
 MOST_TAGS = 1000
 """A file with more tags is not a run's record (and would only eat memory)."""
@@ -181,12 +181,22 @@ def points(found: EventFile) -> "array[float]":
 
 def status_of(path: Path) -> str:
     """Returns the status of a task from the last record of its event file; unfinished where there is none."""
+    return ending_of(path, 1)[0]
+
+
+def ending_of(path: Path, records: int = 2) -> tuple[str, float]:
+    """Returns a task's status and the seconds it took (NaN where they are not told), from its file's last records.
+
+    Nothing else of the file is read, however long it is.
+    """
     try:
-        event = last_event(path)
-        closings = [value for value in event.summary.value if value.tag == contract.RUN] if event else []
-        return Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
+        last, *before = last_events(path, records) or [Event()]
+        closings = [value for value in last.summary.value if value.tag == contract.RUN]
+        status = Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
     except (OSError, ValueError):
-        return contract.UNFINISHED
+        return contract.UNFINISHED, math.nan
+    told = [value.simple_value for event in before for value in event.summary.value if value.tag == contract.SECONDS]
+    return status, told[0] if told else math.nan
 
 
 def config_of(path: Path) -> str:

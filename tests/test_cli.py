@@ -193,6 +193,37 @@ def test_a_suite_runs_in_processes_and_chooses_before_it_reports(tmp_path, capsy
     assert len(report) == 2
     assert set(report["setting"]) == {"ASB.inner_lr=0.1"}
     assert set(trials[trials["setting"] == "ASB.inner_lr=1e+30"]["status"]) == {contract.DIVERGED}
-    capsys.readouterr()
+    shown = capsys.readouterr().out
+    for name in ("table.md", "glyphs-sequential-frozen-"):
+        assert f"{tmp_path}/results/demo/{name}" in shown
+    assert "| asb[" in (tmp_path / "results" / "demo" / "table.md").read_text()
+    logs = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+    assert logs.count(" begins\n") == 3  # two runs, and the chosen one's reported trials
+    assert logs.count("/seed=0: done\n") == 2
     assert main(arguments) == 0
     assert "8 of them done before" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_suites_results_are_those_of_its_own_logs(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "copy")
+    other = tmp_path / "one.gin"
+    shrunk = [word for word in SHRUNK[1:10:2]]
+    other.write_text(f"""# one strategy of two
+Suite.scenarios = ["glyphs"]
+Suite.strategies = ["asb"]
+Suite.seeds = 2
+Suite.trials = 2
+Suite.select_trials = 1
+Suite.rates = [0.01, 0.1]
+Suite.full = True
+Suite.bindings = {shrunk}
+Suite.figures = ["bars"]
+""")
+    assert main(["suite", str(other), "--out", str(tmp_path / "copy"), "--jobs", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "asb_zap" not in shown
+    results = sorted((tmp_path / "copy" / "results" / "one").iterdir())
+    assert [path.suffix for path in results] == [".svg", ".md"]
+    assert results[0].name.endswith("-bars.svg")
+    row = next(line for line in results[1].read_text().splitlines() if "| asb[" in line)
+    assert row.split("|")[10].strip() == "2"

@@ -19,9 +19,9 @@ from zapbench.leaderboard.events import Tail, read_events
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.parse import read_file, status_of
 from zapbench.place import LOCK_FILE, Job
-from zapbench.record import PART, write_whole
 from zapbench.stopping import Stopped, clean_end
 from zapbench.suite import RunSpec, TrialSpec
+from zapbench.whole import PART, write_whole
 
 
 def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):

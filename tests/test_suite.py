@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from zapbench import config
-from zapbench.suite import Suite, load_suite, plan, runs
+from zapbench.forecast import forecast
+from zapbench.plan import plan, runs
+from zapbench.suite import Suite, load_suite
 
 GRID = {
     "scenarios": ("glyphs",),
@@ -82,6 +84,11 @@ def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are()
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"trials": -1}, "trials must be at least 0, got -1"),
         ({"tune": {"meta": [{}]}}, "'meta' is tuned, and its strategies are iid, asb"),
+        ({"tune": {"glyphs": {"meta": [{}]}}}, "'meta' is tuned on 'glyphs', and is none of its strategies"),
+        ({"strategies": {"glyphs": ("iid",)}, "tune": {"asb": [{}]}}, "'asb' is tuned, and its strategies are iid"),
+        ({"strategies": {"omniglot": ("iid",)}}, "strategies are given a scenario, and 'glyphs' has none"),
+        ({"figures": ("pie",)}, "no figure 'pie'; allowed: trajectories, bars"),
+        ({"cpus": 0}, "cpus must be at least 1, got 0"),
         ({"bindings": ("OML.x = 1",)}, "OML.x = 1 reaches nothing in these runs"),
         ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),
     ],
@@ -91,9 +98,73 @@ def test_an_impossible_grid_is_refused_in_words(change, words):
         plan(Suite(**(GRID | change)))
 
 
+def test_a_scenario_may_have_strategies_and_settings_of_its_own():
+    rates = [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]
+    suite = Suite(
+        scenarios=("glyphs", "omniglot"),
+        strategies={"glyphs": ("iid", "asb"), "omniglot": ("asb",)},
+        seeds=1,
+        tune={"glyphs": {"asb": rates}},
+        tried_before={"glyphs": {"asb": 3}},
+    )
+    found = [(run.scenario, run.strategy, len(run.setting), run.settings_tried) for run in runs(suite)]
+    assert found == [
+        ("glyphs", "iid", 0, 1),
+        ("glyphs", "asb", 1, 6),
+        ("glyphs", "asb", 1, 6),
+        ("omniglot", "asb", 0, 1),
+    ]
+
+
 @pytest.mark.parametrize("name", config.names("suites"))
 def test_every_shipped_suite_has_a_plan(name):
     assert plan(load_suite(name))
+
+
+def test_a_suite_for_gpus_computes_there_unless_it_says_where():
+    def devices(**more):
+        return {str(b) for run in runs(Suite(**GRID, **more)) for b in run.bindings}
+
+    assert devices() == set()
+    assert devices(gpus=0.5) == {"run.device = 'cuda'"}
+    assert devices(gpus=0.5, bindings=("run.device = 'cuda:1'",)) == {"run.device = 'cuda:1'"}
+    assert {run.folder for run in runs(Suite(**GRID, gpus=1))} == {run.folder for run in runs(Suite(**GRID))}
+
+
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "table1", "appendix_f", "appendix_h")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_of_the_paper_is_a_suite_and_its_small_form_asks_the_same_question(name):
+    whole, small = load_suite(name), load_suite(f"{name}_small")
+    assert (len(whole.seed_list), whole.trials) == (3, 10)  # 30 trials a configuration
+    assert small.transfers == whole.transfers
+    assert small.figures == whole.figures
+    narrowed = {strategy.replace("anml_small", "anml") for _, strategy in small.pairs}
+    missing = {strategy for _, strategy in whole.pairs} - narrowed
+    allowed = {"table1": {"anml", "anml_zap"}, "appendix_h": {"anml", "anml_zap"}, "appendix_f": {"iid_zap_ten"}}
+    assert missing == allowed.get(name, set())
+    assert not narrowed - {strategy for _, strategy in whole.pairs}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_small_form_ends_in_twenty_minutes_as_far_as_anybody_has_measured(name, tmp_path):
+    found = forecast(load_suite(f"{name}_small"), tmp_path, 2)
+    assert found.seconds < 20 * 60
+
+
+def test_figures_of_the_same_runs_share_them():
+    def folders(name):
+        return {run.folder for run in runs(load_suite(name))}
+
+    assert folders("figure3") < folders("figure2")
+    assert folders("table1") == folders("figure2") | folders("figure4") == folders("appendix_h")
+    assert folders("figure5") < folders("table1")
+    for seed in range(3):
+        one = load_suite("figure3_small", [f"Suite.seeds = [{seed}]"])
+        assert {run.folder for run in runs(one)} < folders("figure3_small")
+    shared = {folder for folder in folders("figure2_small") if "anml" not in str(folder)}
+    assert shared < folders("figure3_small")
 
 
 def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
@@ -106,7 +177,7 @@ def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
 
 def test_a_plan_needs_neither_torch_nor_avalanche():
     code = (
-        "import sys; from zapbench.suite import load_suite, plan; plan(load_suite('demo'))\n"
+        "import sys; from zapbench.plan import plan; from zapbench.suite import load_suite; plan(load_suite('demo'))\n"
         "assert not {'torch', 'avalanche'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zapbench.record import write_whole
+from zapbench.whole import write_whole
 
 SCHEMA = 1
 FILE = "checkpoint.pt"

@@ -1,7 +1,10 @@
-"""What all commands share: how one is added to the parser, and the cores there are."""
+"""What commands share: how one is added to the parser, options of what trains, the cores there are."""
 
 import argparse
 import os
+import shlex
+import sys
+from pathlib import Path
 
 
 def add_command(
@@ -18,6 +21,25 @@ def add_command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_training_options(command: argparse.ArgumentParser) -> None:
+    """Adds what every command takes that trains."""
+    command.add_argument(
+        "-p",
+        dest="bindings",
+        action="append",
+        default=[],
+        metavar="BINDING",
+        help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often",
+    )
+    command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
+    command.add_argument("--threads", type=int, help="threads a process (default: 1, or the suite's `cpus`)")
+
+
+def command_line() -> str:
+    """Returns the command that this process was started with, as a person would type it."""
+    return shlex.join(["zapbench", *sys.argv[1:]])
 
 
 def cores() -> int:

@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,8 @@ from gin import config_parser
 
 from zapbench.leaderboard.contract import nearest
 
-OPERATIONAL = ("run.device", "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
+DEVICE = "run.device"
+OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
 
 KINDS = ("scenarios", "strategies", "transfers", "suites")
@@ -189,6 +190,11 @@ def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict
     """
     whole = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
     whole |= {b.key: b.value for b in bindings if reaches_pretraining(b)}
+    return {key: value for key, value in follow(whole).items() if key not in OPERATIONAL}
+
+
+def follow(whole: Mapping[str, str]) -> dict[str, str]:
+    """Returns the bindings that `run` refers to, directly or through others, macros put in, sorted by key."""
     named = {"run"}
     found: dict[str, str] = {}
     while reached := {key: value for key, value in whole.items() if key not in found and _selector(key) in named}:
@@ -198,7 +204,7 @@ def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict
     def put_in(value: str) -> str:
         return re.sub(r"%(\w+)", lambda match: put_in(whole.get(match.group(1), f"<{match.group(1)}>")), value)
 
-    return {key: put_in(value) for key, value in sorted(found.items()) if "." in key and key not in OPERATIONAL}
+    return {key: put_in(value) for key, value in sorted(found.items()) if "." in key}
 
 
 def hash_of(scenario: str, strategy: str, bindings: Sequence[Binding]) -> str:

@@ -101,6 +101,8 @@ def run(
             return None
         return Trials(place, model, shown, transfer, transfer_optimizer, transfer_strategy, transfer_memory)
 
+    if job.check and not job.rehearse:
+        return place.outcome
     if job.check:
         pretraining.rehearse()
         job.inspect(pretraining)

@@ -4,7 +4,7 @@ First every configuration is checked, then models are pre-trained and selection 
 from the logs, and the reported trials run at what it chose.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +14,16 @@ from rich.console import Console
 from zapbench import config
 from zapbench.config import Binding
 from zapbench.display import display
+from zapbench.jobs import Work
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.load import load
+from zapbench.leaderboard.load import default_cache, load
 from zapbench.leaderboard.parse import status_of
 from zapbench.leaderboard.select import choose
+from zapbench.plan import Choice, group, plan
 from zapbench.stopping import clean_end
-from zapbench.suite import Choice, Outcome, RunSpec, Suite, Task, TrialSpec, group, plan
-from zapbench.workers import Engine, Pool, Work
+from zapbench.suite import Outcome, RunSpec, Suite, Task, TrialSpec
+from zapbench.suite_results import own_logs
+from zapbench.workers import Engine
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
 
@@ -34,19 +37,14 @@ class Summary:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-def run_suite(
-    suite: Suite, out: Path, *, workers: int, threads: int, command: str, console: Console, in_process: bool = False
-) -> Summary:
+def run_suite(suite: Suite, out: Path, new_engine: Callable[[], Engine], console: Console) -> Summary:
     """Runs all of a suite that is not finished.
 
     Args:
         suite: the grid.
         out: output folder.
-        workers: processes side by side.
-        threads: threads of each.
-        command: the command line, kept in descriptions.
+        new_engine: makes what runs the jobs; it is closed in the end.
         console: where progress is shown.
-        in_process: run here instead of in workers (for a single run).
 
     Raises:
         ValueError: a configuration cannot be used; nothing was trained.
@@ -54,7 +52,7 @@ def run_suite(
     """
     summary = Summary()
     first = plan(suite)
-    with _engine(out, command, threads, workers, in_process, console) as engine:
+    with _to_the_end(new_engine(), console) as engine:
         with console.status("checking every configuration"):
             engine.check(_work(first))
         _check_writable(out)
@@ -68,12 +66,12 @@ def run_suite(
 
 def choices(suite: Suite, out: Path) -> Choice:
     """Returns what the selection trials below `out` choose: a setting and a rate a method and transfer."""
-    trials = load(out).trials
+    trials = own_logs(load(out, cache=default_cache()), suite).trials
     found: dict[tuple[str, str, str], tuple[tuple[Binding, ...], float]] = {}
     by_variant = {run.folder.parent.as_posix(): run for run in group(plan(suite))}
     variants = trials["file"].str.split("/").str[:3].str.join("/")
     for transfer in suite.transfers:
-        own = trials[variants.isin(by_variant) & (trials["transfer"] == config.name_of(transfer))]
+        own = trials[trials["transfer"] == config.name_of(transfer)]
         for (_, _), rows in own.groupby(["scenario", "method"]):
             for chosen in choose(rows).values():
                 row = rows[(rows["config_hash"] == chosen.config_hash) & (rows["rate"] == chosen.rate)].index[0]
@@ -83,11 +81,7 @@ def choices(suite: Suite, out: Path) -> Choice:
 
 
 @contextmanager
-def _engine(
-    out: Path, command: str, threads: int, workers: int, in_process: bool, console: Console
-) -> Iterator[Engine]:
-    engine = Engine(out, command, threads) if in_process else Pool(out, command, threads, workers)
-
+def _to_the_end(engine: Engine, console: Console) -> Iterator[Engine]:
     def ask() -> None:
         console.print("stopping at the next point; once more to stop at once", highlight=False)
         engine.stop()

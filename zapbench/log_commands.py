@@ -96,9 +96,8 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.logdir is None:
         raise ValueError("leaderboard takes LOGDIR, a folder of logs (or --check NAME.zip)")
     mapping = read_mapping(options.mapping) if options.mapping else None
-    made, logs = print_tables(
-        options.logdir, options.format, options.select, mapping=mapping, keep=not options.no_cache
-    )
+    logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
+    made = print_tables(logs, options.format, options.select)
     if options.figures is not None:
         from zapbench.leaderboard.figures import write_figures
 
@@ -139,29 +138,32 @@ def _check_submission(path: Path, beside: Path | None) -> int:
     return 1 if verdict.problems else 0
 
 
-def print_tables(
-    folder: Path, form: str, by: str, *, mapping: "LogMapping | None" = None, keep: bool = True
-) -> "tuple[list[Table], Logs]":
-    """Ranks a folder of logs and prints its tables; says what could not be used."""
-    import platformdirs
+def read_logs(folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True) -> "Logs":
+    """Reads a folder of logs, with progress; `keep` what was read for the next time."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from zapbench.leaderboard import render
-    from zapbench.leaderboard.load import load
-    from zapbench.leaderboard.tables import tables
+    from zapbench.leaderboard.load import default_cache, load
 
-    cache = Path(platformdirs.user_cache_dir("zapbench", appauthor=False)) / "logs" if keep else None
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("reading logs", total=None)
-        logs = load(
+        return load(
             folder,
             mapping=mapping,
-            cache=cache,
+            cache=default_cache() if keep else None,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
             workers=cores(),
         )
+
+
+def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
+    """Ranks logs and prints their tables; says what could not be used."""
+    from rich.console import Console
+
+    from zapbench.leaderboard import render
+    from zapbench.leaderboard.tables import tables
+
     made = tables(logs, by=by)
     if form == "table":
         console = Console()
@@ -176,7 +178,7 @@ def print_tables(
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"left out: {problem}", file=sys.stderr)
-    return made, logs
+    return made
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -19,9 +19,9 @@ from zapbench.leaderboard.parse import description_of
 from zapbench.models import Classifier
 from zapbench.pretraining import Progress
 from zapbench.protocol import Protocol
-from zapbench.record import clear_parts
 from zapbench.scenarios.scenario import Scenario
 from zapbench.suite import Outcome, RunSpec, TrialSpec
+from zapbench.whole import clear_parts
 
 LOCK_FILE = ".lock"
 
@@ -36,6 +36,7 @@ class Job:
         out: output folder.
         command: the command line, for the description.
         check: everything is made and checked, nothing is trained or written.
+        rehearse: whether a check also makes the model and what learns; else it looks at the folder alone.
         progress: called as work goes on.
         progress_seconds: at most so often, in pre-training.
         inspect: called in a check with where the run's model comes from.
@@ -46,6 +47,7 @@ class Job:
     out: Path
     command: str = ""
     check: bool = False
+    rehearse: bool = True
     progress: Progress = field(default=lambda phase, done, total: None, compare=False)
     progress_seconds: float = 0.5
     inspect: Callable[[Any], None] = field(default=lambda origin: None, compare=False)

@@ -24,9 +24,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.events import Tail, read_events
 from zapbench.transfer import Trajectory
-
-PART = ".part-"
-"""Start of the name of a file that is being written; what is left of one by a crash is nobody's record."""
+from zapbench.whole import write_whole
 
 
 class EventWriter:
@@ -107,26 +105,6 @@ def write_trial(
     writer.scalars(dict(costs), step=last)
     writer.close_with(closing, step=last)
     write_whole(folder / contract.EVENT_FILE, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it appears whole or not at all: write beside, sync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{PART}{os.getpid()}")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def clear_parts(folder: Path) -> None:
-    """Removes what a crash left of files that were being written below a folder; for who holds the folder's lock."""
-    for part in folder.rglob(f"{PART}*"):
-        part.unlink(missing_ok=True)
 
 
 class PretrainRecord:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from zapbench import config
+from zapbench.jobs import Work, prepare_process, run_jobs
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.parse import EventFile, read_file
 from zapbench.suite import RunSpec, TrialSpec
-from zapbench.workers import Work, prepare_process, run_jobs
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -1,22 +1,21 @@
 """The commands that train: one run, a model from elsewhere, a suite; and what a strategy of one's own takes."""
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.commands import add_command, cores
+from zapbench.commands import add_command, add_training_options, command_line
+from zapbench.suite_command import add_suite, launch
 
 if TYPE_CHECKING:
-    from zapbench.suite import Suite
+    from zapbench.workers import Engine
 
 
 def add_training(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the commands."""
     _add_run(commands)
     _add_transfer(commands)
-    _add_suite(commands)
+    add_suite(commands)
     _add_new(commands)
     _add_check(commands)
     _add_list(commands)
@@ -29,7 +28,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
     command.add_argument("--name", default="", help="the row's name (default: the strategy, with what -p changes)")
     _add_trials(command)
-    _add_shared(command)
+    add_training_options(command)
     command.set_defaults(command=_run, weights="")
 
 
@@ -40,7 +39,7 @@ def _add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
     command.add_argument("--name", default="", help="the row's name (default: the file's); give each seed the same")
     _add_trials(command)
-    _add_shared(command)
+    add_training_options(command)
     command.set_defaults(command=_transfer, strategy="pretrained")
 
 
@@ -50,27 +49,6 @@ def _add_trials(command: argparse.ArgumentParser) -> None:
     command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
     command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
     command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
-
-
-def _add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = add_command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
-    command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
-    command.add_argument("--jobs", type=int, help="processes side by side (default: one a core)")
-    _add_shared(command)
-    command.set_defaults(command=_suite)
-
-
-def _add_shared(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-p",
-        dest="bindings",
-        action="append",
-        default=[],
-        metavar="BINDING",
-        help="a gin binding, say 'ASB.inner_lr = 0.03'; may be given often",
-    )
-    command.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
-    command.add_argument("--threads", type=int, default=1, help="threads a process (default: 1)")
 
 
 def _add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -102,6 +80,7 @@ def _transfer(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from zapbench.log_commands import print_tables, read_logs
     from zapbench.suite import RATES, Suite
 
     if options.seed < 0:
@@ -119,50 +98,18 @@ def _run(options: argparse.Namespace) -> int:
         name=options.name,
         weights=options.weights,
     )
-    return _launch(suite, options, workers=1, in_process=True)
+    threads = 1 if options.threads is None else options.threads
+    if threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {threads}")
 
+    def new_engine() -> "Engine":
+        from zapbench.workers import Engine
 
-def _suite(options: argparse.Namespace) -> int:
-    from zapbench.suite import load_suite
+        return Engine(options.out, command_line(), threads)
 
-    suite = load_suite(options.suite, options.bindings)
-    return _launch(suite, options, workers=options.jobs or cores(), in_process=False)
-
-
-def _launch(suite: "Suite", options: argparse.Namespace, *, workers: int, in_process: bool) -> int:
-    from rich.console import Console
-
-    from zapbench.launch import run_suite
-
-    if workers < 1:
-        raise ValueError(f"--jobs must be at least 1, got {workers}")
-    if options.threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {options.threads}")
-    console = Console(stderr=True)
-    command = shlex.join(["zapbench", *sys.argv[1:]])
-    summary = run_suite(
-        suite,
-        options.out,
-        workers=workers,
-        threads=options.threads,
-        command=command,
-        console=console,
-        in_process=in_process,
-    )
-    before = f", {summary.done_before} of them done before" if summary.done_before else ""
-    console.print(f"{summary.tasks} tasks{before}", highlight=False)
-    outcome = summary.outcome
-    for folder, reason in outcome.failed.items():
-        print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
-    if outcome.fatal:
-        print(f"zapbench: {outcome.fatal}; everything finished is kept", file=sys.stderr)
-        return 1
-    if outcome.stopped:
-        raise KeyboardInterrupt
-    from zapbench.log_commands import print_tables
-
-    print_tables(options.out, "table", "select")
-    return 1 if outcome.failed else 0
+    status = launch(suite, options.out, new_engine)
+    print_tables(read_logs(options.out), "table", "select")
+    return status
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -179,7 +126,7 @@ def _check(options: argparse.Namespace) -> int:
     from rich.text import Text
 
     from zapbench import config
-    from zapbench.workers import prepare_process
+    from zapbench.jobs import prepare_process
 
     config.find("strategies", options.strategy)
     console = Console()

@@ -2,30 +2,35 @@
 
 An error ends its run, not the suite; a run that failed is tried once more. A full disk or a missing permission ends
 everything, with one line. A worker that dies is replaced and its run tried again; workers end with their launcher,
-however that ends.
+however that ends. What a worker prints or warns of, and where an error came from, is kept in a file of its own.
 """
 
+import functools
 import multiprocessing
 import os
 import queue
 import signal
+import socket
+import sys
 import threading
-import warnings
-from collections.abc import Callable, Iterator
+import time
+import traceback
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from zapbench import config
+from zapbench.devices import VISIBLE
 from zapbench.display import Show
+from zapbench.jobs import Work, check_jobs, limit_libraries, name_of, prepare_process, reason_of, run_jobs, word_of
 from zapbench.stopping import Stopped
-from zapbench.suite import Outcome, RunSpec, TrialSpec
-
-Work = tuple[RunSpec, tuple[TrialSpec, ...]]
-"""A run with its trials of one transfer; without trials: its pre-training alone."""
+from zapbench.suite import Outcome
 
 TRIES = 2
+LOGS = "logs"
+"""Folder below the output folder: a file a worker, named after its machine and process."""
 
 
 class Engine:
@@ -54,7 +59,7 @@ class Engine:
     def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
         """Runs jobs, each of one run, and yields how each ended."""
         for number, job in enumerate(jobs):
-            name = _name(job)
+            name = name_of(job)
 
             def progress(phase: str, done: int, total: int, number: int = number, name: str = name) -> None:
                 show.update((number, name, phase, done, total))
@@ -65,29 +70,41 @@ class Engine:
                 outcome = run_jobs(job, self._out, self._command, progress)
                 if not outcome.failed or attempt == TRIES - 1:
                     break
-                show.say(f"{name}: {_word(outcome)}; trying once more")
-            show.finish(number, name, _word(outcome))
+                show.say(f"{name}: {word_of(outcome)}; trying once more")
+            show.finish(number, name, word_of(outcome))
             yield outcome
             if outcome.stopped or outcome.fatal:
                 return
 
 
 class Pool(Engine):
-    """Runs jobs in worker processes."""
+    """Runs jobs in worker processes.
 
-    def __init__(self, out: Path, command: str, threads: int, workers: int) -> None:
+    Args:
+        out: output folder.
+        command: the command line, kept in descriptions.
+        threads: threads of each process.
+        workers: processes side by side.
+        devices: the GPUs that each process may see; none to leave that as it is.
+    """
+
+    def __init__(self, out: Path, command: str, threads: int, workers: int, devices: Sequence[str] = ()) -> None:
         self._out, self._command, self._threads, self._workers = out, command, threads, workers
+        self._devices = devices
         self._context = multiprocessing.get_context("spawn")
         self._messages: Any = self._context.Queue()
         self._asked: Any = self._context.Event()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
+        devices: Any = self._context.Queue()
+        for device in self._devices:
+            devices.put(device)
         return ProcessPoolExecutor(
             self._workers,
             mp_context=self._context,
             initializer=_start_worker,
-            initargs=(self._messages, self._asked, self._threads),
+            initargs=(self._messages, self._asked, self._threads, devices if self._devices else None),
         )
 
     def check(self, jobs: list[Work]) -> None:
@@ -117,30 +134,36 @@ class Pool(Engine):
                 lost = False
                 for future in ended:
                     number = running.pop(future)
-                    name = _name(jobs[number])
+                    name = name_of(jobs[number])
                     outcome = _outcome_of(future, str(self._out / jobs[number][0][0].folder))
                     lost |= future.exception() is not None
                     if outcome.failed and tries[number] < TRIES:
-                        show.say(f"{name}: {_word(outcome)}; trying once more")
+                        show.say(f"{name}: {word_of(outcome)}; trying once more")
+                        show.drop(number)
                         waiting.insert(0, (number, jobs[number]))
                         continue
-                    show.finish(number, name, _word(outcome))
+                    show.finish(number, name, word_of(outcome))
                     yield outcome
                     if outcome.fatal:
                         return
                 if lost:
-                    self._replace_pool(running, waiting, jobs)
+                    self._replace_pool(running, waiting, jobs, show)
         finally:
             ended_listening.set()
         if waiting:
             yield Outcome(stopped=True)
 
     def _replace_pool(
-        self, running: dict[Future[Outcome], int], waiting: list[tuple[int, list[Work]]], jobs: list[list[Work]]
+        self,
+        running: dict[Future[Outcome], int],
+        waiting: list[tuple[int, list[Work]]],
+        jobs: list[list[Work]],
+        show: Show,
     ) -> None:
         """A lost worker takes the whole pool with it, and what ran beside it."""
         for number in running.values():
             waiting.insert(0, (number, jobs[number]))
+            show.drop(number)
         running.clear()
         self.close()
         self._pool = self._new_pool()
@@ -160,52 +183,16 @@ class Pool(Engine):
             process.join()
 
 
-def prepare_process(threads: int) -> None:
-    """Readies this process for training: its number of threads, and no word of what Avalanche does not need."""
-    for message in ("no QP solver found", "Call to deprecated function"):
-        warnings.filterwarnings("ignore", message=message)
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def check_jobs(jobs: list[Work], out: Path) -> None:
-    """See `Engine.check`."""
-    from zapbench.experiment import execute
-    from zapbench.place import Job
-
-    for run, trials in jobs:
-        try:
-            execute(Job(run, trials, out, check=True))
-        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
-            raise ValueError(config.explain(error)) from error
-
-
-def run_jobs(jobs: list[Work], out: Path, command: str, progress: Callable[[str, int, int], None]) -> Outcome:
-    """Runs the jobs of one run; never raises but for what ends this process."""
-    from zapbench.experiment import execute
-    from zapbench.place import Job
-
-    whole = Outcome()
-    for run, trials in jobs:
-        try:
-            whole.add(execute(Job(run, trials, out, command, progress=progress)))
-        except Stopped:
-            whole.stopped = True
-        except Exception as error:
-            whole.failed[str(out / run.folder)] = reason_of(error)
-        if whole.stopped or whole.fatal or whole.failed:
-            break
-    return whole
-
-
 _messages: Any = None
 _asked: Any = None
 
 
-def _start_worker(messages: Any, asked: Any, threads: int) -> None:
+def _start_worker(messages: Any, asked: Any, threads: int, devices: Any) -> None:
     global _messages, _asked
     _messages, _asked = messages, asked
+    if devices is not None:
+        os.environ[VISIBLE] = devices.get()
+    limit_libraries(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; it is the launcher's to handle
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     prepare_process(threads)
@@ -226,15 +213,35 @@ def _check_in_worker(jobs: list[Work], out: Path) -> str:
     return ""
 
 
+@functools.cache
+def keep_output(folder: Path) -> None:
+    """Sends what this process prints to a file of its own from now on, libraries in C too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{socket.gethostname()}-{os.getpid()}.log"
+    with path.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+
+
+def note(text: str) -> None:
+    """Prints a line with the time, in UTC."""
+    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)
+
+
 def _run_in_worker(number: int, jobs: list[Work], out: Path, command: str) -> Outcome:
-    name = _name(jobs)
+    name = name_of(jobs)
+    keep_output(out / LOGS)
+    note(f"{name} begins")
 
     def progress(phase: str, done: int, total: int) -> None:
         _messages.put((number, name, phase, done, total))
         if _asked.is_set():
             raise Stopped
 
-    return run_jobs(jobs, out, command, progress)
+    outcome = run_jobs(jobs, out, command, progress, traceback.print_exc)
+    note(f"{name}: {word_of(outcome)}")
+    return outcome
 
 
 def _outcome_of(future: Future[Outcome], folder: str) -> Outcome:
@@ -242,22 +249,3 @@ def _outcome_of(future: Future[Outcome], folder: str) -> Outcome:
         return future.result()
     except Exception as error:  # the worker died, or what it raised cannot be sent
         return Outcome(failed={folder: f"its process was lost ({reason_of(error)})"})
-
-
-def reason_of(error: BaseException) -> str:
-    """Returns an error in one line, its kind first."""
-    return f"{type(error).__name__.removesuffix('ExceptionProxy')}: {config.explain(error)}"
-
-
-def _name(jobs: list[Work]) -> str:
-    return jobs[0][0].folder.as_posix()
-
-
-def _word(outcome: Outcome) -> str:
-    if outcome.stopped:
-        return "stopped"
-    if outcome.fatal:
-        return f"stopped ({outcome.fatal})"
-    if outcome.failed:
-        return f"failed ({next(iter(outcome.failed.values()))})"
-    return f"done, {len(outcome.diverged)} task(s) diverged" if outcome.diverged else "done"

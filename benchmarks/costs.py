@@ -1,0 +1,57 @@
+"""Writes what tasks cost, from finished runs: the table that `zapbench suite --dry-run` falls back on.
+
+    python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., a process each" > zapbench/costs.json
+
+Each LOGDIR holds what `zapbench suite --out` wrote there.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from zapbench.costs import kind
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.parse import description_of, ending_of
+from zapbench.repeat import CHECKPOINT, work_of
+from zapbench.suite import Task
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("logdir", type=Path, nargs="+", metavar="LOGDIR")
+    parser.add_argument("--machine", required=True, help="where this was measured, in words")
+    options = parser.parse_args()
+    found: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
+    for logdir in options.logdir:
+        for path in sorted(logdir.rglob(contract.EVENT_FILE)):
+            status, seconds = ending_of(path)
+            about = description_of(path)
+            if status != contract.FINISHED or about is None or not seconds > 0:
+                continue
+            run, trials = work_of(about)
+            if run.config_hash != about.config_hash:  # another configuration by now
+                continue
+            checkpoint = path.with_name(CHECKPOINT)
+            weight = path.stat().st_size + (checkpoint.stat().st_size if checkpoint.exists() else 0)
+            what = f"{about.scenario}: " + (f"{about.transfer}, {about.role}" if trials else about.strategy)
+            found[kind(Task(run, trials[0] if trials else None))].append((seconds, weight, what))
+    rows = [
+        {
+            "what": measured[0][2],
+            "kind": name,
+            "seconds": round(median(seconds for seconds, _, _ in measured), 3),
+            "bytes": round(median(weight for _, weight, _ in measured)),
+            "measured": len(measured),
+        }
+        for name, measured in found.items()
+    ]
+    table = {"machine": options.machine, "costs": sorted(rows, key=lambda row: (row["what"], row["kind"]))}
+    json.dump(table, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""What a process does for a suite: it readies itself, checks jobs, and runs them one run at a time."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from zapbench import config
+from zapbench.stopping import Stopped
+from zapbench.suite import Outcome, RunSpec, TrialSpec
+
+Work = tuple[RunSpec, tuple[TrialSpec, ...]]
+"""A run with its trials of one transfer; without trials: its pre-training alone."""
+
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def limit_libraries(threads: int) -> None:
+    """Lets libraries that start threads of their own start so many; for a process that has not imported them yet."""
+    os.environ |= dict.fromkeys(LIBRARIES, str(threads))
+
+
+def prepare_process(threads: int) -> None:
+    """Readies this process for training: its number of threads, and no word of what Avalanche does not need."""
+    for message in ("no QP solver found", "Call to deprecated function"):
+        warnings.filterwarnings("ignore", message=message)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def check_jobs(jobs: list[Work], out: Path) -> None:
+    """See `Engine.check`; what differs in its seed alone is rehearsed once."""
+    from zapbench.experiment import execute
+    from zapbench.place import Job
+
+    rehearsed = set()
+    for run, trials in jobs:
+        configuration = (replace(run, seed=0), trials[0].transfer if trials else "")
+        try:
+            execute(Job(run, trials, out, check=True, rehearse=configuration not in rehearsed))
+            rehearsed.add(configuration)
+        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
+            raise ValueError(config.explain(error)) from error
+
+
+def run_jobs(
+    jobs: list[Work],
+    out: Path,
+    command: str,
+    progress: Callable[[str, int, int], None],
+    trace: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Runs the jobs of one run; never raises but for what ends this process. `trace` is called where one fails."""
+    from zapbench.experiment import execute
+    from zapbench.place import Job
+
+    whole = Outcome()
+    for run, trials in jobs:
+        try:
+            whole.add(execute(Job(run, trials, out, command, progress=progress)))
+        except Stopped:
+            whole.stopped = True
+        except Exception as error:
+            whole.failed[str(out / run.folder)] = reason_of(error)
+            trace()
+        if whole.stopped or whole.fatal or whole.failed:
+            break
+    return whole
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns an error in one line, its kind first."""
+    return f"{type(error).__name__.removesuffix('ExceptionProxy')}: {config.explain(error)}"
+
+
+def name_of(jobs: list[Work]) -> str:
+    """Returns what the jobs of one run are called: the run's folder."""
+    return jobs[0][0].folder.as_posix()
+
+
+def word_of(outcome: Outcome) -> str:
+    """Returns in words how jobs ended."""
+    if outcome.stopped:
+        return "stopped"
+    if outcome.fatal:
+        return f"stopped ({outcome.fatal})"
+    if outcome.failed:
+        return f"failed ({next(iter(outcome.failed.values()))})"
+    return f"done, {len(outcome.diverged)} task(s) diverged" if outcome.diverged else "done"

@@ -1,0 +1,165 @@
+"""`zapbench suite`: what a grid of runs will take, the grid itself, and its table and figures at the end."""
+
+import argparse
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.commands import add_command, add_training_options, command_line, cores
+
+if TYPE_CHECKING:
+    from zapbench.forecast import Forecast
+    from zapbench.suite import Suite
+    from zapbench.workers import Engine
+
+
+def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    command = add_command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
+    command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--dry-run", action="store_true", help="say what there is to do, and what it takes")
+    command.add_argument(
+        "--full", action="store_true", help="run every rate on the reported trials, too (for --select paper)"
+    )
+    command.add_argument("--launcher", choices=["local", "ray"], default="local", help="default: local")
+    command.add_argument(
+        "--address", metavar="HOST:PORT", help="of a Ray cluster (default: $RAY_ADDRESS, or a new one)"
+    )
+    command.add_argument("--jobs", type=int, help="processes side by side (default: what the cores allow)")
+    add_training_options(command)
+    command.set_defaults(command=_suite)
+
+
+def _suite(options: argparse.Namespace) -> int:
+    from zapbench import config
+    from zapbench.log_commands import print_tables, read_logs
+    from zapbench.suite import load_suite
+    from zapbench.suite_results import own_logs, write_results
+
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {options.threads}")
+    if options.address and options.launcher != "ray":
+        raise ValueError("--address is for --launcher ray")
+    suite = load_suite(options.suite, options.bindings)
+    suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
+    if options.dry_run:
+        return _say(suite, options)
+    status = launch(suite, options.out, lambda: _engine(suite, options))
+    logs = own_logs(read_logs(options.out), suite)
+    made = print_tables(logs, "table", "select")
+    for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
+        print(path)
+    return status
+
+
+def launch(suite: "Suite", out: Path, new_engine: "Callable[[], Engine]") -> int:
+    """Runs a suite, says how that went, and returns the exit status.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
+        OSError: nothing more can be written.
+    """
+    from rich.console import Console
+
+    from zapbench.launch import run_suite
+
+    console = Console(stderr=True)
+    summary = run_suite(suite, out, new_engine, console)
+    before = f", {summary.done_before} of them done before" if summary.done_before else ""
+    console.print(f"{summary.tasks} tasks{before}", highlight=False)
+    outcome = summary.outcome
+    for folder, reason in outcome.failed.items():
+        print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
+    if outcome.fatal:
+        raise OSError(outcome.fatal)
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    return 1 if outcome.failed else 0
+
+
+def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
+    return options.jobs or max(1, cores() // suite.cpus)
+
+
+def _engine(suite: "Suite", options: argparse.Namespace) -> "Engine":
+    if options.launcher == "ray":
+        from zapbench.cluster import Cluster
+
+        return Cluster(suite, options.out, command_line(), address=options.address, jobs=options.jobs)
+    from zapbench.devices import assign, visible_devices
+    from zapbench.workers import Pool
+
+    jobs = _jobs(suite, options)
+    devices = assign(visible_devices(), suite.gpus, jobs) if suite.gpus else []
+    return Pool(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
+
+
+def _say(suite: "Suite", options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from zapbench.forecast import forecast
+    from zapbench.log_commands import WIDE
+
+    found = forecast(suite, options.out, _jobs(suite, options))
+    grid = Table(box=None, pad_edge=False)
+    for heading in ("scenario", "strategy", "what", "grid", "tasks", "done", "left", "disk"):
+        grid.add_column(heading, justify="right" if heading in ("tasks", "done", "left", "disk") else "left")
+    for part in found.parts:
+        left = (duration(part.seconds), _size(part.bytes)) if part.done < part.tasks else ("–", "–")
+        numbers = (f"{part.tasks:,}", f"{part.done:,}", *left)
+        grid.add_row(*map(Text, (part.scenario, part.strategy, part.what, part.grid, *numbers)))
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDE)).print(grid)
+    for line in _lines(found, options.out):
+        print(line)
+    return 0
+
+
+def _lines(found: "Forecast", out: Path) -> list[str]:
+    processes = f"{found.jobs} process{'es' if found.jobs > 1 else ''}"
+    least = "at least " if found.unknown else ""
+    lines = [f"{found.tasks:,} tasks, {found.done:,} of them done in {out}"]
+    if found.done < found.tasks:
+        known = not found.unknown or found.seconds
+        lines.append(f"time left: {f'{least}{duration(found.seconds)} on {processes}' if known else 'unknown'}")
+        lines.append(f"disk: {f'{least}{_size(found.bytes)}' if known else 'unknown'}, {_free(out)} free")
+        lines += [f"  as {source}" for source in found.sources]
+    for part in found.unknown:
+        lines.append(f"  unknown: {part.scenario} {part.strategy} {part.what} (no such task has been measured)")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in words: two units at most.
+
+    >>> duration(42.4), duration(150), duration(3 * 3600 + 130), duration(float("nan"))
+    ('42 s', '2 min 30 s', '3 h 2 min', 'unknown')
+    """
+    if math.isnan(seconds):
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"
+
+
+def _size(weight: float) -> str:
+    if math.isnan(weight):
+        return "unknown"
+    return f"{weight / 1e9:,.1f} GB" if weight >= 1e9 else f"{weight / 1e6:,.1f} MB"
+
+
+def _free(out: Path) -> str:
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    return _size(shutil.disk_usage(there).free)
