@@ -52,6 +52,20 @@ def test_vgg16_has_no_dropout(vgg):
         assert torch.equal(vgg.train()(images), vgg.train()(images))
 
 
+def test_a_narrow_vgg16_has_a_share_of_the_filters_of_every_layer(vgg):
+    narrow = vgg16_bn(outputs=7, channels=3, size=64, width=0.125)
+    assert narrow.head.in_features == 25_088 / 8
+    filters = [
+        [m.out_channels for m in net.encoder.modules() if isinstance(m, torch.nn.Conv2d)] for net in (narrow, vgg)
+    ]
+    assert len(filters[0]) == 13
+    assert [8 * count for count in filters[0]] == filters[1]
+    assert narrow(torch.rand(2, 3, 64, 64)).shape == (2, 7)
+    for wrong in ({"width": 0}, {"width": 2}, {"width": 0.5, "pretrained": True}):
+        with pytest.raises(ValueError, match="allowed: above 0 to 1"):
+            vgg16_bn(outputs=7, channels=3, size=64, **wrong)
+
+
 def test_timms_own_vgg16_is_not_the_papers():
     model = timm("vgg16_bn", outputs=7, channels=3, size=64, options={"mlp_ratio": 0.01})
     assert model.head.in_features == 4096

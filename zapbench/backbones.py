@@ -20,11 +20,18 @@ from zapbench.models import Classifier, HeadInit, new_head
 SIZES = (28, 32, 33, 48, 64, 65, 84, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384)
 """Image sizes that are tried to tell a person which ones a network takes."""
 NAMED = 3
+NO_HIDDEN_LAYERS = 2**-12
 
 
 @gin.register
 def vgg16_bn(
-    *, outputs: int, channels: int, size: int, pretrained: bool = False, head_init: HeadInit = "kaiming"
+    *,
+    outputs: int,
+    channels: int,
+    size: int,
+    pretrained: bool = False,
+    width: float = 1.0,
+    head_init: HeadInit = "kaiming",
 ) -> Classifier:
     """Returns the paper's VGG-16: timm's convolutions with batch norm, a 7x7 average pool, 25,088 features, no dropout.
 
@@ -33,17 +40,28 @@ def vgg16_bn(
         channels: channels of an image.
         size: height and width of an image in pixels.
         pretrained: whether timm fetches ImageNet weights.
+        width: share of the paper's filters in every layer, at most 1.
         head_init: see `new_head`.
 
     Raises:
-        ValueError: the images do not fit.
+        ValueError: the images do not fit, or the width does not.
     """
+    if not 0 < width <= 1 or (pretrained and width < 1):
+        raise ValueError(f"vgg16_bn: width is {width}; allowed: above 0 to 1, and 1 where weights are fetched")
+    name = "vgg16_bn" if width == 1 else f"vgg16_bn x {width:g}"
     # timm's two hidden layers (119 million weights) are left out here; a small ratio keeps them from being drawn.
-    narrow = {} if pretrained else {"mlp_ratio": 2**-12}
-    features = _create("vgg16_bn", channels, pretrained, narrow).features
-    encoder = nn.Sequential(features, nn.AdaptiveAvgPool2d(7), nn.Flatten())
-    width = feature_width(encoder, "vgg16_bn", channels, size)
-    return Classifier(encoder, new_head(width, outputs, init=head_init), name="vgg16_bn")
+    without = {} if pretrained else {"mlp_ratio": NO_HIDDEN_LAYERS}
+    whole = _create("vgg16_bn", channels, pretrained, without) if width == 1 else _narrow_vgg16(channels, width)
+    encoder = nn.Sequential(whole.features, nn.AdaptiveAvgPool2d(7), nn.Flatten())
+    features = feature_width(encoder, name, channels, size)
+    return Classifier(encoder, new_head(features, outputs, init=head_init), name=name)
+
+
+def _narrow_vgg16(channels: int, width: float) -> Any:
+    from timm.models.vgg import VGG, cfgs
+
+    layers = [part if part == "M" else max(1, round(part * width)) for part in cfgs["vgg16"]]
+    return VGG(layers, num_classes=0, in_chans=channels, mlp_ratio=NO_HIDDEN_LAYERS, norm_layer=nn.BatchNorm2d)
 
 
 @gin.register
