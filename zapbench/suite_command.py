@@ -25,10 +25,6 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument(
         "--full", action="store_true", help="run every rate on the reported trials, too (for --select paper)"
     )
-    command.add_argument("--launcher", choices=["local", "ray"], default="local", help="default: local")
-    command.add_argument(
-        "--address", metavar="HOST:PORT", help="of a Ray cluster (default: $RAY_ADDRESS, or a new one)"
-    )
     command.add_argument("--jobs", type=int, help="processes side by side (default: what the cores allow)")
     add_training_options(command)
     command.set_defaults(command=_suite)
@@ -44,8 +40,6 @@ def _suite(options: argparse.Namespace) -> int:
         raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {options.threads}")
-    if options.address and options.launcher != "ray":
-        raise ValueError("--address is for --launcher ray")
     suite = load_suite(options.suite, options.bindings)
     suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
     if options.dry_run:
@@ -88,10 +82,6 @@ def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
 
 
 def _engine(suite: "Suite", options: argparse.Namespace) -> "Engine":
-    if options.launcher == "ray":
-        from zapbench.cluster import Cluster
-
-        return Cluster(suite, options.out, command_line(), address=options.address, jobs=options.jobs)
     from zapbench.devices import assign, visible_devices
     from zapbench.workers import Pool
 
