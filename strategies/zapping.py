@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from zapbench.models import last_layers
 from zapbench.seeding import torch_generator
+from zapbench.strategies.cadence import Cadence, Unit
 
 FanIn = Literal["row", "call"]
 Bias = Literal["zero", "keep"]
 Moments = Literal["keep", "clear"]
 Distribution = Literal["kaiming", "pytorch", "zero"]
-Unit = Literal["updates", "episodes", "epochs"]
 
 
 @torch.no_grad()
@@ -61,13 +61,18 @@ def zap(
 
 
 @torch.no_grad()
-def clear_moments(optimizer: torch.optim.Optimizer, layer: nn.Linear | nn.Conv2d, rows: Tensor | Sequence[int]) -> None:
+def clear_moments(optimizer: torch.optim.Optimizer, layer: nn.Module, rows: Tensor | Sequence[int]) -> None:
     """Sets the optimiser's running state (Adam's moments, momentum) of the weights into `rows` to 0."""
-    index = torch.as_tensor(rows, device=layer.weight.device)
     for parameter in layer.parameters():
-        for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                value[index] = 0.0
+        clear_moments_at(optimizer, parameter, torch.as_tensor(rows, device=parameter.device))
+
+
+@torch.no_grad()
+def clear_moments_at(optimizer: torch.optim.Optimizer, parameter: Tensor, place: Any) -> None:
+    """Sets the optimiser's running state of `parameter[place]` to 0; Adam's count of steps, one a tensor, stays."""
+    for value in optimizer.state.get(parameter, {}).values():
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            value[place] = 0.0
 
 
 class Zapping:
@@ -164,8 +169,7 @@ class ZapEvery(SupervisedPlugin):
     """Zaps a random sample of rows every so many updates, in any Avalanche strategy (section 3, appendix F).
 
     Attributes:
-        every: updates, episodes or epochs between two zaps; the first comes after as many, never before the first.
-        unit: `updates`, `episodes` (an episode of ASB, say, is one outer step) or `epochs` (of the experience).
+        cadence: updates, episodes or epochs between two zaps (from `every` and `unit`).
         rows: rows a zap, drawn without replacement: a whole number, a share of all such as 0.1, or None for all.
     """
 
@@ -183,14 +187,11 @@ class ZapEvery(SupervisedPlugin):
         layers: int = 1,
     ) -> None:
         super().__init__()
-        _check_count("every", every)
-        _check("unit", unit, ("updates", "episodes", "epochs"))
+        self.cadence = Cadence("zapping", every, unit)
         if rows is not None and not (0 < rows < 1 or (rows >= 1 and rows == int(rows))):
             raise ValueError(
                 f"zapping: rows is {rows}; allowed: a whole number of at least 1, a share, or None for all"
             )
-        self.every = every
-        self.unit = unit
         self.rows = rows
         self.zapping = Zapping(
             seed=seed, fan_in=fan_in, bias=bias, moments=moments, distribution=distribution, layers=layers
@@ -198,22 +199,12 @@ class ZapEvery(SupervisedPlugin):
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Zaps where the cadence says so."""
-        if not self._is_due(strategy):
+        if not self.cadence.is_due(strategy):
             return
         generator = self.zapping.generator(strategy)
         outputs = strategy.model.head.out_features
         order = torch.randperm(outputs, generator=generator, device=generator.device)
         self.zapping(strategy, order[: self._count(outputs)], generator)
-
-    def _is_due(self, strategy: Any) -> bool:
-        clock = strategy.clock
-        if self.unit == "epochs":
-            done = clock.train_exp_epochs if clock.train_epoch_iterations == 0 else 0
-        elif self.unit == "episodes" and not hasattr(strategy, "episode_class"):
-            raise ValueError(f"zapping: the unit is episodes, and {type(strategy).__name__} has none")
-        else:
-            done = clock.train_iterations
-        return bool(done and done % self.every == 0)
 
     def _count(self, outputs: int) -> int:
         if self.rows is None:

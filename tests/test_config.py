@@ -20,6 +20,18 @@ def test_every_configuration_starts_with_a_line_that_says_what_it_is(kind):
         assert len(config.summary(kind, name)) > 20, name
 
 
+def test_a_default_that_no_paper_was_seen_to_give_is_marked_in_the_docstring_and_in_the_list():
+    """Both ways: what a docstring says, the files that name it say in the line that `zapbench list` prints."""
+    config.register_everything()
+    wrapped = {name: gin.config._REGISTRY.get_match(name).wrapped for name in config.configurables()}
+    marked = {name for name, thing in wrapped.items() if "unverified" in (thing.__doc__ or "")}
+    assert {"ShrinkAndPerturb", "ContinualBackprop", "Reptile", "RIFLE", "later_layer_forgetting"} <= marked
+    for kind in ("strategies", "transfers"):
+        for name in config.names(kind):
+            said = "unverified" in config.summary(kind, name)
+            assert said == bool(config.mentioned(kind, name) & marked), name
+
+
 SCENARIOS, TRANSFERS = config.names("scenarios"), config.names("transfers")
 STRATEGIES = [name for name in config.names("strategies") if name != "pretrained"]
 

@@ -1,6 +1,7 @@
 """The general engine: any Avalanche strategy or plug-in as a contender in transfer."""
 
 import functools
+import itertools
 import warnings
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EWCPlugin, ReplayPlugin
 from avalanche.training.supervised import Cumulative, Naive
 
-from zapbench import contenders
+from zapbench import config, contenders
 from zapbench.config import compose, configurables, parse_bindings
 from zapbench.contenders import run_contender
 from zapbench.experiment import execute
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.parse import read_file
 from zapbench.models import convnet
 from zapbench.place import Job
-from zapbench.protocol import iid_transfer, sequential_transfer
+from zapbench.protocol import iid_transfer, least_squares_transfer, sequential_transfer
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.seeding import seed_global_state
-from zapbench.suite import RunSpec
+from zapbench.suite import RunSpec, TrialSpec
 from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
@@ -132,6 +135,86 @@ def test_the_engines_agree_where_all_layers_learn_in_mini_batches_and_several_pa
     assert vars(general) == vars(plain)
 
 
+def order():
+    return trial_generator("order", "tiny", 0, 0, "report")
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, DIVERGING])
+def test_iid_the_general_engine_gives_the_plain_loops_trajectory_bit_for_bit(small, pretrained, features, rate):
+    trial = cut(small.trial(0, 0), 20)
+    protocol = iid_transfer(frozen=True, epochs=3, batch_size=64, learner="naive")
+    points = [1, 4, 5, 6, 15]
+    rest = {"optimizer": ADAM, "rate": rate, "points": points}
+    parts = [(head(pretrained, protocol, features), features, trial, protocol) for _ in range(2)]
+    seed_global_state("contender", "test")
+    general = run_contender(Naive, *parts[0], **rest, generator=order())
+    plain = run_trial(*parts[1], **rest, generator=order())
+    assert vars(general) == vars(plain)
+    if rate == DIVERGING:
+        assert "the loss is not finite at update" in general.diverged
+    else:
+        assert general.steps == points
+        assert all(torch.equal(a, b) for a, b in zip(parts[0][0].parameters(), parts[1][0].parameters()))
+
+
+def test_iid_the_engines_agree_where_all_layers_learn(tiny):
+    torch.manual_seed(0)
+    model = convnet(outputs=6, channels=1, size=28, filters=4).double()
+    images, trial = tiny.tensor(dtype=torch.float64), tiny.trial(0, 0)
+    protocol = iid_transfer(epochs=3, batch_size=6, learner="naive")
+
+    def whole():
+        return learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), images)
+
+    rest = {"optimizer": torch.optim.Adam, "rate": 0.001, "points": [1, 12], "generator": order()}
+    learner, other = whole(), whole()
+    general = run_contender(Naive, learner, images, trial, protocol, **rest)
+    plain = run_trial(other, images, trial, protocol, **(rest | {"generator": order()}), fast=False)
+    assert vars(general) == vars(plain)
+    assert all(torch.equal(a, b) for a, b in zip(learner.parameters(), other.parameters()))
+
+
+def test_iid_every_epoch_sees_each_image_once_in_an_order_of_its_own_and_tells_of_each_update(tiny):
+    seen, told = [], []
+
+    class Keep(SupervisedPlugin):
+        def before_training_iteration(self, strategy, *args, **kwargs):
+            seen.append(strategy.mb_y.tolist())
+
+    protocol = iid_transfer(frozen=True, epochs=2, batch_size=6, learner="keep")
+    inputs = Features(convnet(outputs=6, channels=1, size=28, filters=4).encoder, tiny.tensor(), torch.arange(96))
+    trial = tiny.trial(0, 0)
+    learner = torch.nn.Linear(inputs.width, 10)
+    rest = {"optimizer": ADAM, "rate": 0.001, "points": [8], "generator": order(), "tell": lambda: told.append(1)}
+    run_contender(with_plugin(Keep), learner, inputs, trial, protocol, **rest)
+    assert [len(batch) for batch in seen] == [6, 6, 6, 2] * 2
+    first, second = list(itertools.chain(*seen[:4])), list(itertools.chain(*seen[4:]))
+    assert sorted(first) == sorted(second) == sorted(trial.labels.repeat(5).tolist())
+    assert first != second
+    assert len(told) == 8
+
+
+def test_iid_a_contender_that_a_file_names_learns_the_trials_of_the_plain_transfer(tmp_path):
+    path = tmp_path / "naive.gin"
+    plain = (config.root() / "transfers" / "iid_frozen.gin").read_text()
+    path.write_text(f"""{plain}
+import zapbench.contenders
+run.transfer_strategy = @transfer/Naive
+transfer/iid_transfer.learner = "naive"
+""")
+    small = ["glyphs.classes_a_trial = 3", "glyphs.pretrain_images = 1", "glyphs.validation_images = 0",
+             "convnet.filters = 4", "IID_EPOCHS = 1", "IID_TRANSFER_BATCH = 5"]  # fmt: skip
+    run = RunSpec("glyphs", "iid", 0, bindings=parse_bindings(small))
+    found = []
+    for transfer in ("iid_frozen", str(path)):
+        spec = TrialSpec(transfer, 0.01, "report", 0)
+        assert not execute(Job(run, (spec,), tmp_path)).failed
+        curves = read_file(tmp_path / run.folder / spec.folder / contract.EVENT_FILE).curves
+        found.append({tag: curve for tag, curve in curves.items() if not tag.startswith("cost/")})
+    assert len(found[0]) >= 3
+    assert found[0] == found[1]
+
+
 def test_replay_with_an_unbounded_buffer_beats_finetuning_by_more_than_the_seeds_spread(small, pretrained, features):
     def scores(factory):
         found = []
@@ -234,8 +317,10 @@ def test_a_strategy_without_a_name_for_its_row_or_under_another_protocol_is_refu
     parts = (Naive, model, tiny.tensor(), tiny.trial(0, 0))
     with pytest.raises(ValueError, match="name it"):
         contenders.check(*parts, sequential_transfer(), torch.optim.Adam)
-    with pytest.raises(ValueError, match="class after class, and the protocol is 'iid, unfrozen'"):
+    with pytest.raises(ValueError, match=r"transfer/iid_transfer\.learner"):
         contenders.check(*parts, iid_transfer(), torch.optim.Adam)
+    with pytest.raises(ValueError, match="step by step, and the protocol is 'at once, frozen'"):
+        contenders.check(*parts, least_squares_transfer(), torch.optim.Adam)
 
 
 def test_every_avalanche_plugin_and_strategy_can_be_named():

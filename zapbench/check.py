@@ -44,9 +44,11 @@ SHRUNK = (
     "IID_TRANSFER_BATCH = 32",
     "ZAP_EVERY = 2",
     "ZapEvery.every = 2",
+    "ContinualBackprop.maturity = 2",
+    "ContinualBackprop.replacement_rate = 0.2",
 )
 """Sizes of a scenario, which a strategy takes as macros, and of the shipped networks; a cadence of epochs that has time
-to come. What else a strategy binds to numbers of its own stays."""
+to come, and units that have time to mature. What else a strategy binds to numbers of its own stays."""
 
 State = dict[str, Tensor]
 

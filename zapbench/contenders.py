@@ -1,4 +1,6 @@
-"""The general engine of transfer: any Avalanche strategy or plug-in learns a trial's classes, one experience a class.
+"""The general engine of transfer: any Avalanche strategy or plug-in learns a trial's classes.
+
+Sequential, an experience is a class; i.i.d., one experience holds all classes, and an epoch is a pass over it.
 
 A transfer's .gin file names them, `run.transfer_strategy = @transfer/Naive` and
 `transfer/Naive.plugins = [@transfer/ReplayPlugin()]`, and the row's name, `sequential_transfer.learner = "replay"`.
@@ -6,11 +8,12 @@ Everything in `avalanche.training.supervised` and `avalanche.training.plugins` i
 person's own class is registered by `@gin.register`.
 
 Frozen, the strategy's model is the head and an experience holds features; unfrozen, the whole model and images. As in
-the plain loop the model is in eval mode, and a class's images come in the trial's order. What a strategy adds to them
-(say, from a memory) is its own affair.
+the plain loop the model is in eval mode, and images come in that loop's order. What a strategy adds to them (say, from
+a memory) is its own affair.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import avalanche.training.plugins
@@ -47,25 +50,36 @@ class InTransfer(SupervisedPlugin):
 
     Attributes:
         losses: of the experience at hand.
+        iid: whether each epoch has an order of its own.
+        generator: draws those orders.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, iid: bool = False, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.losses: list[Tensor] = []
+        self.iid = iid
+        self.generator = generator
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Puts the images of plain mini-batches into the trial's order; a strategy's own loader stays as it is."""
         self.losses = []
+        self._plain: Any = None
         loader = strategy.dataloader
         plain = type(loader) is DataLoader and isinstance(loader.sampler, RandomSampler)
         if plain and loader.dataset is strategy.adapted_dataset:
-            strategy.dataloader = DataLoader(
+            self._plain = strategy.dataloader = DataLoader(
                 loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, shuffle=False
             )
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Avalanche puts models in train mode, and transfer is in eval mode."""
+        """Avalanche puts models in train mode, and transfer is in eval mode; i.i.d., shuffles plain mini-batches."""
         strategy.model.eval()
+        if self.iid and strategy.dataloader is self._plain:
+            loader = self._plain
+            order = torch.randperm(len(loader.dataset), generator=self.generator)
+            self._plain = strategy.dataloader = DataLoader(
+                loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, sampler=order.tolist()
+            )
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Keeps the loss."""
@@ -74,6 +88,35 @@ class InTransfer(SupervisedPlugin):
     def all_finite(self) -> bool:
         """Returns whether every loss of the experience was finite."""
         return bool(torch.stack(self.losses).isfinite().all()) if self.losses else True
+
+
+class MeasureUpdates(SupervisedPlugin):
+    """Measures an i.i.d. trial after the wanted updates, ends it where a loss is not finite; the last plug-in.
+
+    Args:
+        measure: what measures.
+        wanted: updates after which to measure.
+        classes: how many there are.
+        tell: called after each update.
+    """
+
+    def __init__(self, measure: Measure, wanted: set[int], classes: int, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self._measure = measure
+        self._wanted = wanted
+        self._classes = classes
+        self._tell = tell
+        self._done = 0
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Measures where it is wanted."""
+        self._done += 1
+        if not strategy.loss.isfinite().all():
+            self._measure.curve.end(self._done, "update")
+            strategy.stop_training()
+        elif self._done in self._wanted:
+            self._measure(self._done, seen=self._classes)
+        self._tell()
 
 
 def make(
@@ -103,14 +146,21 @@ def check(
     """Rehearses a contender on a trial's first two classes, so that what cannot work is said before training.
 
     Raises:
-        ValueError: the protocol is not sequential, the row has no name, or a plug-in would do nothing.
+        ValueError: there is nothing to learn step by step, the row has no name, or a plug-in would do nothing.
     """
-    if protocol.protocol != "sequential":
-        raise ValueError(f"a strategy learns class after class, and the protocol is {protocol.name!r}")
+    if protocol.protocol == "at_once":
+        raise ValueError(f"a strategy learns step by step, and the protocol is {protocol.name!r}")
     if not protocol.learner:
-        raise ValueError('a strategy makes another row: name it, `transfer/sequential_transfer.learner = "replay"`')
+        kind = f"{protocol.protocol}_transfer"
+        raise ValueError(f'a strategy makes another row: name it, `transfer/{kind}.learner = "replay"`')
     strategy = make(factory, learner, protocol, optimizer, rate=1e-6)
-    refuse_inert(strategy, list(stream_of(inputs, trial).train_stream)[:2])
+    first = {name: rows[:2] for name, rows in vars(trial).items()}
+    refuse_inert(strategy, experiences(inputs, replace(trial, **first), protocol))
+
+
+def experiences(inputs: Inputs, trial: Trial, protocol: Protocol) -> list[Any]:
+    """Returns what a strategy is trained on, one after another: each class, or (i.i.d.) all classes at once."""
+    return list(stream_of(inputs, trial, 1 if protocol.protocol == "sequential" else None).train_stream)
 
 
 def run_contender(
@@ -123,6 +173,7 @@ def run_contender(
     optimizer: OptimizerFactory,
     rate: float,
     points: list[int],
+    generator: torch.Generator | None = None,
     tell: Callable[[], None] = lambda: None,
 ) -> Trajectory:
     """Learns one trial with an Avalanche strategy and measures it; see `zapbench.transfer.run_trial`.
@@ -135,11 +186,12 @@ def run_contender(
         protocol: passes, images a step.
         optimizer: called with parameters and `lr`.
         rate: learning rate.
-        points: classes seen at which to measure, rising.
-        tell: called after each class.
+        points: classes seen (i.i.d.: updates) at which to measure, rising.
+        generator: draws the order of an i.i.d. trial; torch's global one if None.
+        tell: called after each class (i.i.d.: update).
     """
     strategy = make(factory, learner, protocol, optimizer, rate)
-    rules = InTransfer()
+    rules = InTransfer(iid=protocol.protocol == "iid", generator=generator)
     strategy.plugins.insert(0, rules)
 
     def predict(batch: Tensor) -> Tensor:
@@ -148,7 +200,11 @@ def run_contender(
 
     measure = Measure(predict, inputs, trial)
     wanted = set(points)
-    for seen, experience in enumerate(stream_of(inputs, trial).train_stream, start=1):
+    if rules.iid:
+        strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))
+        strategy.train(experiences(inputs, trial, protocol), eval_streams=[])
+        return measure.trajectory
+    for seen, experience in enumerate(experiences(inputs, trial, protocol), start=1):
         strategy.train(experience, eval_streams=[])
         if not rules.all_finite():
             measure.curve.end(seen, "class")

@@ -129,6 +129,7 @@ def iid_transfer(
     every: int = 1,
     every_select: int = 0,
     first: bool = False,
+    learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
     return Protocol(
@@ -139,7 +140,7 @@ def iid_transfer(
         every=every,
         every_select=every_select,
         first=first,
-        learner=_row("", head),
+        learner=_row(learner, head),
         layers=layers,
         start=start,
         head=head,

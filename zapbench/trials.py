@@ -210,6 +210,7 @@ class Trials:
                 optimizer=self.optimizer,
                 rate=spec.rate,
                 points=points,
+                generator=trial_generator("order", *self._key(spec)),
                 tell=tell,
             )
         return run_trial(
