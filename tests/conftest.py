@@ -10,6 +10,7 @@ import gin
 import numpy as np
 import pytest
 import torch
+from made_logs import write_table
 from PIL import Image
 
 from zapbench.scenarios import mini_imagenet, omni_image
@@ -129,3 +130,10 @@ def tiny() -> Scenario:
         pretrain_outputs=6,
         transfer_outputs=10,
     )
+
+
+@pytest.fixture
+def logs(tmp_path) -> Path:
+    """Made logs of a few methods; see `made_logs.write_table`."""
+    write_table(tmp_path)
+    return tmp_path
