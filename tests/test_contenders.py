@@ -1,6 +1,5 @@
 """The general engine: any Avalanche strategy or plug-in as a contender in transfer."""
 
-import functools
 import itertools
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EWCPlugin, ReplayPlugin
 from avalanche.training.supervised import Cumulative, Naive
+from contending import ADAM, contend, cut, with_plugin
 
 from zapbench import config, contenders
 from zapbench.config import compose, configurables, parse_bindings
@@ -28,7 +28,6 @@ from zapbench.transfer import Features, learner_for, run_trial, trial_generator
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
 DIVERGING = 1e37
-ADAM = functools.partial(torch.optim.Adam, fused=True)
 WEIGHTS = Path(__file__).parent / "weights" / "asb_zap.pt"
 
 
@@ -64,28 +63,6 @@ def features(small, pretrained):
 def head(pretrained, protocol, inputs, seed=0):
     generator = trial_generator("head", "omniglot_small", 0, seed, "report")
     return learner_for(pretrained, protocol, 1000, generator, inputs)
-
-
-def contend(factory, learner, inputs, trial, *, rate=0.001, optimizer=ADAM, points=(), **protocol):
-    seed_global_state("contender", "test")
-    return run_contender(
-        factory,
-        learner,
-        inputs,
-        trial,
-        sequential_transfer(learner="contender", **protocol),
-        optimizer=optimizer,
-        rate=rate,
-        points=list(points) or [len(trial.classes)],
-    )
-
-
-def with_plugin(make):
-    return lambda **kwargs: Naive(plugins=[make()], **kwargs)
-
-
-def cut(trial, classes):
-    return type(trial)(*(getattr(trial, name)[:classes] for name in ("classes", "labels", "train", "held_out")))
 
 
 @pytest.mark.parametrize("rate", [*RATES, DIVERGING])

@@ -24,6 +24,7 @@ from zapbench.place import Job
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.stopping import Stopped
 from zapbench.suite import Outcome, RunSpec, TrialSpec
+from zapbench.trials import Trials
 
 SCENARIO = "glyphs"
 SHRUNK = (
@@ -50,6 +51,8 @@ SHRUNK = (
 """Sizes of a scenario, which a strategy takes as macros, and of the shipped networks; a cadence of epochs that has time
 to come, and units that have time to mature. What else a strategy binds to numbers of its own stays."""
 
+TRIAL = (TrialSpec("sequential", 0.001, "report", 0),)
+
 State = dict[str, Tensor]
 
 
@@ -72,7 +75,7 @@ def check_strategy(name: str) -> Iterator[Finding]:
     run = RunSpec(SCENARIO, name, 0, bindings=bindings)
     found: list[Pretraining] = []
 
-    def take(origin: Given | Pretraining) -> None:
+    def take(origin: Given | Pretraining | Trials) -> None:
         if isinstance(origin, Pretraining):
             found.append(origin)
 
@@ -93,7 +96,7 @@ def _in_memory(pretraining: Pretraining) -> Iterator[Finding]:
     """Clauses about what training does to the model."""
     strategy = pretraining.new_strategy()
     head = tuple(strategy.model.head.weight.shape)
-    before = _copy(strategy.model)
+    before = copy_of(strategy.model)
     after = _trained(pretraining, strategy)
     moved = [name for name, value in after.items() if not torch.equal(value, before[name])]
     reached = any(name.startswith("encoder.") for name in moved)
@@ -104,28 +107,28 @@ def _in_memory(pretraining: Pretraining) -> Iterator[Finding]:
     for place, plugin in enumerate(own_plugins(strategy)):
         without = pretraining.new_strategy()
         without.plugins.remove(own_plugins(without)[place])
-        changes = not _same(_trained(pretraining, without), after)
+        changes = not same_state(_trained(pretraining, without), after)
         words = "" if changes else "without it training gives the same bits"
         yield Finding(f"{type(plugin).__name__} changes what is learned", changes, words)
 
 
 def _on_disk(run: RunSpec, out: Path) -> Iterator[Finding]:
     """Clauses about what a run leaves behind."""
-    first = _run(run, out / "first")
+    first, _ = attempt(run, TRIAL, out / "first")
     whole = _record(run, out / "first")
-    wrong = _incomplete(whole, [contract.LOSS, contract.TRAIN_ACCURACY, contract.SECONDS])
+    wrong = incomplete(whole, [contract.LOSS, contract.TRAIN_ACCURACY, contract.SECONDS])
     trial = _trial(run, out / "first")
-    wrong = wrong or _incomplete(trial, [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING])
+    wrong = wrong or incomplete(trial, [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING])
     wrong = wrong or next(iter(first.failed.values()), "")
     yield Finding("its records are complete", not wrong, wrong)
     if wrong:
         return
-    _run(run, out / "second")
+    attempt(run, TRIAL, out / "second")
     same = _alike(run, out / "first", out / "second")
     yield Finding("the same seed gives the same bits", same, "" if same else "two runs of one seed differ")
-    _run(run, out / "third", stop_after=len(whole.curves[contract.LOSS][0]) // 2)
+    attempt(run, TRIAL, out / "third", stop_after=len(whole.curves[contract.LOSS][0]) // 2)
     anew = _record(run, out / "third").closing.status == contract.FINISHED
-    _run(run, out / "third")
+    attempt(run, TRIAL, out / "third")
     same = _alike(run, out / "first", out / "third")
     words = "" if same else "a run that was stopped in the middle and gone on with ends otherwise"
     yield Finding(
@@ -139,31 +142,43 @@ def _trained(pretraining: Pretraining, strategy: Any) -> State:
     split = place.scenario.pretraining(place.job.run.seed)
     experience = pretraining_experience(place.scenario.tensor(device=place.device), split.train)
     strategy.train(experience, eval_streams=[])
-    return _copy(strategy.model)
+    return copy_of(strategy.model)
 
 
-def _copy(model: torch.nn.Module) -> State:
+def copy_of(model: torch.nn.Module) -> State:
+    """Returns a copy of a model's weights and buffers."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _same(one: State, other: State) -> bool:
+def same_state(one: State, other: State) -> bool:
+    """Returns whether two models are the same to the last bit."""
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def _run(run: RunSpec, out: Path, *, stop_after: int = 0) -> Outcome:
+def attempt(
+    run: RunSpec, trials: tuple[TrialSpec, ...], out: Path, *, phase: str = "pre-training", stop_after: int = 0
+) -> tuple[Outcome, int]:
+    """Runs a job; returns how it ended, and how often it told of a phase.
+
+    Args:
+        run: which.
+        trials: of it.
+        out: output folder.
+        phase: how what it tells of begins.
+        stop_after: how often it may tell of it before it is stopped; 0 for ever.
+    """
     told = 0
 
-    def progress(phase: str, done: int, total: int) -> None:
+    def progress(now: str, done: int, total: int) -> None:
         nonlocal told
-        told += phase == "pre-training"
+        told += now.startswith(phase)
         if stop_after and told > stop_after:
             raise Stopped
 
     try:
-        trials = (TrialSpec("sequential", 0.001, "report", 0),)
-        return execute(Job(run, trials, out, progress=progress, progress_seconds=0.0))
+        return execute(Job(run, trials, out, progress=progress, progress_seconds=0.0)), told
     except Stopped:
-        return Outcome(stopped=True)
+        return Outcome(stopped=True), told
 
 
 def _record(run: RunSpec, out: Path) -> EventFile:
@@ -175,7 +190,7 @@ def _trial(run: RunSpec, out: Path) -> EventFile:
     return read_file(found[0]) if found else EventFile(out, problem="its trial left no record")
 
 
-def _incomplete(found: EventFile, tags: list[str]) -> str:
+def incomplete(found: EventFile, tags: list[str]) -> str:
     """Returns what a record lacks, in words; nothing where it is complete."""
     if found.problem:
         return found.problem
@@ -187,12 +202,13 @@ def _incomplete(found: EventFile, tags: list[str]) -> str:
     return ""
 
 
+def curves(found: EventFile) -> dict[str, Any]:
+    """Returns the curves of a record, without what they cost."""
+    return {tag: curve for tag, curve in found.curves.items() if not tag.startswith("cost/")}
+
+
 def _alike(run: RunSpec, one: Path, other: Path) -> bool:
     """Whether two runs left the same curves, the same trial and the same model."""
-
-    def curves(found: EventFile) -> dict[str, Any]:
-        return {tag: curve for tag, curve in found.curves.items() if not tag.startswith("cost/")}
-
     models = [checkpoints.load(out / run.folder / checkpoints.FILE).model for out in (one, other)]
     records = [(curves(_record(run, out)), curves(_trial(run, out))) for out in (one, other)]
-    return _same(*models) and records[0] == records[1]
+    return same_state(*models) and records[0] == records[1]

@@ -98,6 +98,28 @@ def find(kind: str, name: str) -> Path:
     raise ValueError(f"no {one} {name!r}{nearest(name, names(kind))}; there are: {', '.join(names(kind))}")
 
 
+def kind_of(name: str) -> str:
+    """Returns whether a configuration is of `strategies` or of `transfers`; of a shipped name in both, the former.
+
+    Raises:
+        ValueError: it is neither; says which there are and which is nearest.
+    """
+    if name.endswith(".gin"):
+        try:
+            bound = bindings_of("strategies", name)
+        except (SyntaxError, UnicodeDecodeError, tokenize.TokenError) as error:
+            raise ValueError(f"cannot read {name} ({explain(error)})") from None
+        for kind, key in (("strategies", "run.strategy"), ("transfers", "run.transfer")):
+            if key in bound:
+                return kind
+        raise ValueError(f"{name} binds neither run.strategy nor run.transfer")
+    for kind in ("strategies", "transfers"):
+        if name in names(kind):
+            return kind
+    both = sorted({*names("strategies"), *names("transfers")})
+    raise ValueError(f"no strategy or transfer {name!r}{nearest(name, both)}; there are: {', '.join(both)}")
+
+
 def name_of(name: str) -> str:
     """Returns what a configuration is called in folders and tables: its own name, or its file's."""
     return Path(name).stem if name.endswith(".gin") else name

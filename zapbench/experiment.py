@@ -108,6 +108,7 @@ def run(
         job.inspect(pretraining)
         if found := trials(None, pretraining.new_model()):
             found.check()
+            job.inspect(found)
         return place.outcome
     try:
         with place.alone():

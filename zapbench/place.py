@@ -39,7 +39,7 @@ class Job:
         rehearse: whether a check also makes the model and what learns; else it looks at the folder alone.
         progress: called as work goes on.
         progress_seconds: at most so often, in pre-training.
-        inspect: called in a check with where the run's model comes from.
+        inspect: called in a check with where the run's model comes from, then with its trials, if there are any.
     """
 
     run: RunSpec

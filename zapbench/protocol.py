@@ -58,9 +58,11 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`."""
+        """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`; mini-batches are named."""
         learns = "frozen" if self.frozen else "unfrozen" if self.layers is None else f"last {self.layers} layers"
-        return f"{self._order.replace('_', ' ')}, {learns}"
+        batches = self.protocol == "sequential" and self.images_a_step > 1
+        words = f", {self.images_a_step} images a step" if batches else ""
+        return f"{self._order.replace('_', ' ')}, {learns}{words}"
 
     @property
     def _order(self) -> str:

@@ -62,10 +62,9 @@ def _add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     example = "zapbench check mine.gin"
-    command = add_command(
-        commands, "check", "try a strategy's contract on a small scenario, in under a minute", example
-    )
-    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    what = "try the contract of a strategy or a transfer on a small scenario, in under a minute"
+    command = add_command(commands, "check", what, example)
+    command.add_argument("name", metavar="NAME", help="a strategy or a transfer of `zapbench list`, or a .gin file")
     command.set_defaults(command=_check)
 
 
@@ -128,19 +127,21 @@ def _check(options: argparse.Namespace) -> int:
     from zapbench import config
     from zapbench.jobs import prepare_process
 
-    config.find("strategies", options.strategy)
+    name = options.name
+    kind = config.kind_of(name)
     console = Console()
-    with console.status(f"checking {options.strategy}"):
+    with console.status(f"checking {name}"):
         prepare_process(1)
         from zapbench.check import check_strategy
+        from zapbench.check_transfer import check_transfer
 
         failed = 0
-        for finding in check_strategy(options.strategy):
+        for finding in check_strategy(name) if kind == "strategies" else check_transfer(name):
             failed += not finding.holds
             word, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
             line = Text.assemble((f"  {word:6}", style), finding.clause, f": {finding.words}" if finding.words else "")
             console.print(line, soft_wrap=True)
-    console.print(Text(f"{options.strategy}: {'the contract holds' if not failed else f'{failed} of it fails'}"))
+    console.print(Text(f"{name}: {'the contract holds' if not failed else f'{failed} of it fails'}"))
     return 1 if failed else 0
 
 

@@ -81,7 +81,7 @@ class Trials:
         missing = [spec for spec in place.job.trials if not self._is_done(spec, described[spec])]
         inputs: Inputs = place.scenario.tensor(device=place.device)
         if missing and self.model is not None and protocol.frozen:
-            inputs = self._features(self.model, missing)
+            inputs = self.features(self.model, missing)
         if self.strategy is None and isinstance(inputs, Features):
             engine = engine_for(protocol, self.optimizer, inputs, {spec.rate for spec in missing})
             if engine is not None:
@@ -129,7 +129,8 @@ class Trials:
         names = ("config_hash", "fingerprint", "rate", "role", "transfer_seed", "pretrain_seed", "transfer")
         return held is not None and all(getattr(held, name) == getattr(description, name) for name in names)
 
-    def _features(self, model: Classifier, trials: list[TrialSpec]) -> Features:
+    def features(self, model: Classifier, trials: list[TrialSpec]) -> Features:
+        """Returns a frozen encoder's features of the images of some trials."""
         place = self.place
         place.job.progress("features", 0, 1)
         wanted = []
@@ -198,7 +199,17 @@ class Trials:
         write_trial(folder, description, gin.operative_config_str(), trajectory, named, closing)
 
     def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs, tell: Callable[[], None]) -> Trajectory:
-        trial, learner, points = self._draw(model, spec, inputs)
+        return self.learn(spec, self.draw(model, spec, inputs), inputs, tell)
+
+    def learn(
+        self,
+        spec: TrialSpec,
+        drawn: tuple[Trial, nn.Module, list[int]],
+        inputs: Inputs,
+        tell: Callable[[], None] = lambda: None,
+    ) -> Trajectory:
+        """Learns what `draw` gave, and measures it; nothing is recorded."""
+        trial, learner, points = drawn
         if self.strategy is not None:
             seed_global_state("contender", *self._key(spec))
             return run_contender(
@@ -225,13 +236,13 @@ class Trials:
         )
 
     def _task(self, spec: TrialSpec, features: Features) -> Task:
-        trial, head, points = self._draw(self.shown, spec, features)
+        trial, head, points = self.draw(self.shown, spec, features)
         rule = rule_of(self.optimizer, spec.rate)
         assert rule is not None
         assert isinstance(head, nn.Linear)
         return Task(trial, head, rule, points, self.protocol.passes, draw=(spec.role, spec.seed))
 
-    def _draw(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> tuple[Trial, nn.Module, list[int]]:
+    def draw(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> tuple[Trial, nn.Module, list[int]]:
         """Returns a trial, what learns it and where it is measured: the same for every rate."""
         scenario, protocol = self.place.scenario, self.protocol
         trial = scenario.trial(self.place.job.run.seed, spec.seed, role=spec.role)

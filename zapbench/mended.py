@@ -1,0 +1,215 @@
+"""Contenders of Avalanche 0.6.0 that do not do what they are for, mended; each says what was wrong.
+
+The plug-ins that bear Avalanche's own name stand for it in .gin files: `@transfer/AGEMPlugin()` is the one below.
+`GDumbWhenAsked` and `CumulativeInBatches` are Avalanche's under names of their own, as they take other settings.
+"""
+
+import copy
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import avalanche.training.plugins as plugins
+import gin
+import torch
+from avalanche.training.supervised import Cumulative
+from torch import Tensor, nn
+
+CLIP = 0.001
+"""The most that an importance of synaptic intelligence may be (Avalanche's)."""
+
+
+@gin.register
+class SynapticIntelligencePlugin(plugins.SynapticIntelligencePlugin):
+    """Synaptic intelligence (Zenke et al. 2017): a pull to earlier weights, by what each did for the loss on its way.
+
+    Avalanche's does nothing on a CPU: what it keeps of the weights are views of the weights themselves, so that no
+    weight is ever seen to move, and every importance is 0. This one keeps copies. An importance is in [0, CLIP]:
+    Avalanche's may be negative, which would push weights away. The strength is unverified.
+
+    Args:
+        si_lambda: strength, at least 0.
+        eps: damping of the squared way, above 0.
+        excluded_parameters: names of weights that are left alone; `*` stands for anything.
+    """
+
+    def __init__(self, si_lambda: float, eps: float = 1e-7, excluded_parameters: Sequence[str] | None = None) -> None:
+        super().__init__(si_lambda, eps, excluded_parameters)
+        self.strength = si_lambda
+        self.importance: dict[str, Tensor] = {}
+        self._summed: dict[str, Tensor] = {}
+        self._way: dict[str, Tensor] = {}
+        self._anchor: dict[str, Tensor] = {}
+        self._before: dict[str, Tensor] = {}
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Starts a way from the weights as they are."""
+        self._weights = dict(self.allowed_parameters(strategy.model, self.excluded_parameters))
+        self._anchor = self._copies()
+        self._way = {name: torch.zeros_like(weight) for name, weight in self._anchor.items()}
+
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Keeps where the step starts."""
+        self._before = self._copies()
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Adds the penalty."""
+        for name, importance in self.importance.items():
+            strategy.loss += self.strength / 2 * (importance * (self._weights[name] - self._anchor[name]) ** 2).sum()
+
+    @torch.no_grad()
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Adds what the step did for the loss: gradient times way."""
+        for name, weight in self._weights.items():
+            if weight.grad is not None:
+                self._way[name] += weight.grad * (weight - self._before[name])
+
+    @torch.no_grad()
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Makes importances of what the steps did, over the squared way from start to end."""
+        for name, weight in self._weights.items():
+            moved = (weight - self._anchor[name]) ** 2
+            self._summed[name] = self._summed.get(name, 0) - self._way[name] / (moved + self.eps)
+            self.importance[name] = self._summed[name].clamp(0, CLIP)
+
+    def _copies(self) -> dict[str, Tensor]:
+        return {name: weight.detach().clone() for name, weight in self._weights.items()}
+
+
+@gin.register
+class MASPlugin(plugins.MASPlugin):
+    """Memory aware synapses (Aljundi et al. 2018): a pull to earlier weights, by how much each moves the outputs.
+
+    Avalanche's raises `Loss is not available` where a loss is exactly 0, as that of a learned image becomes. The
+    numbers are unverified: here an old class's importance is halved with every new class.
+    """
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Adds the penalty."""
+        for name, weight in strategy.model.named_parameters():
+            if self.importance and name in self.importance:
+                away = (weight - self.params[name].data) ** 2
+                strategy.loss += self._lambda * (self.importance[name].data * away).sum()
+
+
+@gin.register
+class AGEMPlugin(plugins.AGEMPlugin):
+    """A-GEM (Chaudhry et al. 2019): a step never goes against the gradient of a sample of earlier images.
+
+    Avalanche's takes `sample_size // experiences` images of each earlier experience: none from the one on that makes
+    this 0, where it fails, and all its data loaders are made anew with every class. This one draws `sample_size` of all
+    remembered images. The sizes are unverified.
+    """
+
+    _images: Tensor
+    _labels: Tensor
+
+    @torch.no_grad()
+    def update_memory(self, dataset: Any, num_workers: int = 0, **kwargs: Any) -> None:
+        """Keeps images of the experience, drawn at random where there are more than are kept."""
+        places = random.sample(range(len(dataset)), min(len(dataset), self.patterns_per_experience))
+        images, labels = _gather(dataset, places)
+        if self.buffers:
+            images, labels = torch.cat([self._images, images]), torch.cat([self._labels, labels])
+        self._images, self._labels = images, labels
+        self.buffers.append(dataset)
+
+    def sample_from_memory(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns remembered images, their labels and (all 0) tasks."""
+        drawn = torch.randperm(len(self._labels))[: self.sample_size]
+        return self._images[drawn], self._labels[drawn], torch.zeros_like(drawn)
+
+
+@gin.register
+class GDumbWhenAsked(plugins.GDumbPlugin):
+    """GDumb (Prabhu et al. 2020): a balanced memory, and a learner that starts anew from it when it is asked.
+
+    Avalanche's starts anew after every class, whether or not anybody asks, and learns the memory by the strategy's
+    steps, one image at a time in one pass. This one has batches and epochs of its own, and learns after the classes
+    that are measured. The numbers are unverified: the paper trains on many more epochs, with augmentation.
+
+    Args:
+        mem_size: images that are remembered.
+        epochs: passes over them.
+        batch_size: images a step.
+    """
+
+    def __init__(self, *, mem_size: int = 500, epochs: int = 10, batch_size: int = 16) -> None:
+        super().__init__(mem_size)
+        for name, value in (("mem_size", mem_size), ("epochs", epochs), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"GDumbWhenAsked: {name} must be at least 1, got {value}")
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self._first: dict[str, Tensor] = {}
+
+    def before_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Puts the model back to where it started, and clears the optimiser's moments."""
+        if self._first:
+            strategy.model.load_state_dict(self._first)
+            strategy.optimizer.state.clear()
+        else:
+            self._first = copy.deepcopy(strategy.model.state_dict())
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Puts the memory in place of the experience; orders are drawn whether or not it is learned."""
+        memory = strategy.adapted_dataset
+        orders = [torch.randperm(len(memory)) for _ in range(self.epochs)]
+        strategy.dataloader = ()
+        if getattr(strategy, "asked", True):
+            strategy.dataloader = list(_batches(*_gather(memory, range(len(memory))), orders, self.batch_size))
+
+    def before_eval_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: the model is the strategy's own."""
+
+
+@gin.register
+class CumulativeInBatches(Cumulative):
+    """Training on all classes so far, with every class: an upper bound, for nothing is forgotten that is seen again.
+
+    Avalanche's takes the strategy's steps: image by image it would make 75,750 of them for 100 classes of 15 images.
+    This one makes one pass in shuffled batches of its own. The batch is unverified: it is ours.
+
+    Args:
+        batch_size: images a step.
+        kwargs: Avalanche's.
+    """
+
+    def __init__(self, *, batch_size: int = 64, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if batch_size < 1:
+            raise ValueError(f"CumulativeInBatches: batch_size must be at least 1, got {batch_size}")
+        self.batch_size = batch_size
+        self._images: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def train_dataset_adaptation(self, **kwargs: Any) -> None:
+        """Adds the experience's images to all before them."""
+        self.adapted_dataset = self.experience.dataset
+        images, labels = _gather(self.adapted_dataset, range(len(self.adapted_dataset)))
+        self._images.append(images)
+        self._labels.append(labels)
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Makes the batches of one pass; it is the same list in every pass."""
+        images, labels = torch.cat(self._images), torch.cat(self._labels)
+        self.dataloader = list(_batches(images, labels, [torch.randperm(len(labels))], self.batch_size))
+
+
+def _gather(dataset: Any, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Returns the images of a data set at some places, and their labels."""
+    found = [dataset[place] for place in places]
+    return torch.stack([one[0] for one in found]), torch.tensor([int(one[1]) for one in found])
+
+
+def _batches(images: Tensor, labels: Tensor, orders: Sequence[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Yields mini-batches as Avalanche's loaders do: images, labels, tasks."""
+    for order in orders:
+        for places in order.split(size):
+            yield [images[places], labels[places], torch.zeros_like(places)]
+
+
+def stay_in_eval_mode(module: nn.Module, inputs: Any) -> None:
+    """Puts a module into eval mode before it computes, whatever a plug-in asked for: a forward pre-hook."""
+    if module.training:
+        module.eval()
