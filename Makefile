@@ -5,14 +5,14 @@ DONE = .venv/.installed
 # A process a core; the tests of one file share their fixtures, so they stay together.
 PARALLEL = -n auto --dist loadfile
 
-.PHONY: install demo test check format torture bench clean
+.PHONY: install demo test check format results docs torture bench clean
 
 install: $(DONE)  ## make .venv and install zapbench with its development tools
 
 $(DONE): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev,bench]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev,bench,docs]"
 	touch $@
 
 demo: install  ## run a small suite on drawn letters and print its ranked table
@@ -30,6 +30,12 @@ check: install  ## what CI runs: format, lint, types, tests
 format: install  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+results: install  ## tables, pages and figures of the committed logs, and the numbers in documents, made anew
+	$(BIN)/python docs/results.py
+
+docs: install  ## build the documentation into build/docs, with no network and no warning
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 
 clean:  ## remove the environment and caches; runs are kept
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build *.egg-info

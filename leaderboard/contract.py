@@ -2,25 +2,25 @@
 
 Standard library only. An event file holds, beside TensorBoard's own HParams records:
 
-==============================  ==========================================  ====================
-tag                             value                                       step
-==============================  ==========================================  ====================
-``pretrain/loss``               mean loss of the outer or i.i.d. batches    updates or episodes
-``pretrain/train_accuracy``     accuracy on those batches, in [0, 1]        updates or episodes
-``pretrain/validation_accuracy``  accuracy on held-out images, in [0, 1]    updates or episodes
-``transfer/held_out_accuracy``  mean over the classes seen, in [0, 1]       classes seen, or updates
-``transfer/trained_on_accuracy``  the same on the images trained on         classes seen, or updates
-``transfer/forgetting``         mean of best so far minus now, in [0, 1]    classes seen, or updates
-``transfer/class_accuracy``     1-D tensor, in the order learned            classes seen, or updates
-``cost/seconds``                wall-clock seconds of this task             last step
-``cost/peak_memory_bytes``      peak resident (or device) memory            last step
-``cost/parameters``             trainable parameters of the model           last step
-``cost/images_seen``            images that pre-training took, repeats too  last step
-``cost/gradient_steps``         gradient steps of pre-training              last step
-``zapbench/run``                text: step 0 the description, last step     0 and last step
-                                the closing word (status and reason)
-``zapbench/config``             text: the operative gin configuration       0
-==============================  ==========================================  ====================
+=================================  ==========================================  ====================
+tag                                value                                       step
+=================================  ==========================================  ====================
+``pretrain/loss``                  mean loss of the outer or i.i.d. batches    updates or episodes
+``pretrain/train_accuracy``        accuracy on those batches, in [0, 1]        updates or episodes
+``pretrain/validation_accuracy``   accuracy on held-out images, in [0, 1]      updates or episodes
+``transfer/held_out_accuracy``     mean over the classes seen, in [0, 1]       classes seen, or updates
+``transfer/trained_on_accuracy``   the same on the images trained on           classes seen, or updates
+``transfer/forgetting``            mean of best so far minus now, in [0, 1]    classes seen, or updates
+``transfer/class_accuracy``        1-D tensor, in the order learned            classes seen, or updates
+``cost/seconds``                   wall-clock seconds of this task             last step
+``cost/peak_memory_bytes``         peak resident (or device) memory            last step
+``cost/parameters``                trainable parameters of the model           last step
+``cost/images_seen``               images that pre-training took, repeats too  last step
+``cost/gradient_steps``            gradient steps of pre-training              last step
+``zapbench/run``                   text: step 0 the description, last step     0 and last step
+                                   the closing word (status and reason)
+``zapbench/config``                text: the operative gin configuration       0
+=================================  ==========================================  ====================
 """
 
 import difflib

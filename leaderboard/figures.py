@@ -6,7 +6,7 @@ the same bytes: no date, no random ids.
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -47,14 +47,21 @@ def write_figures(
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
+    own = places(tables)
     for table in tables:
         for kind in kinds:
-            figure = bars(table) if kind == "bars" else trajectories(table, curves(logs, table))
+            figure = bars(table) if kind == "bars" else trajectories(table, curves(logs, table), own)
             for form in formats:
                 path = folder / f"{file_name(table)}-{kind}.{form}"
                 save(figure, path)
                 written.append(path)
     return written
+
+
+def places(tables: Sequence[Table]) -> dict[str, int]:
+    """Returns method -> its place among colours and styles: a method looks the same in all tables."""
+    names = dict.fromkeys(row.method for table in tables for row in table.rows if row.method not in table.bounds)
+    return {name: place for place, name in enumerate(names)}
 
 
 def file_name(table: Table) -> str:
@@ -72,19 +79,24 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=200, metadata=_UNDATED.get(path.suffix.removeprefix(".")))
 
 
-def trajectories(table: Table, found: Sequence[Curve]) -> Figure:
+def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | None = None) -> Figure:
     """Draws held-out accuracy over classes seen (or updates): means over seeds, bands their 95% t intervals.
 
     Chance and upper bounds are black lines without a band.
+
+    Args:
+        table: what is drawn.
+        found: its curves.
+        own: method -> its place among colours and styles; None for the table's order.
     """
+    own = places([table]) if own is None else own
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    place = 0
     for curve in found:
         bound = curve.method in table.bounds
+        place = own.get(curve.method, 0)
         colour = "black" if bound else COLOURS[place % len(COLOURS)]
         style = (0, (5, 3)) if bound else STYLES[place % len(STYLES)]
-        place += not bound
         steps, mean = curve.steps, [100 * value for value in curve.mean]
         marker = "o" if len(steps) == 1 else None
         axes.plot(steps, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)

@@ -17,7 +17,7 @@ import pandas as pd
 from zapbench import __version__
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.curves import Curve, curves, step_name, trials_of
-from zapbench.leaderboard.figures import file_name, write_figures
+from zapbench.leaderboard.figures import file_name, places, write_figures
 from zapbench.leaderboard.load import Logs
 from zapbench.leaderboard.overview import overviews
 from zapbench.leaderboard.parse import config_of
@@ -71,12 +71,13 @@ def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> 
     )
     write_figures(tables, logs, out / "figures")
     found = {file_name(table): curves(logs, table) for table in tables}
+    own = places(tables)
     pages = page_names([row.method for table in tables for row in table.rows])
     index = environment.get_template("index.html").render(
         root="",
         version=__version__,
         title="Leaderboard",
-        tables=[_table(table, found[file_name(table)], pages) for table in tables],
+        tables=[_table(table, found[file_name(table)], pages, own) for table in tables],
         overviews=[
             {"protocol": o.protocol, "heading": lines[0], "rows": lines[1:], "note": o.note}
             for o in overviews(list(tables))
@@ -124,7 +125,7 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _table(table: Table, found: Sequence[Curve], pages: Mapping[str, str]) -> dict[str, Any]:
+def _table(table: Table, found: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int]) -> dict[str, Any]:
     columns = columns_of(table)
     name = file_name(table)
     return {
@@ -150,7 +151,7 @@ def _table(table: Table, found: Sequence[Curve], pages: Mapping[str, str]) -> di
             for row in table.rows
         ],
         "figures": [f"figures/{name}-{kind}.svg" for kind in ("trajectories", "bars")],
-        "plot": _plot(table, found, "means over pre-training seeds, bands are their 95% t intervals."),
+        "plot": _plot(table, found, own, "means over pre-training seeds, bands are their 95% t intervals."),
     }
 
 
@@ -164,16 +165,15 @@ def _exact(column: str, row: Row) -> str:
     return repr(float(value)) if value is not None and is_number(value) else ""
 
 
-def _plot(table: Table, found: Sequence[Curve], caption: str) -> dict[str, Any] | None:
+def _plot(table: Table, found: Sequence[Curve], own: Mapping[str, int], caption: str) -> dict[str, Any] | None:
     """Returns what the page's script draws: percentages at the union of all steps, None where a curve has no point."""
     if not found:
         return None
     steps = sorted(set().union(*(curve.steps for curve in found)))
     drawn = []
-    competitors = [curve.method for curve in found if curve.method not in table.bounds]
     for curve in found:
         bound = curve.method in table.bounds
-        place = 0 if bound else competitors.index(curve.method)
+        place = own.get(curve.method, 0)
         low, high = ([], []) if bound else (curve.low, curve.high)
         ends = {"low": _at(steps, curve.steps, low), "high": _at(steps, curve.steps, high)}
         mean = _at(steps, curve.steps, curve.mean)
@@ -204,7 +204,7 @@ def _part(table: Table, row: Row, found: Sequence[Curve], logs: Logs, folder: Pa
     plot = None
     for curve in found:
         if curve.method == row.method:
-            plot = _plot(table, [curve], "the mean over pre-training seeds with its 95% t interval, and each seed.")
+            plot = _plot(table, [curve], {}, "the mean over pre-training seeds with its 95% t interval, and each seed.")
             plot["curves"] += [  # type: ignore[index]
                 {
                     "name": f"seed {seed}",

@@ -12,7 +12,7 @@ from PIL import Image
 from zapbench.cli import main
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.curves import curves
-from zapbench.leaderboard.figures import COLOURS, STYLES, bars, trajectories, write_figures
+from zapbench.leaderboard.figures import COLOURS, STYLES, bars, places, trajectories, write_figures
 from zapbench.leaderboard.load import load
 from zapbench.leaderboard.tables import tables
 
@@ -151,3 +151,19 @@ def test_the_command_draws_what_is_asked(tmp_path, capsys):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [f"glyphs-sequential-frozen-90412692112c-{kind}.png" for kind in ("bars", "trajectories")]
     assert "glyphs: sequential" in capsys.readouterr().out
+
+
+def test_a_method_looks_the_same_in_all_tables_of_a_folder(tmp_path):
+    for scenario, scores in (("s", {"a": 0.9, "b": 0.5}), ("t", {"b": 0.9, "a": 0.5})):
+        for method, score in scores.items():
+            write(tmp_path / scenario, [score, score], method=method, scenario=scenario)
+    logs = load(tmp_path)
+    made = tables(logs)
+    assert [[row.method for row in table.rows] for table in made] == [["a", "b"], ["b", "a"]]
+    looks = []
+    for table in made:
+        (axes,) = trajectories(table, curves(logs, table), places(made)).axes
+        drawn = zip((curve.method for curve in curves(logs, table)), axes.lines)
+        looks.append({name: (line.get_color(), line.get_linestyle()) for name, line in drawn})
+    assert looks[0] == looks[1]
+    assert looks[0]["a"] != looks[0]["b"]

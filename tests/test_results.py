@@ -1,22 +1,105 @@
-"""The published results are what their logs say."""
+"""What is published is what the committed logs say: tables, pages, the picture, the numbers and claims in documents."""
 
-import tarfile
+import hashlib
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import results
 
-from zapbench.leaderboard.load import load
-from zapbench.leaderboard.render import to_markdown
-from zapbench.leaderboard.tables import tables
-
-RESULTS = Path(__file__).parent.parent / "leaderboard" / "results"
-PUBLISHED = sorted(path.parent for path in RESULTS.glob("*/logs.tar.xz"))
+ROOT = Path(__file__).parent.parent
+CLAIM = "omniglot_small_claim"
 
 
-@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
-def test_a_published_table_is_made_of_its_logs(folder, tmp_path):
-    with tarfile.open(folder / "logs.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    logs = load(tmp_path)
-    assert not logs.problems
-    assert to_markdown(tables(logs)) == (folder / "table.md").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """Reads a folder of results, each once."""
+    kept = {}
+
+    def get(name):
+        if name not in kept:
+            kept[name] = results.read(name, tmp_path_factory.mktemp(name))
+        return kept[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_a_published_table_is_made_of_its_logs(name, read):
+    found = read(name)
+    assert not found.logs.problems
+    assert results.table_file(found) == (results.RESULTS / name / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_a_page_is_made_of_the_logs(name, read, tmp_path):
+    found = read(name)
+    results.page(found, tmp_path / "page")
+    index = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    for table in found.tables:
+        assert f"<h2>{table.title}</h2>" in index
+        for row in table.rows:
+            assert results.percent(row.held_out.mean) in index
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_the_suite_that_made_it_is_named_with_its_hash_and_is_still_that_file(name):
+    text = (results.RESULTS / "README.md").read_text(encoding="utf-8")
+    section = text.partition(f"## [{name}](")[2].partition("\n## ")[0]
+    named = re.search(r"`(gin/suites/\w+\.gin)`,\s+sha256\s+`([0-9a-f]{64})`", section)
+    assert named, f"say in leaderboard/results/README.md, below {name}: `gin/suites/{name}.gin`, sha256 `...`"
+    assert hashlib.sha256((ROOT / named.group(1)).read_bytes()).hexdigest() == named.group(2)
+
+
+def test_the_numbers_in_documents_are_those_of_the_logs(read):
+    marked = 0
+    for document in results.DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        names = [match.group(2) for match in results.MARKED.finditer(text)]
+        marked += len(names)
+        short = {name: results.short_table(read(name).tables) for name in names}
+        assert results.filled(text, short) == text, f"{document}: `make results` was not run"
+    assert marked >= 2
+
+
+def test_results_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="no results 'other'; there are: claim"):
+        results.filled("<!-- results: other -->\n<!-- end of results -->", {"claim": ""})
+
+
+def test_the_picture_shows_the_curves_of_the_logs(read, tmp_path):
+    results.picture(read(CLAIM), tmp_path / "now.svg")
+    before, now = (_curves(path) for path in (ROOT / "docs" / "pictures" / f"{CLAIM}.svg", tmp_path / "now.svg"))
+    assert len(before) == len(now) == 7
+    for curve, again in zip(before, now):
+        assert len(curve) == 2 * 100  # x and y after each of a hundred classes
+        assert np.allclose(curve, again, atol=0.5)  # points of 1/72 inch: other fonts move axes a little
+
+
+def _curves(path):
+    paths = re.findall(r'<path d="([^"]*)" clip-path[^>]*style="fill: none', path.read_text(encoding="utf-8"))
+    found = [[float(number) for number in re.findall(r"-?\d+\.?\d*", drawn)] for drawn in paths]
+    return [numbers for numbers in found if len(numbers) > 100]
+
+
+def test_what_the_documents_say_is_told_apart_is_told_apart(read):
+    for table in read(CLAIM).tables:
+        apart = {(pair.first, pair.second) for pair in table.pairs if pair.significant}
+        apart |= {(second, first) for first, second in apart}
+        score = {row.method: row.held_out.mean for row in table.rows}
+        for plain, zapped in (("asb", "asb_zap"), ("meta_asb", "meta_asb_zap"), ("iid", "iid_zap")):
+            sequential = table.protocol.startswith("sequential")
+            assert ((plain, zapped) in apart) == sequential
+            assert not sequential or score[zapped] > score[plain]
+        assert ("asb_zap", "meta_asb_zap") not in apart
+
+
+def test_what_the_documents_say_of_the_demo_is_so():
+    (table,) = results.tables(results.load(ROOT / "tests" / "logs" / "demo"))
+    apart = {
+        pair.difference > 0
+        for pair in table.pairs
+        if (pair.first, pair.second) == ("asb", "asb_zap") and pair.significant
+    }
+    assert apart == {True}

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from zapbench import __version__
 from zapbench.data import add_data
+from zapbench.doctor import add_doctor
 from zapbench.log_commands import add_logs
 from zapbench.training_commands import add_training
 
 EXAMPLES = """examples:
+  zapbench doctor
   zapbench list
   zapbench run glyphs asb_zap
   zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add_training(commands)
     add_data(commands)
     add_logs(commands)
+    add_doctor(commands)
     return parser
 
 

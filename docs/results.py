@@ -1,0 +1,128 @@
+"""Makes what is published out of the logs that are committed: tables, pages, figures and the numbers in documents.
+
+    make results
+
+For each `leaderboard/results/NAME/logs.tar.xz`: the logs and their figures below `build/results/NAME`, their page in
+`build/results/pages/leaderboard/NAME` (which `make docs` puts into the site), the tables in
+`leaderboard/results/NAME/table.md`, and in documents what stands between `<!-- results: NAME -->` and
+`<!-- end of results -->`. A test does the same and compares, so a number in a document is a number of the logs.
+"""
+
+import re
+import shutil
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zapbench.leaderboard.curves import curves
+from zapbench.leaderboard.figures import save, trajectories, write_figures
+from zapbench.leaderboard.load import Logs, load
+from zapbench.leaderboard.page import write_site
+from zapbench.leaderboard.render import percent, to_markdown
+from zapbench.leaderboard.tables import Row, Table, is_number, tables
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "leaderboard" / "results"
+BUILD = ROOT / "build" / "results"
+DOCUMENTS = ("README.md", "docs/results.md")
+PICTURE = "omniglot_small_claim"
+"""Whose sequential table is the README's picture."""
+MARKED = re.compile(r"(<!-- results: (\w+) -->\n)(.*?)(<!-- end of results -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A folder of results: its name, where its logs were unpacked, what was read and the tables made of it."""
+
+    name: str
+    folder: Path
+    logs: Logs
+    tables: list[Table]
+
+
+def published() -> list[str]:
+    """Returns the names of the folders that hold logs."""
+    return sorted(path.parent.name for path in RESULTS.glob("*/logs.tar.xz"))
+
+
+def read(name: str, folder: Path, *, workers: int = 1) -> Published:
+    """Unpacks the logs of a folder of results into another folder, and ranks them."""
+    with tarfile.open(RESULTS / name / "logs.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    logs = load(folder, workers=workers)
+    return Published(name, folder, logs, tables(logs))
+
+
+def table_file(found: Published) -> str:
+    """Returns what `table.md` is to hold."""
+    return to_markdown(found.tables, found.logs.problems)
+
+
+def short_table(made: Sequence[Table]) -> str:
+    """Returns a table for documents: a row a method, a column a protocol, held-out % [95%] and letters."""
+    ordered = sorted(made, key=lambda table: (table.scenario, not table.protocol.startswith("sequential")))
+    scenarios = {table.scenario for table in ordered}
+    heads = [table.title if len(scenarios) > 1 else f"{table.protocol} transfer" for table in ordered]
+    rows = [{row.method: _cell(row) for row in table.rows} for table in ordered]
+    methods = dict.fromkeys(name for cells in rows for name in cells)
+    lines = [f"| method | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
+    lines += [f"| `{name}` | {' | '.join(cells.get(name, '–') for cells in rows)} |" for name in methods]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Row) -> str:
+    ends = (row.held_out.low, row.held_out.high)
+    interval = f" [{percent(ends[0])}, {percent(ends[1])}]" if all(map(is_number, ends)) else ""
+    return f"{percent(row.held_out.mean)}{interval} {row.letters}".rstrip()
+
+
+def filled(text: str, short: dict[str, str]) -> str:
+    """Returns a document with the tables of `short` where their names are marked.
+
+    Raises:
+        ValueError: results are marked that are not there.
+    """
+
+    def put(match: re.Match[str]) -> str:
+        if match.group(2) not in short:
+            raise ValueError(f"no results {match.group(2)!r}; there are: {', '.join(short)}")
+        return f"{match.group(1)}\n{short[match.group(2)]}\n{match.group(4)}"
+
+    return MARKED.sub(put, text)
+
+
+def picture(found: Published, path: Path) -> None:
+    """Draws the sequential table's trajectories."""
+    table = next(table for table in found.tables if table.protocol.startswith("sequential"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(trajectories(table, curves(found.logs, table)), path)
+
+
+def page(found: Published, out: Path) -> None:
+    """Writes the static page of a folder of results."""
+    write_site(found.tables, found.logs, found.folder, out)
+
+
+def main() -> None:
+    """Makes everything anew."""
+    from zapbench.commands import cores
+
+    shutil.rmtree(BUILD, ignore_errors=True)
+    short = {}
+    for name in published():
+        found = read(name, BUILD / name / "logs", workers=cores())
+        (RESULTS / name / "table.md").write_text(table_file(found), encoding="utf-8")
+        page(found, BUILD / "pages" / "leaderboard" / name)
+        write_figures(found.tables, found.logs, BUILD / name / "figures", ("svg", "pdf"))
+        short[name] = short_table(found.tables)
+        if name == PICTURE:
+            picture(found, ROOT / "docs" / "pictures" / f"{name}.svg")
+        print(f"{name}: {len(found.logs.trials):,} trials, build/results/pages/leaderboard/{name}/index.html")
+    for document in map(ROOT.joinpath, DOCUMENTS):
+        if document.exists():
+            document.write_text(filled(document.read_text(encoding="utf-8"), short), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
