@@ -81,6 +81,14 @@ def test_every_scenario_and_strategy_bind_and_can_be_made_and_both_with_every_tr
     assert not list(tmp_path.iterdir()), "a check writes nothing"
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenario_binds_with_every_strategy_and_every_transfer(scenario):
+    for strategy, transfer in itertools.product(STRATEGIES, TRANSFERS):
+        compose(scenario, strategy, transfer, (), pretrain_seed=0)
+        assert gin.query_parameter("run.strategy").configurable.name
+        assert gin.query_parameter("run.transfer").configurable.name
+
+
 def test_no_two_configurations_are_left_out():
     pairs = list(itertools.product(SCENARIOS, STRATEGIES))
     assert {(a, t) for a, b in pairs for t in some_transfers(a, b)} == set(itertools.product(SCENARIOS, TRANSFERS))
