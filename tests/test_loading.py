@@ -36,6 +36,18 @@ def test_a_trial_has_at_most_eight_tags(tmp_path):
     assert len({tag for tag in tags if not tag.startswith("_hparams_")}) <= 8
 
 
+def test_tensorboard_reads_a_trial_and_warns_of_nothing(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing import plugin_event_accumulator as tensorboard
+
+    write(tmp_path, [0.5, 0.25])
+    said = []
+    monkeypatch.setattr(tensorboard.logger, "warning", lambda text, *rest: said.append(text % rest))
+    read = tensorboard.EventAccumulator(str(next(tmp_path.rglob("*tfevents*"))))
+    read.Reload()
+    assert contract.CLASS_ACCURACY in read.Tags()["tensors"]
+    assert not said
+
+
 def test_broken_files_are_named_and_never_counted(logs):
     good = next(logs.rglob("*tfevents*"))
     (logs / "x").mkdir()

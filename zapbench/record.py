@@ -47,7 +47,9 @@ class EventWriter:
     def vector(self, tag: str, values: Sequence[float], *, step: int) -> None:
         """Writes a 1-D tensor."""
         tensor = tensor_util.make_tensor_proto(np.asarray(values, dtype=np.float32))
-        metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR")
+        # TensorBoard has no view of such a tensor, and warns of every file that has one without a plug-in's name.
+        view = SummaryMetadata.PluginData(plugin_name="zapbench")
+        metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
         value = Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
