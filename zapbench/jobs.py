@@ -13,6 +13,9 @@ from zapbench.suite import Outcome, RunSpec, TrialSpec
 Work = tuple[RunSpec, tuple[TrialSpec, ...]]
 """A run with its trials of one transfer; without trials: its pre-training alone."""
 
+Progress = Callable[[str, int, int], None]
+"""See `zapbench.pretraining.Progress`, which is not imported for its name alone: that takes torch."""
+
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -45,11 +48,20 @@ def check_jobs(jobs: list[Work], out: Path) -> None:
             raise ValueError(config.explain(error)) from error
 
 
+def what_does_not_fit(jobs: list[Work], out: Path) -> str:
+    """Returns in words what `check_jobs` refuses, for another process to raise; nothing where all fits."""
+    try:
+        check_jobs(jobs, out)
+    except ValueError as error:
+        return config.explain(error)
+    return ""
+
+
 def run_jobs(
     jobs: list[Work],
     out: Path,
     command: str,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     trace: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Runs the jobs of one run; never raises but for what ends this process. `trace` is called where one fails."""

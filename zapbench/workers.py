@@ -16,19 +16,29 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zapbench import config
 from zapbench.devices import VISIBLE
 from zapbench.display import Show
-from zapbench.jobs import Work, check_jobs, limit_libraries, name_of, prepare_process, reason_of, run_jobs, word_of
+from zapbench.jobs import (
+    Progress,
+    Work,
+    check_jobs,
+    limit_libraries,
+    name_of,
+    prepare_process,
+    reason_of,
+    run_jobs,
+    what_does_not_fit,
+    word_of,
+)
+from zapbench.side_by_side import TRIES, run_side_by_side
 from zapbench.stopping import Stopped
 from zapbench.suite import Outcome
 
-TRIES = 2
 LOGS = "logs"
 """Folder below the output folder: a file a worker, named after its machine and process."""
 
@@ -94,6 +104,7 @@ class Pool(Engine):
         self._context = multiprocessing.get_context("spawn")
         self._messages: Any = self._context.Queue()
         self._asked: Any = self._context.Event()
+        self._lost = False
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -109,7 +120,7 @@ class Pool(Engine):
 
     def check(self, jobs: list[Work]) -> None:
         """See `Engine.check`."""
-        reason = self._pool.submit(_check_in_worker, jobs, self._out).result()
+        reason = self._pool.submit(what_does_not_fit, jobs, self._out).result()
         if reason:
             raise ValueError(reason)
 
@@ -119,54 +130,37 @@ class Pool(Engine):
 
     def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
         """See `Engine.run`; the order in which runs end is theirs."""
-        waiting = list(enumerate(jobs))
-        tries = dict.fromkeys(range(len(jobs)), 0)
-        running: dict[Future[Outcome], int] = {}
         ended_listening = threading.Event()
         threading.Thread(target=self._listen, args=(show, ended_listening), daemon=True).start()
         try:
-            while running or (waiting and not self._asked.is_set()):
-                while waiting and len(running) < self._workers and not self._asked.is_set():
-                    number, job = waiting.pop(0)
-                    tries[number] += 1
-                    running[self._pool.submit(_run_in_worker, number, job, self._out, self._command)] = number
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                lost = False
-                for future in ended:
-                    number = running.pop(future)
-                    name = name_of(jobs[number])
-                    outcome = _outcome_of(future, str(self._out / jobs[number][0][0].folder))
-                    lost |= future.exception() is not None
-                    if outcome.failed and tries[number] < TRIES:
-                        show.say(f"{name}: {word_of(outcome)}; trying once more")
-                        show.drop(number)
-                        waiting.insert(0, (number, jobs[number]))
-                        continue
-                    show.finish(number, name, word_of(outcome))
-                    yield outcome
-                    if outcome.fatal:
-                        return
-                if lost:
-                    self._replace_pool(running, waiting, jobs, show)
+            yield from run_side_by_side(self, jobs, show, self._asked.is_set)
         finally:
             ended_listening.set()
-        if waiting:
-            yield Outcome(stopped=True)
 
-    def _replace_pool(
-        self,
-        running: dict[Future[Outcome], int],
-        waiting: list[tuple[int, list[Work]]],
-        jobs: list[list[Work]],
-        show: Show,
-    ) -> None:
-        """A lost worker takes the whole pool with it, and what ran beside it."""
-        for number in running.values():
-            waiting.insert(0, (number, jobs[number]))
-            show.drop(number)
-        running.clear()
+    def room(self) -> int:
+        """See `Crew.room`."""
+        return self._workers
+
+    def submit(self, number: int, job: list[Work]) -> Future[Outcome]:
+        """See `Crew.submit`."""
+        return self._pool.submit(_run_in_worker, number, job, self._out, self._command)
+
+    def outcome_of(self, number: int, job: list[Work], future: Future[Outcome]) -> Outcome:
+        """See `Crew.outcome_of`."""
+        try:
+            return future.result()
+        except Exception as error:  # the worker died, or what it raised cannot be sent
+            self._lost = True
+            return lost(self._out, job, error)
+
+    def recover(self) -> bool:
+        """See `Crew.recover`: a lost worker takes the whole pool with it, and what ran beside it."""
+        if not self._lost:
+            return False
+        self._lost = False
         self.close()
         self._pool = self._new_pool()
+        return True
 
     def _listen(self, show: Show, ended: threading.Event) -> None:
         while not ended.is_set():
@@ -205,23 +199,24 @@ def _end_with_launcher() -> None:
     os._exit(1)
 
 
-def _check_in_worker(jobs: list[Work], out: Path) -> str:
-    try:
-        check_jobs(jobs, out)
-    except ValueError as error:
-        return config.explain(error)
-    return ""
-
-
 @functools.cache
 def keep_output(folder: Path) -> None:
     """Sends what this process prints to a file of its own from now on, libraries in C too."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{socket.gethostname()}-{os.getpid()}.log"
-    with path.open("ab") as file:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(file.fileno(), stream.fileno())
+    with (folder / log_name()).open("ab") as file:
+        send_output(file.fileno())
+
+
+def log_name() -> str:
+    """Returns what the file is called that keeps what this process prints."""
+    return f"{socket.gethostname()}-{os.getpid()}.log"
+
+
+def send_output(descriptor: int) -> None:
+    """Sends what this process prints to an open file from now on."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
 
 
 def note(text: str) -> None:
@@ -229,23 +224,27 @@ def note(text: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)
 
 
+def run_noted(jobs: list[Work], out: Path, command: str, progress: Progress, where: str = "") -> Outcome:
+    """Runs the jobs of one run, and prints when it begins and how it ends."""
+    name = name_of(jobs)
+    note(f"{name} begins{where}")
+    outcome = run_jobs(jobs, out, command, progress, traceback.print_exc)
+    note(f"{name}: {word_of(outcome)}")
+    return outcome
+
+
 def _run_in_worker(number: int, jobs: list[Work], out: Path, command: str) -> Outcome:
     name = name_of(jobs)
     keep_output(out / LOGS)
-    note(f"{name} begins")
 
     def progress(phase: str, done: int, total: int) -> None:
         _messages.put((number, name, phase, done, total))
         if _asked.is_set():
             raise Stopped
 
-    outcome = run_jobs(jobs, out, command, progress, traceback.print_exc)
-    note(f"{name}: {word_of(outcome)}")
-    return outcome
+    return run_noted(jobs, out, command, progress)
 
 
-def _outcome_of(future: Future[Outcome], folder: str) -> Outcome:
-    try:
-        return future.result()
-    except Exception as error:  # the worker died, or what it raised cannot be sent
-        return Outcome(failed={folder: f"its process was lost ({reason_of(error)})"})
+def lost(out: Path, job: list[Work], error: BaseException) -> Outcome:
+    """Returns how jobs ended whose process did not live to say it."""
+    return Outcome(failed={str(out / job[0][0].folder): f"its process was lost ({reason_of(error)})"})
