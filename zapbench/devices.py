@@ -35,11 +35,20 @@ def assign(devices: Sequence[str], share: float, processes: int) -> list[str]:
     >>> assign(["0", "1", "2"], 2, 3)
     ['0,1']
     """
-    if share > 1 and share != int(share):
-        raise ValueError(f"suite: gpus is {share:g}; allowed: a fraction of one, or a whole number")
+    check_share(share)
     whole = max(1, int(share))
     groups = [",".join(devices[i : i + whole]) for i in range(0, len(devices) - whole + 1, whole)]
     a_group = 1 if share >= 1 else math.floor(1 / share + 1e-9)
     if not groups:
         raise ValueError(f"suite: gpus is {share:g}, and there are {len(devices)} GPUs here")
     return [groups[i % len(groups)] for i in range(min(processes, a_group * len(groups)))]
+
+
+def check_share(share: float) -> None:
+    """Refuses a share of GPUs that nobody can give.
+
+    Raises:
+        ValueError: it is above 1 and not whole.
+    """
+    if share > 1 and share != int(share):
+        raise ValueError(f"suite: gpus is {share:g}; allowed: a fraction of one, or a whole number")

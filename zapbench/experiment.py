@@ -1,6 +1,5 @@
 """One run: pre-train a model, then transfer it. `run` is the one root of the gin configuration."""
 
-import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,10 @@ from zapbench.suite import Outcome
 from zapbench.transfer import OptimizerFactory
 from zapbench.trials import Trials
 from zapbench.weights import digest_of
+from zapbench.whole import FATAL
 
 for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
     gin.external_configurable(_optimizer, module="torch.optim")
-
-FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors of the output folder that no other run would escape."""
 
 
 def execute(job: Job) -> Outcome:

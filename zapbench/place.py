@@ -21,9 +21,7 @@ from zapbench.pretraining import Progress
 from zapbench.protocol import Protocol
 from zapbench.scenarios.scenario import Scenario
 from zapbench.suite import Outcome, RunSpec, TrialSpec
-from zapbench.whole import clear_parts
-
-LOCK_FILE = ".lock"
+from zapbench.whole import LOCK_FILE, clear_parts
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,16 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument(
         "--full", action="store_true", help="run every rate on the reported trials, too (for --select paper)"
     )
-    command.add_argument("--jobs", type=int, help="processes side by side (default: what the cores allow)")
+    command.add_argument("--jobs", type=int, help="tasks side by side (default: what the cores allow)")
+    command.add_argument(
+        "--launcher",
+        choices=("local", "ray"),
+        default="local",
+        help="what runs the tasks: processes of this machine (default), or a Ray cluster",
+    )
+    command.add_argument(
+        "--address", help="of the Ray cluster (default: $RAY_ADDRESS, or else one begun here for as long as the suite)"
+    )
     add_training_options(command)
     command.set_defaults(command=_suite)
 
@@ -40,6 +49,8 @@ def _suite(options: argparse.Namespace) -> int:
         raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {options.threads}")
+    if options.address is not None and options.launcher != "ray":
+        raise ValueError("--address is of a Ray cluster; add --launcher ray")
     suite = load_suite(options.suite, options.bindings)
     suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
     if options.dry_run:
@@ -82,6 +93,10 @@ def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
 
 
 def _engine(suite: "Suite", options: argparse.Namespace) -> "Engine":
+    if options.launcher == "ray":
+        from zapbench.ray_launcher import RayCluster
+
+        return RayCluster(options.out, command_line(), suite.cpus, suite.gpus, options.jobs, options.address)
     from zapbench.devices import assign, visible_devices
     from zapbench.workers import Pool
 

@@ -1,10 +1,17 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
+LOCK_FILE = ".lock"
+"""Name of the file in a run's folder that its only writer holds a lock on."""
+
 PART = ".part-"
 """Start of the name of a file that is being written; what is left of one by a crash is nobody's record."""
+
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors of the output folder that no other run would escape."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
