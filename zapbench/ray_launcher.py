@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from zapbench.ray_tasks import Answer, Board, Orders, check_on_node, run_on_node
 from zapbench.side_by_side import run_side_by_side
 from zapbench.suite import Outcome
 from zapbench.whole import FATAL, LOCK_FILE
-from zapbench.workers import LOGS, Engine, lost
+from zapbench.workers import LOGS, Engine, log_name, lost
 
 RETRIES = 3
 """Times that Ray begins a task anew whose node or process died."""
@@ -64,6 +64,7 @@ class RayCluster(Engine):
         self._orders = Orders(out.absolute(), out, token, command, cpus, Path.cwd(), environment)
         self._carry = False
         self._asked = threading.Event()
+        self._while_running = ExitStack()
         self._at_work: dict[int, str] = {}
         self._handed: dict[int, int] = {}
         address = address or os.environ.get("RAY_ADDRESS") or OWN
@@ -93,20 +94,17 @@ class RayCluster(Engine):
 
     def close(self) -> None:
         """Leaves the cluster, or ends the one that was begun here; Ray ends the tasks that still run."""
+        self._while_running.close()
         self._ray.shutdown()
 
     def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
         """See `Engine.run`; the order in which runs end is theirs."""
         self._at_work, self._handed = {}, {}
-        ended = threading.Event()
-        listener = threading.Thread(target=self._listen, args=(show, ended), daemon=True)
-        with self._token():
-            listener.start()
-            try:
-                yield from run_side_by_side(self, jobs, show, self._asked.is_set)
-            finally:
-                ended.set()
-                listener.join(timeout=10)
+        try:
+            self._begin(show)
+            yield from run_side_by_side(self, jobs, show, self._asked.is_set)
+        finally:
+            self._while_running.close()
 
     def room(self) -> int:
         """See `Crew.room`: twice what runs at once, so that no node waits for the launcher."""
@@ -163,6 +161,20 @@ class RayCluster(Engine):
             outcome.fatal = f"{error.strerror} ({error.filename or folder})"
         return outcome
 
+    def _begin(self, show: Show) -> None:
+        """Lays the token out, listens to the board, and keeps what Ray prints of nodes that died with the logs."""
+        held = self._while_running
+        token, logs = self._out / self._orders.token, self._out / LOGS
+        held.callback(token.unlink, missing_ok=True)
+        token.write_text(token.name, encoding="utf-8")
+        logs.mkdir(exist_ok=True)
+        held.enter_context(redirect_stdout(held.enter_context((logs / log_name()).open("a", encoding="utf-8"))))
+        ended = threading.Event()
+        listener = threading.Thread(target=self._listen, args=(show, ended), daemon=True)
+        held.callback(listener.join, timeout=10)
+        held.callback(ended.set)
+        listener.start()
+
     def _listen(self, show: Show, ended: threading.Event) -> None:
         while not ended.wait(LISTEN_SECONDS):
             try:
@@ -176,15 +188,6 @@ class RayCluster(Engine):
             for message in news:
                 if self._at_work.get(message[0]) == message[1]:
                     show.update(message)
-
-    @contextmanager
-    def _token(self) -> Iterator[None]:
-        path = self._orders.out / self._orders.token
-        path.write_text(self._orders.token, encoding="utf-8")
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
     def _beside(self) -> Any:
         """Keeps the board where its launcher is: no other node's end can then take it away."""
