@@ -6,6 +6,7 @@ import importlib.util
 import io
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from rich.console import Console
 
 from zapbench import checkpoints, config
 from zapbench.cli import main
+from zapbench.display import Show, display
 from zapbench.launch import run_suite
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.parse import read_file
@@ -64,14 +66,27 @@ Suite.select_trials = 1
 Suite.rates = [0.001, 0.01]
 Suite.bindings = {list(BINDINGS)!r}
 """
-OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",  # else Ray writes a token of its own into the home folder
+    "RAY_AUTH_TOKEN": secrets.token_hex(16),
+}
 SECONDS = 120
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in RAY.items():
+            patch.setenv(name, value)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """A head without cores, and what adds nodes of one core; each has a session folder of its own."""
-    os.environ |= OFF
     from ray.cluster_utils import Cluster
 
     folder = Path(tempfile.mkdtemp(prefix="zap-ray-", dir="/tmp"))  # Ray's sockets bear no long path
@@ -106,9 +121,7 @@ def start(out, *more, **environment):
     (out.parent / "small.gin").write_text(FILE)
     words = [sys.executable, "-m", "zapbench.cli", "suite", str(out.parent / "small.gin"), "--out", str(out), *more]
     with (out.parent / "said.txt").open("w") as said:
-        return subprocess.Popen(
-            words, stdout=said, stderr=said, start_new_session=True, env=os.environ | OFF | environment
-        )
+        return subprocess.Popen(words, stdout=said, stderr=said, start_new_session=True, env=os.environ | environment)
 
 
 def said(out):
@@ -198,8 +211,6 @@ def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(clust
         threading.Thread(target=watch, daemon=True).start()
 
     seen = []
-    from zapbench.display import Show
-
     original = Show.update
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Show, "update", lambda self, message: (seen.append(message), original(self, message)))
@@ -238,6 +249,15 @@ def test_another_run_in_the_folder_is_refused_by_a_node_that_does_not_see_it(clu
     try:
         with pytest.raises(ValueError, match=f"{re.escape(str(out / other.folder))} holds another run"):
             engine.check([(other, (trial,))])
+        file = io.StringIO()
+        with display(Console(file=file, width=1000), "", 1) as show:
+            outcome = next(engine.run([[(other, (trial,))]], show))
+        (folder, reason), *rest = outcome.failed.items()
+        assert not rest
+        assert folder == str(out / other.folder)
+        assert reason.startswith(f"ValueError: {out / other.folder} holds another run")
+        assert file.getvalue().count("trying once more") == 1
+        assert "Traceback" in "".join(path.read_text() for path in out.glob("logs/*.log"))
     finally:
         engine.close()
 

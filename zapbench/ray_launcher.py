@@ -222,7 +222,8 @@ def connect(address: str, cpus: int) -> Any:
         _knock(address)
         ray.init(address, logging_level="ERROR", log_to_driver=False, **own)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"no Ray cluster answers at {address} ({_in_a_line(error)})") from error
+        hint = "" if own else "; where a cluster asks for a token, export RAY_AUTH_MODE=token"
+        raise ValueError(f"no Ray cluster answers at {address} ({_in_a_line(error)}){hint}") from error
     return ray
 
 
