@@ -144,7 +144,9 @@ def try_words(words: list[str], parsed: bool, monkeypatch, where: str) -> None:
         assert rest == [".venv/bin/activate"], f"{where}: {shlex.join(words)}"
     else:
         assert parsed, f"{where}: {name} is not tried; mark the block as parsed, not run"
-        assert name in ("git", "pip", "python", "sbatch", "srun", "tensorboard"), f"{where}: {shlex.join(words)}"
+        assert name in ("git", "helm", "kubectl", "pip", "python", "ray", "sbatch", "srun", "tensorboard"), (
+            f"{where}: {shlex.join(words)}"
+        )
 
 
 def _is_checked() -> bool:
