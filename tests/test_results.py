@@ -95,6 +95,18 @@ def test_what_the_documents_say_is_told_apart_is_told_apart(read):
         assert ("asb_zap", "meta_asb_zap") not in apart
 
 
+def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
+    (table,) = read("appendix_f_small").tables
+    assert not [pair for pair in table.pairs if pair.significant]
+    score = {row.method: row.held_out.mean for row in table.rows}
+    assert len(score) == 9
+    assert min(score, key=score.__getitem__) == "iid"
+    claim = next(table for table in read(CLAIM).tables if table.protocol.startswith("sequential"))
+    assert claim.fingerprint == table.fingerprint
+    asb = [row.held_out.mean for row in claim.rows if row.method in ("asb", "asb_zap")]
+    assert max(score.values()) < min(asb)
+
+
 def test_what_the_documents_say_of_the_demo_is_so():
     (table,) = results.tables(results.load(ROOT / "tests" / "logs" / "demo"))
     apart = {
