@@ -77,11 +77,15 @@ SECONDS = 120
 
 @pytest.fixture(scope="module", autouse=True)
 def _environment():
+    """Tokens and folders of Ray for these tests alone."""
+    folder = Path(tempfile.mkdtemp(prefix="zap-ray-", dir="/tmp"))  # Ray's sockets bear no long path
+    (folder / "ray").mkdir()  # a `Cluster` notes its address there, and makes no folder for it
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in RAY.items():
+        for name, value in (RAY | {"RAY_TMPDIR": str(folder)}).items():
             patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
         yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
