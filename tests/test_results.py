@@ -95,6 +95,22 @@ def test_what_the_documents_say_is_told_apart_is_told_apart(read):
         assert ("asb_zap", "meta_asb_zap") not in apart
 
 
+def test_what_the_documents_say_of_oml_and_anml_is_so(read):
+    zapped = {"anml_small_zap", "meta_asb_zap", "asb_zap"}
+    for table in read("omniglot_small_systems").tables:
+        apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+        score = {row.method: 100 * row.held_out.mean for row in table.rows}
+        assert not [pair for pair in apart if pair <= zapped]
+        if table.protocol.startswith("sequential"):
+            assert {"anml_small", "anml_small_zap"} in apart
+            assert {"oml_small", "oml_small_zap"} in apart
+            assert {"anml_small", "iid"} not in apart
+            assert score["meta_asb"] > 3 * score["iid"]
+            assert 30 < score["anml_small_zap"] - score["anml_small"] < 40
+            assert 15 < score["oml_small_zap"] - score["oml_small"] < 20
+        assert max(score["oml_small"], score["oml_small_zap"]) < min(score[name] for name in zapped) / 2
+
+
 def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
     (table,) = read("appendix_f_small").tables
     assert not [pair for pair in table.pairs if pair.significant]
