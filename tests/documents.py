@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zapbench import config, suite, suite_command
+from zapbench import config, costs, suite, suite_command
 from zapbench.cli import _parser, main
 from zapbench.commands import command_line
 from zapbench.workers import Engine
@@ -82,12 +82,12 @@ def shrink(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(config, "root", lambda: folder)
     monkeypatch.setattr(suite, "RATES", (0.001, 0.01))
     monkeypatch.setattr(suite_command, "_engine", lambda _, options: Engine(options.out, command_line(), 1))
-    for cached in (config.bindings_of, config.mentioned):
-        cached.cache_clear()
+    forget()
 
 
 def forget() -> None:
-    for cached in (config.bindings_of, config.mentioned):
+    """Forgets what was read of configurations: other files stand under their names from now on."""
+    for cached in (config.bindings_of, config.mentioned, costs._kind):
         cached.cache_clear()
 
 
