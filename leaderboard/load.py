@@ -10,7 +10,7 @@ import os
 import stat
 import uuid
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,6 +77,7 @@ def load(
     cache: Path | None = None,
     progress: Progress | None = None,
     workers: int = 1,
+    only: Container[str] | None = None,
 ) -> Logs:
     """Reads every event file below a folder.
 
@@ -87,6 +88,7 @@ def load(
         progress: called with the number of files read and to read.
         workers: processes to read with. More than one needs what `multiprocessing` needs: a main module that can be
             imported; so a script calls this below `if __name__ == "__main__"`.
+        only: the folders (paths below `folder`) whose records count, as if there were no others; None for all.
 
     Raises:
         ValueError: there is no such folder, or no event file in it.
@@ -100,7 +102,8 @@ def load(
         kept.records[key] = record
     if missing:
         kept.save(keys)
-    return tabulate((name, *kept.records[name, stamp]) for name, stamp in keys)
+    wanted = [key for key in keys if only is None or key[0].rpartition("/")[0] in only]
+    return tabulate((key[0], *kept.records[key]) for key in wanted)
 
 
 Record = tuple[dict[str, Any], npt.NDArray[np.float64]]

@@ -206,6 +206,7 @@ def test_a_suite_runs_in_processes_and_chooses_before_it_reports(tmp_path, capsy
 
 def test_a_suites_results_are_those_of_its_own_logs(finished, tmp_path, capsys):
     shutil.copytree(finished, tmp_path / "copy")
+    shutil.copytree(finished, tmp_path / "copy" / "another")  # read first, of two of a task the one that counts
     other = tmp_path / "one.gin"
     shrunk = [word for word in SHRUNK[1:10:2]]
     other.write_text(f"""# one strategy of two

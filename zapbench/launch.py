@@ -22,7 +22,7 @@ from zapbench.leaderboard.select import choose
 from zapbench.plan import Choice, group, plan
 from zapbench.stopping import clean_end
 from zapbench.suite import Outcome, RunSpec, Suite, Task, TrialSpec
-from zapbench.suite_results import own_logs
+from zapbench.suite_results import own_folders
 from zapbench.workers import Engine
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
@@ -66,7 +66,7 @@ def run_suite(suite: Suite, out: Path, new_engine: Callable[[], Engine], console
 
 def choices(suite: Suite, out: Path) -> Choice:
     """Returns what the selection trials below `out` choose: a setting and a rate a method and transfer."""
-    trials = own_logs(load(out, cache=default_cache()), suite).trials
+    trials = load(out, cache=default_cache(), only=own_folders(suite)).trials
     found: dict[tuple[str, str, str], tuple[tuple[Binding, ...], float]] = {}
     by_variant = {run.folder.parent.as_posix(): run for run in group(plan(suite))}
     variants = trials["file"].str.split("/").str[:3].str.join("/")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from zapbench.commands import add_command, cores
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from zapbench.leaderboard.load import Logs
     from zapbench.leaderboard.mapping import LogMapping
     from zapbench.leaderboard.tables import Table
@@ -138,8 +140,10 @@ def _check_submission(path: Path, beside: Path | None) -> int:
     return 1 if verdict.problems else 0
 
 
-def read_logs(folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True) -> "Logs":
-    """Reads a folder of logs, with progress; `keep` what was read for the next time."""
+def read_logs(
+    folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True, only: "Container[str] | None" = None
+) -> "Logs":
+    """Reads a folder of logs, with progress; `keep` what was read for the next time, count `only` these folders."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -154,6 +158,7 @@ def read_logs(folder: Path, *, mapping: "LogMapping | None" = None, keep: bool =
             cache=default_cache() if keep else None,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
             workers=cores(),
+            only=only,
         )
 
 

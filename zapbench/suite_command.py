@@ -43,7 +43,7 @@ def _suite(options: argparse.Namespace) -> int:
     from zapbench import config
     from zapbench.log_commands import print_tables, read_logs
     from zapbench.suite import load_suite
-    from zapbench.suite_results import own_logs, write_results
+    from zapbench.suite_results import own_folders, write_results
 
     if options.jobs is not None and options.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
@@ -56,7 +56,7 @@ def _suite(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _say(suite, options)
     status = launch(suite, options.out, lambda: _engine(suite, options))
-    logs = own_logs(read_logs(options.out), suite)
+    logs = read_logs(options.out, only=own_folders(suite))
     made = print_tables(logs, "table", "select")
     for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
         print(path)

@@ -16,19 +16,13 @@ RESULTS = "results"
 """Folder below the output folder: a folder a suite."""
 
 
-def own_logs(logs: Logs, suite: Suite) -> Logs:
-    """Returns the logs of a suite alone, of a folder that several may share."""
-    own = {task.folder.as_posix() for task in plan(replace(suite, full=True))}
+def own_folders(suite: Suite) -> set[str]:
+    """Returns where a suite's own logs lie, in a folder that several may share.
 
-    def is_own(file: str) -> bool:
-        return file.rpartition("/")[0] in own
-
-    return replace(
-        logs,
-        trials=logs.trials[logs.trials["file"].map(is_own).astype(bool)],  # their index stays: curves refer to it
-        runs=logs.runs[logs.runs["file"].map(is_own).astype(bool)],
-        problems=[problem for problem in logs.problems if is_own(problem.partition(": ")[0])],
-    )
+    Its table counts these alone from the start: another suite may have done the same task elsewhere below that folder,
+    and of two the table would keep one.
+    """
+    return {task.folder.as_posix() for task in plan(replace(suite, full=True))}
 
 
 def write_results(
