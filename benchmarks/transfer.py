@@ -2,6 +2,7 @@
 
     python benchmarks/transfer.py                       # Omniglot at full size: hours, most of them the plain loop's
     python benchmarks/transfer.py --classes 60          # fewer classes a trial
+    python benchmarks/transfer.py --only "adam"         # some of the cases; the others' results are kept
     python benchmarks/transfer.py --small               # drawn letters, two pairs, nothing kept
 
 The baseline is `zapbench.transfer.run_trial`: `nn.Linear` under torch's optimiser on the same features. A pair is the
@@ -123,6 +124,8 @@ class Bench:
             assert slow[2].diverged == first[2][which].diverged
             largest = max(largest, float(np.abs(np.subtract(*curves)).max(initial=0.0)))
         return {
+            "machine": rates_of_the_machine(),
+            "load_average": os.getloadavg(),
             "target": case.target,
             "ratio": quartiles(wall),
             "ratio_processor_time": quartiles(processor),
@@ -131,6 +134,23 @@ class Bench:
             "engine_s_a_trial": statistics.median(b for _, b in times),
             "largest_difference_of_held_out_accuracy": largest,
         }
+
+    def evaluation(self, runs: int, classes: int = 200) -> dict[str, object]:
+        """Rates of measuring Adam's curve after every class beside the end alone, and the machine's own between.
+
+        The engine's first `classes` classes, as the share of evaluation does not depend on how many there are.
+        """
+        end, every = (
+            next(case for case in CASES if case.name == f"adam, {name}") for name in ("the end alone", "every class")
+        )
+        whole, self.trial = self.trial, replace(self.trial, **{k: v[:classes] for k, v in vars(self.trial).items()})
+        flop = self.work()["plain_evaluation_flop"]
+        rates = []
+        for _ in range(runs):
+            seconds = self.engine(every)[0] - self.engine(end)[0]
+            rates.append(flop / seconds / 1e9 / rates_of_the_machine()["matmul_gflop_a_s"])
+        self.trial = whole
+        return {"classes": len(self.trial.labels[:classes]), "target": 0.7, "of_the_matmul_rate": quartiles(rates)}
 
     def work(self) -> dict[str, float]:
         """Operations and bytes of one trial, every class a point, beside the plain loop's."""
@@ -186,15 +206,18 @@ def main() -> None:
         "baseline": "zapbench.transfer.run_trial on the same cached features",
         "threads": options.threads,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "machine": rates_of_the_machine(),
-        "load_average": os.getloadavg(),
         "work": bench.work(),
         "cases": {},
     }
     path = Path(__file__).parent / "results" / f"transfer_{options.classes}_classes_{options.threads}_threads.json"
-    for case in CASES:
-        if case.name.startswith(options.only):
-            result["cases"][case.name] = bench.compare(case, 2 if options.small else options.pairs)
+    if options.only and not options.small and path.exists():
+        result["cases"] = json.loads(path.read_text())["cases"]
+    pairs = 2 if options.small else options.pairs
+    measures = {case.name: partial(bench.compare, case, pairs) for case in CASES}
+    measures["adam, evaluation"] = partial(bench.evaluation, pairs)
+    for name, measure in measures.items():
+        if name.startswith(options.only):
+            result["cases"][name] = measure()
             if not options.small:
                 path.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))

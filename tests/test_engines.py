@@ -249,5 +249,6 @@ def test_the_benchmark_of_transfer_runs_in_its_small_form():
     done = subprocess.run([sys.executable, script, "--small"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     cases = json.loads(done.stdout)["cases"]
+    assert cases.pop("adam, evaluation")["of_the_matmul_rate"]["pairs"] == 2
     assert {case["largest_difference_of_held_out_accuracy"] for case in cases.values()} == {0.0}
     assert {case["ratio"]["pairs"] for case in cases.values()} == {2}
