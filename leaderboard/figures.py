@@ -109,6 +109,7 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
         handles.append(axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1))
         names.append("chance")
     axes.set_xlabel(step_name(table.protocol))
+    axes.locator_params(axis="x", integer=True)
     _finish(axes, table)
     legend = axes.legend(
         handles, ["-"] * len(handles), fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1)

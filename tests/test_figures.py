@@ -74,6 +74,8 @@ def test_trajectories_have_a_line_and_a_band_a_method_and_say_what_is_chance(dem
     assert len(axes.collections) == 4
     assert axes.lines[-1].get_ydata()[0] == pytest.approx(100 / 300)
     assert axes.get_xlabel() == "classes seen"
+    axes.set_xlim(1, 20)
+    assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
 def test_an_upper_bound_is_a_black_dashed_line_without_a_band(tmp_path):
