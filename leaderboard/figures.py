@@ -26,6 +26,7 @@ STYLES = ("-", "--", "-.", (0, (1, 1.2)))
 """Four, so that colour and style together repeat after 28 methods only."""
 FORMATS = ("svg", "png", "pdf")
 LONGEST_NAME = 60
+_BRACKETS = re.compile(r"\[.*\]")
 _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
@@ -103,7 +104,7 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
         if curve.low and not bound:
             low, high = ([100 * value for value in end] for end in (curve.low, curve.high))
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-    names = [curve.method for curve in found]
+    names, _ = apart([curve.method for curve in found])
     handles = list(axes.lines)
     if is_number(table.chance):
         handles.append(axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1))
@@ -140,7 +141,8 @@ def bars(table: Table) -> Figure:
     if is_number(table.chance):
         axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1)
     axes.set_xticks(range(len(rows)))
-    axes.set_xticklabels([short(row.method, 24) for row in rows], rotation=25, ha="right", parse_math=False)
+    names, _ = apart([row.method for row in rows])
+    axes.set_xticklabels([short(name, 24) for name in names], rotation=25, ha="right", parse_math=False)
     _finish(axes, table)
     axes.margins(y=0.12)
     keys = [
@@ -162,8 +164,23 @@ def _error(row: Row) -> list[list[float]] | None:
 def _finish(axes: Axes, table: Table) -> None:
     axes.set_ylabel("accuracy %")
     axes.set_ylim(bottom=0)
-    axes.set_title(short(table.title), fontsize=10, parse_math=False)
+    _, shared = apart([row.method for row in table.rows])
+    title = f"{short(table.title)}\n{short(shared)}" if shared else short(table.title)
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def apart(names: Sequence[str]) -> tuple[list[str], str]:
+    """Returns names without the bindings in brackets that all of them share, and those bindings.
+
+    >>> apart(["iid[IID.epochs=2]", "asb[IID.epochs=2] + replay"])
+    (['iid', 'asb + replay'], 'IID.epochs=2')
+    """
+    brackets = {found[0] if (found := _BRACKETS.search(name)) else "" for name in names}
+    if len(brackets) != 1:
+        return list(names), ""
+    (shared,) = brackets
+    return [name.replace(shared, "", 1) for name in names], shared[1:-1]
 
 
 def short(name: str, longest: int = LONGEST_NAME) -> str:

@@ -41,6 +41,22 @@ def test_every_curve_ends_where_its_row_stands(demo):
         assert [len(values) for values in curve.seeds.values()] == [60, 60, 60]
 
 
+def test_bindings_that_all_methods_share_stand_once_above_the_curves(tmp_path):
+    for seed in range(3):
+        for method in ("iid", "asb"):
+            write(tmp_path, [0.9, 0.5], method=f"{method}[convnet.filters=8]", seed=seed)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    for figure in (trajectories(table, curves(logs, table)), bars(table)):
+        assert figure.axes[0].get_title().endswith("\nconvnet.filters=8")
+    assert {*texts(trajectories(table, curves(logs, table)))} == {"iid", "asb", "chance"}
+    assert {label.get_text() for label in figure.axes[0].get_xticklabels()} == {"iid", "asb"}
+    write(tmp_path, [0.9, 0.5], method="iid", seed=0)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    assert {*texts(trajectories(table, curves(logs, table)))} == {*(row.method for row in table.rows), "chance"}
+
+
 def test_a_diverged_trial_is_chance_all_along_its_curve(tmp_path):
     for seed in range(3):
         write(tmp_path, [0.9, 0.5], seed=seed, trial=0)
