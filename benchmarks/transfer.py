@@ -141,7 +141,7 @@ class Bench:
     def evaluation(self, runs: int, classes: int = 100) -> dict[str, object]:
         """Rates of measuring Adam's curve after every class beside the end alone, and the machine's own between.
 
-        The engine's first `classes` classes, as the share of evaluation does not depend on how many there are.
+        Of the first `classes` alone: what is measured grows with their square, and its rate a little with their number.
         """
         end, every = (
             next(case for case in CASES if case.name == f"adam, {name}") for name in ("the end alone", "every class")
