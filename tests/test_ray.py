@@ -185,6 +185,23 @@ def test_a_node_that_is_killed_in_the_middle_of_a_run_costs_nothing_but_time(clu
         cluster.remove_node(left)
 
 
+def test_what_a_cluster_says_between_the_runs_and_its_end_is_kept_with_the_logs(cluster, tmp_path, capsys):
+    from ray._private.utils import publish_error_to_driver
+    from ray._raylet import GcsClient
+
+    engine = RayCluster(tmp_path, "", 1, address=cluster.address)
+    try:
+        for _ in range(2):
+            with display(Console(file=io.StringIO()), "nothing", 0) as show:
+                assert list(engine.run([], show)) == []
+        publish_error_to_driver("raylet_died", "A page about a node", GcsClient(address=cluster.address))
+        wait_for(lambda: [path for path in tmp_path.glob("logs/*.log") if "A page about" in path.read_text()])
+    finally:
+        engine.close()
+    print("after")
+    assert capsys.readouterr().out == "after\n"
+
+
 class Unmounted(RayCluster):
     """A cluster whose nodes see no output folder, as without a shared disk; stops itself when it is told to."""
 

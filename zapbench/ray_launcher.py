@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -64,7 +64,8 @@ class RayCluster(Engine):
         self._orders = Orders(out.absolute(), out, token, command, cpus, Path.cwd(), environment)
         self._carry = False
         self._asked = threading.Event()
-        self._while_running = ExitStack()
+        self._while_running, self._until_closed = ExitStack(), ExitStack()
+        self._log: TextIO | None = None
         self._at_work: dict[int, str] = {}
         self._handed: dict[int, int] = {}
         address = address or os.environ.get("RAY_ADDRESS") or OWN
@@ -95,7 +96,8 @@ class RayCluster(Engine):
     def close(self) -> None:
         """Leaves the cluster, or ends the one that was begun here; Ray ends the tasks that still run."""
         self._while_running.close()
-        self._ray.shutdown()
+        with self._until_closed:  # a node may be mourned after the run that it was lost in
+            self._ray.shutdown()
 
     def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
         """See `Engine.run`; the order in which runs end is theirs."""
@@ -168,7 +170,9 @@ class RayCluster(Engine):
         held.callback(token.unlink, missing_ok=True)
         token.write_text(token.name, encoding="utf-8")
         logs.mkdir(exist_ok=True)
-        held.enter_context(redirect_stdout(held.enter_context((logs / log_name()).open("a", encoding="utf-8"))))
+        if self._log is None:
+            self._log = self._until_closed.enter_context((logs / log_name()).open("a", 1, encoding="utf-8"))
+            self._until_closed.enter_context(redirect_stdout(self._log))
         ended = threading.Event()
         listener = threading.Thread(target=self._listen, args=(show, ended), daemon=True)
         held.callback(listener.join, timeout=10)
