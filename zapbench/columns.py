@@ -19,7 +19,7 @@ import torch
 from numba import njit
 
 from zapbench.engines import Rule, Task, Tick, image_rows
-from zapbench.transfer import EVALUATION_BATCH, Curve, Features, Right, Trajectory
+from zapbench.transfer import EVALUATION_BATCH, Curve, Features, Trajectory
 
 Floats = npt.NDArray[np.floating]
 LONGEST = 256
@@ -205,15 +205,17 @@ class _Head:
 
     def measure(self, seen: int) -> None:
         """Adds a point over the first `seen` classes."""
-        if not self.curve.trajectory.diverged:
-            self.curve.add(seen, self._right(self._held_out[:seen]), self._right(self._train[:seen]))
-
-    def _right(self, rows: torch.Tensor) -> Right:
+        if self.curve.trajectory.diverged:
+            return
         whole = torch.from_numpy(self._state[0])
-        parts = rows.flatten().split(EVALUATION_BATCH)
-        logits = (torch.addmm(whole[-1], self._features.table[part], whole[:-1]) for part in parts)
-        predicted = torch.cat([part.argmax(1) for part in logits]).view(rows.shape).numpy()
-        return np.asarray(predicted == self.task.trial.labels[: len(rows), None])
+        rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
+        labels = torch.from_numpy(self.task.trial.labels[:seen, None]).expand(rows.shape)
+        right = []
+        for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
+            logits = torch.addmm(whole[-1], self._features.table[part], whole[:-1])
+            right.append(logits.gather(1, own[:, None])[:, 0] >= logits.amax(1))
+        found = torch.cat(right).view(rows.shape).numpy()
+        self.curve.add(seen, found[:, trained:], found[:, :trained])
 
 
 def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Trajectory]:
