@@ -86,12 +86,13 @@ class Bench:
         index = np.concatenate([self.trial.train.flatten(), self.trial.held_out.flatten()])
         self.features = Features(self.model.encoder, self.scenario.tensor(), torch.from_numpy(index))
 
-    def task(self, case: Case, rate: float) -> Task:
-        protocol = sequential_transfer(**case.points)
+    def head(self):
         draws = trial_generator("head", self.scenario.name, 0, 0, "report")
-        head = learner_for(self.model, protocol, self.scenario.transfer_outputs, draws, self.features)
-        points = protocol.points(len(self.trial.labels), "report")
-        return Task(self.trial, head, rule_of(case.fast, rate), points)
+        return learner_for(self.model, sequential_transfer(), self.scenario.transfer_outputs, draws, self.features)
+
+    def task(self, case: Case, rate: float) -> Task:
+        points = sequential_transfer(**case.points).points(len(self.trial.labels), "report")
+        return Task(self.trial, self.head(), rule_of(case.fast, rate), points)
 
     def engine(self, case: Case):
         tasks = [self.task(case, rate) for rate in case.rates]
@@ -138,7 +139,7 @@ class Bench:
             "largest_difference_of_held_out_accuracy_by_rate": largest,
         }
 
-    def evaluation(self, runs: int, classes: int = 100) -> dict[str, object]:
+    def evaluation(self, runs: int, classes: int = 200) -> dict[str, object]:
         """Rates of measuring Adam's curve after every class beside the end alone, and the machine's own between.
 
         Of the first `classes` alone: what is measured grows with their square, and its rate a little with their number.

@@ -26,3 +26,14 @@ def test_the_benchmark_of_unfrozen_transfer_runs_and_its_loops_learn_the_same():
     for case in cases.values():
         assert case["ratio"]["pairs"] == 2
         assert len(set(case["final_accuracy_on_images_trained_on"])) == 1
+
+
+def test_the_count_of_images_that_rounding_classifies_otherwise_runs_and_finds_none_on_a_short_trial():
+    command = [sys.executable, FOLDER / "agreement.py", "--small"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rates = json.loads(done.stdout)["rates"]
+    assert len(rates) == 5
+    assert max(found["right, plain loop in float64"] for found in rates.values()) > 0
+    for found in rates.values():
+        assert found["images"] == 25
+        assert not [name for name, images in found.items() if "float" in name and "right" not in name and images]

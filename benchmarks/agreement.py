@@ -1,0 +1,132 @@
+"""How many images does rounding alone classify otherwise, after a whole trial at Omniglot's size?
+
+    python benchmarks/agreement.py                    # real Omniglot, 600 classes: some twenty minutes on two cores
+    python benchmarks/agreement.py --classes 60       # fewer classes a trial
+    python benchmarks/agreement.py --small            # drawn letters, nothing kept
+
+One trial of frozen sequential transfer is learned five times at each rate, from the same features and head: by the
+plain loop (`zapbench.transfer.run_trial`) in float32, in float64, and in float32 with the features in another order,
+which is the same computation but for the order of its sums; and by the engine in float32 and float64. Counted are the
+held-out images that one classifies right and the other does not, in the end. Of the images on which the engine in
+float32 and the plain loop in float32 differ stands the largest gap between the two highest logits (plain, float64).
+"""
+
+import argparse
+import json
+import tempfile
+from copy import copy, deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from transfer import FUSED, Bench
+
+from zapbench.engines import Task, engine_for, rule_of
+from zapbench.protocol import sequential_transfer
+from zapbench.transfer import Curve, Features, run_trial
+
+PROTOCOL = sequential_transfer(every=0)
+RATES = {"sgd": (0.01, 0.03, 0.1), "adam": (0.001, 0.003)}
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": FUSED}
+PAIRS = {
+    "engine and plain loop, float32": ("engine float32", "plain float32"),
+    "plain loop and itself in another order of sums, float32": ("plain float32, other order", "plain float32"),
+    "plain loop in float32 and in float64": ("plain float32", "plain float64"),
+    "engine in float32 and plain loop in float64": ("engine float32", "plain float64"),
+    "engine and plain loop, float64": ("engine float64", "plain float64"),
+}
+
+
+@dataclass
+class Side:
+    """What learns: features, and the head that it begins with."""
+
+    features: Features
+    head: torch.nn.Linear
+
+    def double(self) -> "Side":
+        return self._like(self.features.table.double(), deepcopy(self.head).double())
+
+    def shuffled(self) -> "Side":
+        order = torch.randperm(self.features.width, generator=torch.Generator().manual_seed(0))
+        head = deepcopy(self.head)
+        head.weight.data = head.weight.data[:, order].contiguous()
+        return self._like(self.features.table[:, order].contiguous(), head)
+
+    def _like(self, table: torch.Tensor, head: torch.nn.Linear) -> "Side":
+        features = copy(self.features)
+        features.table = table
+        return Side(features, head)
+
+
+def right(learn) -> np.ndarray:
+    """Returns which held-out images are classified right at the last point of what `learn()` learns."""
+    kept = []
+    original = Curve.add
+    with mock.patch.object(Curve, "add", lambda self, step, *r: (kept.append(r[0].copy()), original(self, step, *r))):
+        learn()
+    return kept[-1]
+
+
+def compare(bench: Bench, optimizer, rate: float) -> dict[str, float]:
+    """Learns a trial five times at one rate."""
+    points = PROTOCOL.points(len(bench.trial.labels), "report")
+
+    def plain(side: Side) -> tuple[np.ndarray, torch.nn.Linear]:
+        head = deepcopy(side.head)
+        generator = torch.Generator()
+        learn = partial(
+            run_trial, head, side.features, bench.trial, PROTOCOL,
+            optimizer=optimizer, rate=rate, points=points, generator=generator,
+        )  # fmt: skip
+        return right(learn), head
+
+    def engine(side: Side) -> np.ndarray:
+        task = Task(bench.trial, deepcopy(side.head), rule_of(optimizer, rate), points)
+        chosen = engine_for(PROTOCOL, optimizer, side.features, (rate,))
+        return right(lambda: chosen.transfer(side.features, [task], lambda: None))
+
+    single = Side(bench.features, bench.head())
+    double = single.double()
+    exact, head = plain(double)
+    found = {
+        "plain float64": exact,
+        "plain float32": plain(single)[0],
+        "plain float32, other order": plain(single.shuffled())[0],
+        "engine float32": engine(single),
+        "engine float64": engine(double),
+    }
+    differ = found["engine float32"] != found["plain float32"]
+    with torch.no_grad():
+        images = torch.from_numpy(bench.trial.held_out[differ])
+        highest = head(double.features(images)).topk(2).values
+    counts = {name: int((found[a] != found[b]).sum()) for name, (a, b) in PAIRS.items()}
+    gap = float((highest[:, 0] - highest[:, 1]).max()) if len(images) else 0.0
+    return {"images": exact.size, "right, plain loop in float64": int(exact.sum())} | counts | {"largest gap": gap}
+
+
+def main() -> None:
+    """Compares and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="drawn letters, nothing kept")
+    parser.add_argument("--classes", type=int, default=600)
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"), help="where the model is pre-trained")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="zapbench-agreement-") as temporary:
+        runs = Path(temporary) if options.small else options.runs
+        bench = Bench(small=options.small, classes=5 if options.small else options.classes, runs=runs)
+    result = {
+        f"{kind}, {rate:g}": compare(bench, OPTIMIZERS[kind], rate) for kind, rates in RATES.items() for rate in rates
+    }
+    whole = {"classes": len(bench.trial.labels), "versions": {"torch": torch.__version__}, "rates": result}
+    text = json.dumps(whole, indent=1)
+    if not options.small:
+        (Path(__file__).parent / "results" / f"agreement_{options.classes}_classes.json").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
