@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from zapbench import config
+from zapbench import columns, config
 from zapbench.engines import Task, chunks, engine_for, rule_of
 from zapbench.experiment import execute
 from zapbench.leaderboard import contract
@@ -138,6 +138,27 @@ def test_in_float32_an_image_differs_only_where_its_two_largest_logits_are_equal
     assert len(different) == 20 * CLASSES * (CLASSES + 1) // 2
     assert different.mean() <= 1e-4
     assert (np.concatenate(margins)[different] < 1e-4).all()
+
+
+def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omniglot):
+    """1 minus its probability has few digits left in float32, and Adam makes as much of them as of any others."""
+    whole = task(torch.float32, Momentum, 1.0)
+    trial = replace(whole.trial, **{name: rows[:1] for name, rows in vars(whole.trial).items()})
+    trial = replace(trial, train=trial.train[:, :1])
+    label = int(trial.labels[0])
+    for certain, moved in ((24, False), (22, True)):  # the other probabilities add up to 4e-8 and 3e-7
+        nn.init.zeros_(whole.head.weight)
+        nn.init.zeros_(whole.head.bias)
+        whole.head.bias.data[label] = certain
+        fast = columns._Head(features(torch.float32), replace(whole, trial=trial, points=[1]))
+        fast.step(0, 1)
+        run_trial(
+            whole.head, features(torch.float32), trial, PROTOCOL,
+            optimizer=Momentum, rate=1.0, points=[1], generator=torch.Generator(),
+        )  # fmt: skip
+        expected = whole.head.weight.detach()[label].numpy()
+        assert bool(expected.any()) == moved
+        np.testing.assert_array_equal(fast._state[0][:-1, label], expected)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])

@@ -131,12 +131,13 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
         highest = logits.max()
         total = 0.0
         for i in range(len(logits)):
-            error[i] = np.exp(logits[i] - highest)
-            total += error[i]
-        if not np.isfinite(np.log(total) - (logits[labels[s]] - highest)):
+            total += np.exp(logits[i] - highest)
+        # As torch rounds it: a label's error is the last digits of 1 minus its probability, and Adam makes much of them.
+        spread = np.log(logits.dtype.type(total))
+        if not np.isfinite(spread - (logits[labels[s]] - highest)):
             return s
         for i in range(len(logits)):
-            error[i] = error[i] / total
+            error[i] = np.exp((logits[i] - highest) - spread)
         error[labels[s]] -= 1
     for j in range(width + 1):
         _catch_up(j, len(rows), start, state, since, table, is_adam)
