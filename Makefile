@@ -43,8 +43,10 @@ clean:  ## remove the environment and caches; runs are kept
 torture: install  ## kill the demo 20 times and see that nothing is lost (about half an hour)
 	$(BIN)/python benchmarks/torture.py
 
-bench: install  ## measure episodes and the engines of transfer beside plain loops (real Omniglot, an idle machine, hours)
+bench: install  ## measure episodes, transfer and the allocator beside plain loops (real Omniglot, an idle machine, hours)
 	$(BIN)/python benchmarks/episodes.py
 	$(BIN)/python benchmarks/transfer.py --threads 1
 	$(BIN)/python benchmarks/transfer.py --threads 2
 	$(BIN)/python benchmarks/unfrozen.py
+	$(BIN)/python benchmarks/allocator.py
+	$(BIN)/python benchmarks/agreement.py

@@ -32,6 +32,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 from zapbench.cost import Cost  # noqa: E402
+from zapbench.jobs import prepare_process  # noqa: E402
 from zapbench.models import convnet  # noqa: E402
 from zapbench.pretraining import silent_evaluator  # noqa: E402
 from zapbench.scenarios.streams import pretraining_experience  # noqa: E402
@@ -286,7 +287,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--rise", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    prepare_process(options.threads)
     CLOCK[0] = time.process_time if options.cpu_time else time.perf_counter
     if options.rise:
         print(rise(options.rise[0], options.rise[1], int(options.rise[2])))

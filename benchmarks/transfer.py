@@ -30,6 +30,7 @@ import torch
 from zapbench import checkpoints, config
 from zapbench.engines import Task, engine_for, rule_of
 from zapbench.experiment import execute
+from zapbench.jobs import prepare_process
 from zapbench.models import convnet
 from zapbench.place import Job
 from zapbench.protocol import sequential_transfer
@@ -200,7 +201,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name starts so")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"), help="where the model is pre-trained")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    prepare_process(options.threads)
     with tempfile.TemporaryDirectory(prefix="zapbench-transfer-") as temporary:
         runs = Path(temporary) if options.small else options.runs
         bench = Bench(small=options.small, classes=5 if options.small else options.classes, runs=runs)

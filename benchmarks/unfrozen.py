@@ -1,11 +1,12 @@
 """How much faster unfrozen transfer is by the network written out than by autograd.
 
-    python benchmarks/unfrozen.py                     # real Omniglot, 32 and 256 filters: some minutes
+    python benchmarks/unfrozen.py                     # real Omniglot, 32 to 256 filters: some minutes
     python benchmarks/unfrozen.py --small             # drawn letters, two pairs, nothing kept
 
 Both are `zapbench.transfer.run_trial` (`fast` on and off) from the same untrained network, head and trial, with
-`Adam(fused=True)` at 0.001, measured at the end alone. A pair is the one and the other, in turn first and second;
-beside the ratios (median, quartiles) stands the fast one against itself. Times are of the processor, on one thread.
+`Adam(fused=True)` at 0.001, measured at the end alone; written out also where `zapbench.gradients.WORTHWHILE` says that
+it does not gain. A pair is the one and the other, in turn first and second; beside the ratios (median, quartiles)
+stands the fast one against itself. Times are of the processor, on one thread.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from pathlib import Path
 import torch
 from transfer import quartiles, timed
 
+from zapbench import gradients
+from zapbench.jobs import prepare_process
 from zapbench.models import convnet
 from zapbench.protocol import count_steps, iid_transfer, sequential_transfer
 from zapbench.scenarios.glyphs import glyphs
@@ -29,6 +32,7 @@ from zapbench.transfer import learner_for, run_trial, trial_generator
 ADAM = partial(torch.optim.Adam, fused=True)
 PROTOCOLS = {
     "single images": sequential_transfer(frozen=False, every=0),
+    "five images a step": sequential_transfer(frozen=False, images_a_step=5, every=0),
     "batches of 64": iid_transfer(batch_size=64, epochs=2, every=0),
 }
 
@@ -79,7 +83,8 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="drawn letters, two pairs, nothing kept")
     parser.add_argument("--pairs", type=int, default=9)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    prepare_process(1)
+    gradients.WORTHWHILE = 1_000_000
     scenario = glyphs() if options.small else omniglot()
     images = scenario.tensor()
     result: dict[str, object] = {
@@ -89,7 +94,7 @@ def main() -> None:
         "load_average": os.getloadavg(),
         "cases": {},
     }
-    for filters, classes in ((8, 3),) if options.small else ((32, 20), (256, 5)):
+    for filters, classes in ((8, 3),) if options.small else ((32, 20), (64, 20), (128, 10), (256, 5)):
         for name, protocol in PROTOCOLS.items():
             run = partial(learn, scenario, images, filters, protocol, classes)
             found = compare(run, 2 if options.small else options.pairs)

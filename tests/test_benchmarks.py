@@ -22,7 +22,7 @@ def test_the_benchmark_of_unfrozen_transfer_runs_and_its_loops_learn_the_same():
     command = [sys.executable, FOLDER / "unfrozen.py", "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     cases = json.loads(done.stdout)["cases"]
-    assert len(cases) == 2
+    assert len(cases) == 3
     for case in cases.values():
         assert case["ratio"]["pairs"] == 2
         assert len(set(case["final_accuracy_on_images_trained_on"])) == 1
@@ -37,3 +37,10 @@ def test_the_count_of_images_that_rounding_classifies_otherwise_runs_and_finds_n
     for found in rates.values():
         assert found["images"] == 25
         assert not [name for name, images in found.items() if "float" in name and "right" not in name and images]
+
+
+def test_a_step_faults_no_pages_in_where_freed_memory_is_kept():
+    command = [sys.executable, FOLDER / "allocator.py", "--small"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (case,) = json.loads(done.stdout)["cases"].values()
+    assert case["ratio"]["pairs"] == 2

@@ -47,7 +47,7 @@ def learn(pretrained, ten_classes, protocol, *, rate, optimizer=ADAM, fast=True)
     return found, learner
 
 
-@pytest.mark.parametrize("protocol", [sequential_transfer(frozen=False), iid_transfer(batch_size=32, epochs=2)])
+@pytest.mark.parametrize("protocol", [sequential_transfer(frozen=False), iid_transfer(batch_size=5, epochs=1)])
 @pytest.mark.parametrize(("optimizer", "rate"), [(torch.optim.SGD, 0.03), (torch.optim.SGD, 0.3), (ADAM, 0.001)])
 def test_the_written_out_network_learns_as_autograd_does(pretrained, ten_classes, protocol, optimizer, rate):
     fast, fast_learner = learn(pretrained, ten_classes, protocol, rate=rate, optimizer=optimizer)
@@ -81,19 +81,25 @@ def test_the_pretrained_model_is_left_alone(pretrained, ten_classes):
 
 
 def test_what_is_not_the_whole_convnet_goes_through_autograd(pretrained):
-    assert is_written_out(pretrained)
+    assert is_written_out(pretrained, 1)
     partly = copy.deepcopy(pretrained).requires_grad_(False)
     for layer in last_layers(partly, 2):
         layer.requires_grad_(True)
-    assert not is_written_out(partly)
-    assert not is_written_out(oml(outputs=5, channels=1, size=28, filters=4, hidden=8))
-    assert not is_written_out(pretrained.head)
+    assert not is_written_out(partly, 1)
+    assert not is_written_out(oml(outputs=5, channels=1, size=28, filters=4, hidden=8), 1)
+    assert not is_written_out(pretrained.head, 1)
+
+
+def test_wide_nets_and_large_batches_go_through_autograd_which_is_as_fast_there():
+    narrow, wide = (convnet(outputs=10, channels=1, size=28, filters=filters) for filters in (32, 128))
+    assert [is_written_out(narrow, images) for images in (1, 5, 16, 64)] == [True, True, False, False]
+    assert not is_written_out(wide, 1)
 
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_gradients_replace_those_that_were_there(pretrained, fast):
     learner = copy.deepcopy(pretrained)
-    gradients = gradients_of(learner, fast=fast)
+    gradients = gradients_of(learner, 2, fast=fast)
     images = torch.rand(2, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     first = gradients(images, torch.tensor([3, 5]))
     kept = [p.grad.clone() for p in learner.parameters()]

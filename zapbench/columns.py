@@ -132,7 +132,7 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
         total = 0.0
         for i in range(len(logits)):
             total += np.exp(logits[i] - highest)
-        # As torch rounds it: a label's error is the last digits of 1 minus its probability, and Adam makes much of them.
+        # As torch rounds it: a label's error is what is left of 1 minus its probability, and Adam makes much of that.
         spread = np.log(logits.dtype.type(total))
         if not np.isfinite(spread - (logits[labels[s]] - highest)):
             return s

@@ -11,23 +11,28 @@ Gradients = Callable[[Tensor, Tensor], Tensor]
 """Inputs and labels -> the mean cross-entropy, detached; the gradients replace those that were there."""
 
 
-def is_written_out(learner: nn.Module) -> bool:
-    """Returns whether the learner's gradients are written out, to rounding those of autograd."""
-    if type(learner) is not Classifier:
+WORTHWHILE = 192
+"""Filters, times one more than images a step, up to which writing gradients out gains (`benchmarks/unfrozen.py`)."""
+
+
+def is_written_out(learner: nn.Module, images_a_step: int) -> bool:
+    """Returns whether the learner's gradients are written out: to rounding those of autograd, and sooner there."""
+    if type(learner) is not Classifier or len(next(learner.parameters())) * (images_a_step + 1) > WORTHWHILE:
         return False
     from zapbench.strategies.written_out import applies  # compiles: only where it is used
 
     return applies(learner, nn.CrossEntropyLoss())
 
 
-def gradients_of(learner: nn.Module, *, fast: bool = True) -> Gradients:
+def gradients_of(learner: nn.Module, images_a_step: int, *, fast: bool = True) -> Gradients:
     """Returns what computes the learner's gradients.
 
     Args:
         learner: maps inputs to logits; where its gradients are written out, its weights become views of others.
-        fast: whether they are written out where that can stand in for autograd.
+        images_a_step: images of a mini-batch.
+        fast: whether they are written out where that can stand in for autograd, and gains.
     """
-    return _written_out(learner) if fast and is_written_out(learner) else _autograd(learner)
+    return _written_out(learner) if fast and is_written_out(learner, images_a_step) else _autograd(learner)
 
 
 def _autograd(learner: nn.Module) -> Gradients:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zapbench import config
+from zapbench.allocator import keep_freed_memory
 from zapbench.stopping import Stopped
 from zapbench.suite import Outcome, RunSpec, TrialSpec
 
@@ -25,11 +26,12 @@ def limit_libraries(threads: int) -> None:
 
 
 def prepare_process(threads: int) -> None:
-    """Readies this process for training: its number of threads, and no word of what Avalanche does not need."""
+    """Readies this process for training: threads, freed memory kept, and no word of what Avalanche does not need."""
     for message in ("no QP solver found", "Call to deprecated function"):
         warnings.filterwarnings("ignore", message=message)
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
 
 

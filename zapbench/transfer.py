@@ -128,7 +128,7 @@ def run_trial(
         The curves; where a loss was not finite they end before it, and `diverged` says where.
     """
     stepper = optimizer([p for p in learner.parameters() if p.requires_grad], lr=rate)
-    gradients = gradients_of(learner, fast=fast)
+    gradients = gradients_of(learner, protocol.images_a_step, fast=fast)
     measure = Measure(learner, inputs, trial)
     wanted = set(points)
     for step, (images, labels) in enumerate(_steps(trial, protocol, generator), start=1):

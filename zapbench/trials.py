@@ -119,7 +119,8 @@ class Trials:
             return "avalanche"
         if self.protocol.frozen:
             return "features"
-        return "written out" if self.protocol.layers is None and is_written_out(self.shown) else "model"
+        fast = self.protocol.layers is None and is_written_out(self.shown, self.protocol.images_a_step)
+        return "written out" if fast else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:
         path = self.place.folder / spec.folder / contract.EVENT_FILE
