@@ -290,7 +290,7 @@ def _let_import_from(folders: Iterable[Path]) -> None:
 @functools.cache
 def register_everything() -> None:
     """Imports every module that registers something, so that a name is unknown only where nobody has it."""
-    for module in ("models", "oml", "anml", "backbones"):
+    for module in ("models", "oml", "anml", "backbones", "experiment"):
         importlib.import_module(f"zapbench.{module}")
     for package in ("scenarios", "strategies"):
         folder = root().parent / package
