@@ -26,6 +26,7 @@ from pathlib import Path
 from zapbench import config, costs, suite, suite_command
 from zapbench.cli import _parser, main
 from zapbench.commands import command_line
+from zapbench.leaderboard import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
 from zapbench.workers import Engine
 
 ROOT = Path(__file__).parent.parent
