@@ -123,6 +123,27 @@ def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
     assert max(score.values()) < min(asb)
 
 
+def test_what_the_documents_say_of_contenders_is_so(read):
+    (table,) = read("omniglot_small_contenders_frozen").tables
+    apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+    score = {row.method: row.held_out.mean for row in table.rows}
+    remember = {"replay", "er_ace", "gdumb"}
+    contenders = remember | {"agem", "der", "ewc", "lwf", "mas", "si"}
+    assert {name.split(" + ")[1] for name in score if " + " in name} == contenders | {"cumulative"}
+
+    def told(method, reference):
+        return {name for name in contenders if frozenset((f"{method} + {name}", reference)) in apart}
+
+    assert told("iid", "iid") == remember
+    assert told("iid", "asb_zap") == contenders - remember
+    assert all(score["asb_zap"] > score[f"iid + {name}"] for name in contenders - remember)
+    assert told("asb_zap", "asb_zap") == {"mas"}
+    assert score["asb_zap + mas"] < score["asb_zap"] < min(score[f"asb_zap + {name}"] for name in remember)
+    helped = {name for name in contenders if frozenset((f"asb_zap + {name}", f"iid + {name}")) in apart}
+    assert contenders - helped == {"der", "er_ace", "mas"}
+    assert frozenset(("asb_zap", "iid")) in apart
+
+
 def test_what_the_documents_say_of_the_demo_is_so():
     (table,) = results.tables(results.load(ROOT / "tests" / "logs" / "demo"))
     apart = {
