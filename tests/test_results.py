@@ -123,6 +123,25 @@ def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
     assert max(score.values()) < min(asb)
 
 
+def test_what_the_documents_say_of_neighbours_is_so(read):
+    others = {"iid_llf", "iid_continual_backprop", "iid_shrink_perturb"}
+    for table in read("omniglot_small_neighbours").tables:
+        above = {(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in table.pairs if p.significant}
+        apart = {frozenset(pair) for pair in above}
+        score = {row.method: row.held_out.mean for row in table.rows}
+        zapped = {name: frozenset((name, f"{name}_zap")) in apart for name in ("iid", "asb", "meta_asb", "reptile")}
+        if table.protocol == "sequential, unfrozen":
+            assert max(score.values()) < 0.2
+            assert not any(zapped.values())
+            continue
+        assert {("iid_zap", "iid"), ("reptile_zap", "reptile")} <= above
+        assert not [name for name in others if frozenset((name, "iid")) in apart]
+        assert {name for name in others if ("iid_zap", name) in above} == {"iid_llf", "iid_continual_backprop"}
+        assert frozenset(("iid_zap", "reptile_zap")) not in apart
+        episodic = {"asb", "asb_zap", "meta_asb", "meta_asb_zap"}
+        assert {(one, other) for one in episodic for other in score.keys() - episodic} <= above
+
+
 def test_what_the_documents_say_of_contenders_is_so(read):
     (table,) = read("omniglot_small_contenders_frozen").tables
     apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
