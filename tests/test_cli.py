@@ -98,6 +98,14 @@ def test_what_is_finished_is_not_redone(finished, capsys):
     assert "9 tasks" not in capsys.readouterr().out
 
 
+def test_avalanches_own_warnings_are_not_shown(tmp_path):
+    words = ["run", "glyphs", "asb_zap", "--transfer", "replay", "--out", str(tmp_path / "runs"), *SHRUNK]
+    command = [sys.executable, "-m", "zapbench.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "7 tasks" in done.stderr
+    assert "Warning" not in done.stderr
+
+
 def test_a_missing_trial_is_run_again_from_the_checkpoint_alone(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "copy")
     lost = next((tmp_path / "copy").rglob("report=1/*tfevents*"))
