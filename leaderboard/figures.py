@@ -24,6 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 """Okabe and Ito (2008), *Color Universal Design*; black is kept for bounds."""
 STYLES = ("-", "--", "-.", (0, (1, 1.2)))
 """Four, so that colour and style together repeat after 28 methods only."""
+BOUND_STYLES = ((0, (5, 3)), (0, (2, 1)), (0, (4, 1, 1, 1)))
 FORMATS = ("svg", "png", "pdf")
 LONGEST_NAME = 60
 _BRACKETS = re.compile(r"\[.*\]")
@@ -60,9 +61,10 @@ def write_figures(
 
 
 def places(tables: Sequence[Table]) -> dict[str, int]:
-    """Returns method -> its place among colours and styles: a method looks the same in all tables."""
-    names = dict.fromkeys(row.method for table in tables for row in table.rows if row.method not in table.bounds)
-    return {name: place for place, name in enumerate(names)}
+    """Returns method -> its place among colours and styles, or bounds': a method looks the same in all tables."""
+    rows = [(row.method, row.method in table.bounds) for table in tables for row in table.rows]
+    kinds = [dict.fromkeys(name for name, bound in rows if bound is kind) for kind in (True, False)]
+    return {name: place for names in kinds for place, name in enumerate(names)}
 
 
 def file_name(table: Table) -> str:
@@ -97,7 +99,7 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
         bound = curve.method in table.bounds
         place = own.get(curve.method, 0)
         colour = "black" if bound else COLOURS[place % len(COLOURS)]
-        style = (0, (5, 3)) if bound else STYLES[place % len(STYLES)]
+        style = BOUND_STYLES[place % len(BOUND_STYLES)] if bound else STYLES[place % len(STYLES)]
         steps, mean = curve.steps, [100 * value for value in curve.mean]
         marker = "o" if len(steps) == 1 else None
         axes.plot(steps, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)

@@ -94,14 +94,16 @@ def test_trajectories_have_a_line_and_a_band_a_method_and_say_what_is_chance(dem
     assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
-def test_an_upper_bound_is_a_black_dashed_line_without_a_band(tmp_path):
+def test_upper_bounds_are_black_lines_without_a_band_each_with_dashes_of_its_own(tmp_path):
     write_table(tmp_path)
     for seed in range(3):
-        write(tmp_path, [0.99, 0.98], method="best", learner="cumulative", seed=seed)
+        for method in ("best", "second"):
+            write(tmp_path, [0.99, 0.98], method=method, learner="cumulative", seed=seed)
     logs = load(tmp_path)
     (table,) = tables(logs)
     (axes,) = trajectories(table, curves(logs, table)).axes
-    assert axes.lines[0].get_color() == "black"
+    assert [line.get_color() for line in axes.lines[:2]] == ["black", "black"]
+    assert axes.lines[0]._dash_pattern != axes.lines[1]._dash_pattern
     assert len(axes.collections) == 3
 
 

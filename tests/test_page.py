@@ -250,6 +250,17 @@ def test_curves_are_drawn_and_switched_off_and_on(site, visit):
     assert coloured() > 200
 
 
+def test_each_upper_bound_has_dashes_of_its_own_and_so_has_chance(tmp_path, visit):
+    for method in ("best", "second"):
+        write(tmp_path / "logs", [0.9, 0.8], method=method, learner="cumulative")
+    page = visit(make_site(tmp_path / "logs", tmp_path / "site") / "index.html")
+    keys = page.locator(".keys button line").evaluate_all("all => all.map((key) => key.outerHTML)")
+    strokes = [re.search(r'stroke="(.*?)"', key).group(1) for key in keys]
+    dashes = [re.search(r'stroke-dasharray="(.*?)"', key).group(1) for key in keys]
+    assert strokes == ["currentColor"] * 3
+    assert len(set(dashes)) == 3
+
+
 def test_light_and_dark_follow_the_system_and_the_button(site, visit):
     def back(page):
         return page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -4,6 +4,7 @@
 const ABSENT = "–";
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800"];
 const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3]];
+const BOUND_DASHES = [[8, 5], [4, 2], [8, 2, 2, 2]];
 
 function make(name, className, text) {
   const element = document.createElement(name);
@@ -119,7 +120,9 @@ function fade(colour, share) {
 }
 
 function dashOf(curve) {
-  return curve.plain ? [3, 3] : DASHES[curve.place % DASHES.length];
+  if (curve.thin) return [3, 3];
+  const dashes = curve.plain ? BOUND_DASHES : DASHES;
+  return dashes[curve.place % dashes.length];
 }
 
 function swatch(curve) {
