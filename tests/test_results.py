@@ -174,12 +174,14 @@ class Contending:
 def test_what_the_documents_say_of_contenders_is_so(read):
     (table,) = read("omniglot_small_contenders_frozen").tables
     found = Contending(table)
-    assert (found.above("iid", "iid"), found.below("iid", "iid")) == (REMEMBER, set())
+    assert (found.above("iid", "iid"), found.below("iid", "iid")) == (REMEMBER | {"der"}, set())
     assert (found.above("iid", "asb_zap"), found.below("iid", "asb_zap")) == (set(), CONTENDERS - REMEMBER)
     assert (found.above("asb_zap", "asb_zap"), found.below("asb_zap", "asb_zap")) == (set(), {"mas"})
     assert found.score["asb_zap"] < min(found.score[f"asb_zap + {name}"] for name in REMEMBER)
     assert found.helped() == CONTENDERS - {"der", "er_ace", "mas"}
     assert frozenset(("asb_zap", "iid")) in found.apart
+    (edge,) = [note for note in table.notes if "at the edge" in note]
+    assert edge.startswith("iid + der: its rate 0.03 is")
 
 
 def test_what_the_documents_say_of_contenders_where_all_layers_learn_is_so(read):
