@@ -106,6 +106,15 @@ def test_avalanches_own_warnings_are_not_shown(tmp_path):
     assert "Warning" not in done.stderr
 
 
+def test_other_warnings_are_shown_in_a_process_that_was_made_ready_for_many_tasks():
+    code = (
+        "import warnings; from zapbench.jobs import prepare_process; "
+        "[prepare_process(1) for _ in range(1100)]; warnings.warn('something else')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "UserWarning: something else" in done.stderr
+
+
 def test_a_missing_trial_is_run_again_from_the_checkpoint_alone(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "copy")
     lost = next((tmp_path / "copy").rglob("report=1/*tfevents*"))

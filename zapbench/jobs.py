@@ -21,6 +21,8 @@ Progress = Callable[[str, int, int], None]
 AVALANCHES_OWN = ("no QP solver found", "Call to deprecated ")
 """How warnings begin of what Avalanche does itself: GEM's solver is missing, its plug-ins call what it deprecates."""
 
+_show = warnings.showwarning
+
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -31,22 +33,17 @@ def limit_libraries(threads: int) -> None:
 
 def prepare_process(threads: int) -> None:
     """Readies this process for training: threads, freed memory kept, and no word of what nobody here can change."""
-    _say_nothing_of(*AVALANCHES_OWN)
+    warnings.showwarning = _show_others
     import torch
 
     keep_freed_memory()
     torch.set_num_threads(threads)
 
 
-def _say_nothing_of(*beginnings: str) -> None:
-    """Shows no warning that begins so; a filter would not do, as Avalanche puts its own before it at every call."""
-    show = warnings.showwarning
-
-    def show_others(message: Warning | str, *rest: Any, **more: Any) -> None:
-        if not str(message).startswith(beginnings):
-            show(message, *rest, **more)
-
-    warnings.showwarning = show_others
+def _show_others(message: Warning | str, *rest: Any, **more: Any) -> None:
+    """Shows a warning that is not Avalanche's own; a filter would not do, as it puts its own first at every call."""
+    if not str(message).startswith(AVALANCHES_OWN):
+        _show(message, *rest, **more)
 
 
 def check_jobs(jobs: list[Work], out: Path) -> None:
