@@ -5,7 +5,7 @@
     python benchmarks/agreement.py --small            # drawn letters, nothing kept
 
 One trial of frozen sequential transfer is learned six times at each rate, from the same features and head: in float32
-and in float64, by the engine, by the plain loop (`zapbench.transfer.run_trial`), and by the plain loop with the
+and in float64, by the engine, by the plain loop (`zapbench.transfer.reference.run_trial`), and by the plain loop with the
 features in another order, which is the same computation but for the order of its sums. Counted are the held-out images
 that one classifies right and the other does not, in the end. Of the images on which the engine in float32 and the plain
 loop in float32 differ stands the largest gap between the two highest logits (plain, float64).
@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from transfer import FUSED, Bench
 
-from zapbench.engines import Task, engine_for, rule_of
-from zapbench.protocol import sequential_transfer
-from zapbench.transfer import Curve, Features, run_trial
+from zapbench.transfer.fast import Task, engine_for, rule_of
+from zapbench.transfer.protocol import sequential_transfer
+from zapbench.transfer.reference import Curve, Features, run_trial
 
 PROTOCOL = sequential_transfer(every=0)
 RATES = {"sgd": (0.01, 0.03, 0.1), "adam": (0.001, 0.003)}

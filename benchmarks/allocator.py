@@ -1,4 +1,4 @@
-"""How much a training step costs less when freed memory is kept (`zapbench.allocator`): plain autograd, fused Adam.
+"""How much a training step costs less when freed memory is kept (`zapbench.launchers.allocator`): plain autograd, fused Adam.
 
     python benchmarks/allocator.py                    # real Omniglot, 32 and 256 filters: some minutes
     python benchmarks/allocator.py --small            # drawn letters, two pairs, nothing kept
@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 from transfer import quartiles
 
-from zapbench.allocator import keep_freed_memory
-from zapbench.gradients import gradients_of
-from zapbench.models import convnet
+from zapbench.launchers.allocator import keep_freed_memory
+from zapbench.networks.classifier import convnet
+from zapbench.networks.gradients import gradients_of
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
 

@@ -12,11 +12,11 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from zapbench.costs import kind
+from zapbench.checks.reproduce import CHECKPOINT, work_of
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.parse import description_of, ending_of
-from zapbench.repeat import CHECKPOINT, work_of
-from zapbench.suite import Task
+from zapbench.leaderboard.read.parse import description_of, ending_of
+from zapbench.suites.costs import kind
+from zapbench.tasks import Task
 
 
 def main() -> None:

@@ -31,10 +31,10 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
-from zapbench.cost import Cost  # noqa: E402
-from zapbench.jobs import prepare_process  # noqa: E402
-from zapbench.models import convnet  # noqa: E402
-from zapbench.pretraining import silent_evaluator  # noqa: E402
+from zapbench.experiment.resources import Cost  # noqa: E402
+from zapbench.launchers.job import prepare_process  # noqa: E402
+from zapbench.networks.classifier import convnet  # noqa: E402
+from zapbench.plugins import silent_evaluator  # noqa: E402
 from zapbench.scenarios.streams import pretraining_experience  # noqa: E402
 from zapbench.strategies.asb import ASB  # noqa: E402
 from zapbench.strategies.episodes import EpisodeSampler  # noqa: E402

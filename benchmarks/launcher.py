@@ -26,13 +26,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zapbench.display import display
-from zapbench.forecast import forecast
-from zapbench.jobs import Work
-from zapbench.leaderboard.load import load
-from zapbench.plan import group, plan
-from zapbench.suite import Outcome, Suite, load_suite
-from zapbench.workers import Pool
+from zapbench.launchers.job import Work
+from zapbench.launchers.local import Pool
+from zapbench.launchers.progress import display
+from zapbench.leaderboard.read.load import load
+from zapbench.suites.forecast import forecast
+from zapbench.suites.plan import group, plan
+from zapbench.suites.suite import Suite, load_suite
+from zapbench.tasks import Outcome
 
 RUNS = Suite(
     scenarios=("glyphs",),

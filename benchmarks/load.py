@@ -30,7 +30,7 @@ TORN_EVERY = 20
 
 def generate(folder: Path, *, files: int, steps: int, distinct: int = 50) -> None:
     """Writes trial records: each its own identity, the curves one of `distinct`; every 20th loses its last bytes."""
-    from zapbench.record import EventWriter
+    from zapbench.experiment.record import EventWriter
 
     facts = dict.fromkeys(contract.FINGERPRINT_FIELDS, 1)
     bodies = [body(steps, seed) for seed in range(distinct)]
@@ -54,7 +54,7 @@ def generate(folder: Path, *, files: int, steps: int, distinct: int = 50) -> Non
 
 
 def body(steps: int, seed: int) -> bytes:
-    from zapbench.record import EventWriter
+    from zapbench.experiment.record import EventWriter
 
     generator = np.random.default_rng(seed)
     buffer = io.BytesIO()
@@ -85,7 +85,7 @@ def compare(folder: Path) -> dict[str, float]:
     """Compares rows and points with `EventAccumulator`; returns seconds a file of both."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from zapbench.leaderboard.parse import points, read_file, summarise
+    from zapbench.leaderboard.read.parse import points, read_file, summarise
 
     paths = sorted(folder.rglob("*tfevents*"))
     chosen = paths[:: max(1, len(paths) // COMPARED)][:COMPARED]

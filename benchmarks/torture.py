@@ -52,7 +52,8 @@ def instrument() -> None:
     """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
     from tensorboard.summary.writer import record_writer
 
-    from zapbench import origin, trials
+    from zapbench.experiment import pretraining as origin
+    from zapbench.experiment import trials
 
     def logged(name, function):
         def wrapped(*args, **kwargs):
@@ -128,7 +129,7 @@ def kill_in(target: str, process: subprocess.Popen[bytes], log_file: Path, skip:
 
 def logs_of(folder: Path) -> list[tuple[object, ...]]:
     """Returns everything that must repeat: (folder, tag, step, value), statuses and stable descriptions."""
-    from zapbench.leaderboard.parse import read_file
+    from zapbench.leaderboard.read.parse import read_file
 
     found: list[tuple[object, ...]] = []
     for path in sorted(folder.rglob("*tfevents*")):
@@ -144,9 +145,9 @@ def logs_of(folder: Path) -> list[tuple[object, ...]]:
 
 def table_of(folder: Path) -> dict[str, object]:
     """Returns the tables, but for what they cost."""
-    from zapbench.leaderboard.load import load
-    from zapbench.leaderboard.render import to_json
-    from zapbench.leaderboard.tables import tables
+    from zapbench.leaderboard.decide.tables import tables
+    from zapbench.leaderboard.read.load import load
+    from zapbench.leaderboard.show.render import to_json
 
     logs = load(folder)
     found = json.loads(to_json(tables(logs), logs.problems))
@@ -220,7 +221,7 @@ def torture(options: argparse.Namespace, folder: Path) -> int:
 
 if __name__ == "__main__":
     if "--child" in sys.argv[1:2]:
-        from zapbench.cli import main as zapbench
+        from zapbench.cli.main import main as zapbench
 
         sys.exit(zapbench(sys.argv[2:]))
     sys.exit(main())

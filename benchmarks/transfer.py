@@ -5,7 +5,7 @@
     python benchmarks/transfer.py --only "adam"         # some of the cases; the others' results are kept
     python benchmarks/transfer.py --small               # drawn letters, two pairs, nothing kept
 
-The baseline is `zapbench.transfer.run_trial`: `nn.Linear` under torch's optimiser on the same features. A pair is the
+The baseline is `zapbench.transfer.reference.run_trial`: `nn.Linear` under torch's optimiser on the same features. A pair is the
 plain loop and the engine one after the other, in turn first and second; with several rates the plain loop runs one of
 them, another in each pair, and its time counts as many times. Adam and momentum have two rates, as an engine of theirs
 steps a head a thread. Of the ratios stand the median and the quartiles, of wall-clock time and of processor time (the
@@ -27,17 +27,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zapbench import checkpoints, config
-from zapbench.engines import Task, engine_for, rule_of
-from zapbench.experiment import execute
-from zapbench.jobs import prepare_process
-from zapbench.models import convnet
-from zapbench.place import Job
-from zapbench.protocol import sequential_transfer
+from zapbench import config
+from zapbench.experiment import checkpoints
+from zapbench.experiment.context import Job
+from zapbench.experiment.root import execute
+from zapbench.launchers.job import prepare_process
+from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.suite import RunSpec
-from zapbench.transfer import Features, learner_for, run_trial, trial_generator
+from zapbench.tasks import RunSpec
+from zapbench.transfer.fast import Task, engine_for, rule_of
+from zapbench.transfer.protocol import sequential_transfer
+from zapbench.transfer.reference import Features, learner_for, run_trial, trial_generator
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TWO = (0.001, 0.003)
@@ -208,7 +209,7 @@ def main() -> None:
     result: dict[str, object] = {
         "what": f"{len(bench.trial.labels)} classes x {bench.trial.train.shape[1]} + {bench.trial.held_out.shape[1]} "
         f"images, {bench.features.width} features, {bench.scenario.transfer_outputs} outputs",
-        "baseline": "zapbench.transfer.run_trial on the same cached features",
+        "baseline": "zapbench.transfer.reference.run_trial on the same cached features",
         "threads": options.threads,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "work": bench.work(),

@@ -3,8 +3,8 @@
     python benchmarks/unfrozen.py                     # real Omniglot, 32 to 256 filters: some minutes
     python benchmarks/unfrozen.py --small             # drawn letters, two pairs, nothing kept
 
-Both are `zapbench.transfer.run_trial` (`fast` on and off) from the same untrained network, head and trial, with
-`Adam(fused=True)` at 0.001, measured at the end alone; written out also where `zapbench.gradients.WORTHWHILE` says that
+Both are `zapbench.transfer.reference.run_trial` (`fast` on and off) from the same untrained network, head and trial, with
+`Adam(fused=True)` at 0.001, measured at the end alone; written out also where `zapbench.networks.gradients.WORTHWHILE` says that
 it does not gain. A pair is the one and the other, in turn first and second; beside the ratios (median, quartiles)
 stands the fast one against itself. Times are of the processor, on one thread.
 """
@@ -21,13 +21,13 @@ from pathlib import Path
 import torch
 from transfer import quartiles, timed
 
-from zapbench import gradients
-from zapbench.jobs import prepare_process
-from zapbench.models import convnet
-from zapbench.protocol import count_steps, iid_transfer, sequential_transfer
+from zapbench.launchers.job import prepare_process
+from zapbench.networks import gradients
+from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.transfer import learner_for, run_trial, trial_generator
+from zapbench.transfer.protocol import count_steps, iid_transfer, sequential_transfer
+from zapbench.transfer.reference import learner_for, run_trial, trial_generator
 
 ADAM = partial(torch.optim.Adam, fused=True)
 PROTOCOLS = {
@@ -89,7 +89,7 @@ def main() -> None:
     images = scenario.tensor()
     result: dict[str, object] = {
         "what": f"unfrozen transfer of {scenario.name}, {scenario.transfer_outputs} outputs, one thread",
-        "baseline": "zapbench.transfer.run_trial(fast=False): autograd, Adam(fused=True)",
+        "baseline": "zapbench.transfer.reference.run_trial(fast=False): autograd, Adam(fused=True)",
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "load_average": os.getloadavg(),
         "cases": {},

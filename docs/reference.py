@@ -10,7 +10,7 @@ from typing import Any
 import gin
 
 from zapbench import config
-from zapbench.cli import _parser
+from zapbench.cli.main import _parser
 
 MODULES = {
     "The record": ("zapbench.leaderboard.contract",),
@@ -20,15 +20,15 @@ MODULES = {
         "zapbench.scenarios.sizes",
     ),
     "Pre-training": ("zapbench.strategies.zapping", "zapbench.strategies.episodic", "zapbench.strategies.cadence"),
-    "Networks": ("zapbench.models",),
-    "Checking a strategy": ("zapbench.check", "zapbench.seeding"),
+    "Networks": ("zapbench.networks.classifier",),
+    "Checking a strategy": ("zapbench.checks.strategy", "zapbench.seeding"),
     "From logs to tables": (
-        "zapbench.leaderboard.load",
-        "zapbench.leaderboard.tables",
-        "zapbench.leaderboard.compare",
-        "zapbench.leaderboard.select",
-        "zapbench.leaderboard.curves",
-        "zapbench.leaderboard.mapping",
+        "zapbench.leaderboard.read.load",
+        "zapbench.leaderboard.decide.tables",
+        "zapbench.leaderboard.decide.compare",
+        "zapbench.leaderboard.decide.select",
+        "zapbench.leaderboard.decide.curves",
+        "zapbench.leaderboard.read.mapping",
     ),
 }
 """What a person's own code calls; everything else is for those who read the source."""

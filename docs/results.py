@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zapbench.leaderboard.curves import curves
-from zapbench.leaderboard.figures import save, trajectories, write_figures
-from zapbench.leaderboard.load import Logs, load
-from zapbench.leaderboard.page import write_site
-from zapbench.leaderboard.render import percent, to_markdown
-from zapbench.leaderboard.tables import Row, Table, is_number, tables
+from zapbench.leaderboard.decide.curves import curves
+from zapbench.leaderboard.decide.tables import Row, Table, is_number, tables
+from zapbench.leaderboard.read.load import Logs, load
+from zapbench.leaderboard.show.figures import save, trajectories, write_figures
+from zapbench.leaderboard.show.page import write_site
+from zapbench.leaderboard.show.render import percent, to_markdown
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
@@ -106,7 +106,7 @@ def page(found: Published, out: Path) -> None:
 
 def main() -> None:
     """Makes everything anew."""
-    from zapbench.commands import cores
+    from zapbench.cli.arguments import cores
 
     shutil.rmtree(BUILD, ignore_errors=True)
     short = {}

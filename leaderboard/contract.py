@@ -23,14 +23,14 @@ tag                                value                                       s
 =================================  ==========================================  ====================
 """
 
-import difflib
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from zapbench.text import UNPRINTABLE, one_line
 
 SCHEMA = 1
 
@@ -78,29 +78,6 @@ FINGERPRINT_FIELDS = (
     "images_a_step",
     "accuracy",
 )
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Returns `, did you mean ...?` for the nearest known words, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f", did you mean {' or '.join(close)}?" if close else ""
-
-
-def one_line(text: str) -> str:
-    r"""Returns a text in one line, as anything may show it: no control, no half of a pair, no turn of direction.
-
-    >>> one_line("a\nb\x1b[2J")
-    'a b�[2J'
-    """
-    return " ".join(shown(text).split())
-
-
-def shown(text: str) -> str:
-    """Returns a text as anything may show it; its lines stay."""
-    return _UNSHOWN.sub("\ufffd", text)
-
-
-_UNSHOWN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 
 def canonical_json(value: Any) -> str:
@@ -257,7 +234,7 @@ def _check_whole(name: str, value: Any) -> None:
 
 
 def _check_shown(name: str, text: str) -> None:
-    if _UNSHOWN.search(text):
+    if UNPRINTABLE.search(text):
         raise ValueError(f"{name} holds a character that cannot be shown: {one_line(text)[:LONGEST_TEXT]}")
 
 
@@ -297,29 +274,3 @@ def _object_of(text: str, what: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ValueError(f"{what} is not a JSON object")
     return raw
-
-
-def rate_text(rate: float) -> str:
-    """Returns a learning rate as folders show it.
-
-    >>> rate_text(0.0001), rate_text(0.03), rate_text(1.0)
-    ('0.0001', '0.03', '1')
-    """
-    return f"{rate:.10f}".rstrip("0").rstrip(".") if rate >= 1e-6 else f"{rate:g}"
-
-
-def folder_text(parts: tuple[str, ...], *, longest: int = 80) -> str:
-    """Returns a folder's name for some bindings: `default` for none, cut and hashed where long.
-
-    >>> folder_text(("ASB.inner_lr = 0.1",))
-    'ASB.inner_lr=0.1'
-    >>> folder_text(())
-    'default'
-    """
-    if not parts:
-        return "default"
-    whole = ",".join(re.sub(r"\s*=\s*", "=", part, count=1) for part in parts)
-    safe = re.sub(r"[^A-Za-z0-9_.,=+-]", "_", whole).strip(".")
-    if safe == whole and len(safe) <= longest:
-        return safe
-    return f"{safe[: longest - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"

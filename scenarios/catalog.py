@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zapbench.leaderboard.contract import nearest
 from zapbench.scenarios.roots import data_root
+from zapbench.text import nearest
 
 LISTS = Path(__file__).parent / "lists"
 IMAGENET_TERMS = "ImageNet's terms of access: non-commercial research and education (https://image-net.org/download)"

@@ -20,12 +20,12 @@ from typing import Literal
 
 import gin
 
-from zapbench.leaderboard.contract import nearest
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.scenario import Images, Scenario
 from zapbench.scenarios.sizes import Sizes, sized
 from zapbench.scenarios.sources import by_class, image_files
 from zapbench.seeding import numpy_generator
+from zapbench.text import nearest
 
 Classes = int | str | Sequence[str]
 """How many classes, which (a list of names), or a text file with their names."""

@@ -24,7 +24,7 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
-from zapbench.models import Classifier
+from zapbench.networks.classifier import Classifier
 from zapbench.seeding import torch_generator
 from zapbench.strategies.zapping import clear_moments, clear_moments_at, zap
 

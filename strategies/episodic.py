@@ -12,9 +12,9 @@ from avalanche.core import SupervisedMetaLearningPlugin
 from avalanche.training.templates import SupervisedMetaLearningTemplate
 from torch import Tensor
 
+from zapbench.networks.manual_gradients import WrittenOut, applies
 from zapbench.strategies.data import images_of
 from zapbench.strategies.episodes import EpisodeSampler
-from zapbench.strategies.written_out import WrittenOut, applies
 
 
 class Episodic(SupervisedMetaLearningTemplate):

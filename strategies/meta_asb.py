@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from zapbench.networks.manual_gradients import Step
+from zapbench.networks.second_order import through
 from zapbench.strategies.episodic import Episodic
-from zapbench.strategies.second_order import through
-from zapbench.strategies.written_out import Step
 
 
 @gin.register

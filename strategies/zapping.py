@@ -16,7 +16,7 @@ import torch
 from avalanche.core import SupervisedMetaLearningPlugin, SupervisedPlugin
 from torch import Tensor, nn
 
-from zapbench.models import last_layers
+from zapbench.networks.classifier import last_layers
 from zapbench.seeding import torch_generator
 from zapbench.strategies.cadence import Cadence, Unit
 

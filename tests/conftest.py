@@ -10,15 +10,13 @@ import gin
 import numpy as np
 import pytest
 import torch
-from made_logs import write_table
 from PIL import Image
+from support.made_logs import write_table
 
 from zapbench.scenarios import mini_imagenet, omni_image
 from zapbench.scenarios.scenario import Images, Scenario
 
 torch.set_num_threads(1)
-
-LOGS = Path(__file__).parent / "logs"
 
 
 def pytest_addoption(parser):

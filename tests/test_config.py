@@ -7,11 +7,11 @@ import pytest
 
 from zapbench import config
 from zapbench.config import compose, parse_bindings
-from zapbench.contenders import UNVERIFIED
-from zapbench.experiment import execute
-from zapbench.origin import Pretraining
-from zapbench.place import Job
-from zapbench.suite import RunSpec, TrialSpec
+from zapbench.experiment.context import Job
+from zapbench.experiment.pretraining import Pretraining
+from zapbench.experiment.root import execute
+from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.transfer.avalanche import UNVERIFIED
 
 
 @pytest.mark.parametrize("kind", config.KINDS)

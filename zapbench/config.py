@@ -21,7 +21,7 @@ from typing import Any
 import gin
 from gin import config_parser
 
-from zapbench.leaderboard.contract import nearest
+from zapbench.text import nearest
 
 DEVICE = "run.device"
 OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
@@ -290,7 +290,7 @@ def _let_import_from(folders: Iterable[Path]) -> None:
 @functools.cache
 def register_everything() -> None:
     """Imports every module that registers something, so that a name is unknown only where nobody has it."""
-    for module in ("models", "oml", "anml", "backbones", "experiment"):
+    for module in ("networks.classifier", "networks.oml", "networks.anml", "networks.backbones", "experiment.root"):
         importlib.import_module(f"zapbench.{module}")
     for package in ("scenarios", "strategies"):
         folder = root().parent / package

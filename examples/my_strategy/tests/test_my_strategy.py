@@ -6,7 +6,7 @@ import pytest
 import torch
 from my_strategy.plugin import ZapDirection, new_direction
 
-from zapbench.check import check_strategy
+from zapbench.checks.strategy import check_strategy
 
 GIN = Path(__file__).parent.parent / "my_strategy.gin"
 

@@ -1,0 +1,73 @@
+"""Several data sets side by side: gaps where a method lacks one, average ranks only where no row has a gap.
+
+Critical differences (Demšar 2006, *Statistical Comparisons of Classifiers over Multiple Data Sets*, section 3.2.2) take
+at least five data sets; with fewer none is given.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from zapbench.leaderboard.decide.tables import Table
+
+LEAST_DATA_SETS = 5
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Tables of one protocol side by side.
+
+    Attributes:
+        protocol: the protocol.
+        scenarios: the data sets.
+        cells: method -> a mean held-out accuracy for each data set, None where the method was not run on it.
+        average_ranks: method -> mean rank over data sets, of methods without gaps; empty with too few data sets.
+        critical_difference: two average ranks that differ by less cannot be told apart (Nemenyi, 5%); NaN without.
+        note: why there are no average ranks, or what they mean.
+    """
+
+    protocol: str
+    scenarios: list[str]
+    cells: dict[str, list[float | None]]
+    average_ranks: dict[str, float]
+    critical_difference: float
+    note: str
+
+
+def overviews(tables: list[Table]) -> list[Overview]:
+    """Returns an overview for each protocol that has tables of at least two scenarios, one fingerprint each."""
+    found = []
+    for protocol in sorted({table.protocol for table in tables}):
+        own = [table for table in tables if table.protocol == protocol]
+        scenarios = [table.scenario for table in own]
+        if len(own) > 1 and len(set(scenarios)) == len(scenarios):
+            found.append(_overview(protocol, own))
+    return found
+
+
+def _overview(protocol: str, tables: list[Table]) -> Overview:
+    means = [{row.method: row.held_out.mean for row in table.rows} for table in tables]
+    methods = sorted(set().union(*means), key=lambda name: (sum(name not in m for m in means), name))
+    cells = {name: [m.get(name) for m in means] for name in methods}
+    complete = [name for name in methods if None not in cells[name]]
+    scenarios = [table.scenario for table in tables]
+    if len(tables) < LEAST_DATA_SETS or len(complete) < 2:
+        note = f"Average ranks take {LEAST_DATA_SETS} data sets and two methods without gaps; here are {len(tables)}."
+        return Overview(protocol, scenarios, cells, {}, math.nan, note)
+    scores = np.array([[cells[name][place] for name in complete] for place in range(len(tables))], dtype=float)
+    averages = stats.rankdata(-scores, axis=1).mean(axis=0)
+    difference = critical_difference(len(complete), len(tables))
+    note = f"Average ranks that differ by less than {difference:.2f} cannot be told apart (Nemenyi, 5%)."
+    return Overview(protocol, scenarios, cells, dict(zip(complete, map(float, averages))), difference, note)
+
+
+def critical_difference(methods: int, data_sets: int) -> float:
+    """Returns Nemenyi's critical difference of average ranks at 5%.
+
+    >>> round(critical_difference(4, 14), 2)
+    1.25
+    """
+    q = float(stats.studentized_range.ppf(0.95, methods, np.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * data_sets))

@@ -1,0 +1,231 @@
+"""One event file -> what it says. Never raises for what is in a file; knows nothing of tables."""
+
+import itertools
+import math
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.read.events import Tail, last_events, numbers_of, read_events, text_of
+from zapbench.text import one_line
+
+MOST_TAGS = 1000
+"""A file with more tags is not a run's record (and would only eat memory)."""
+
+LONGEST_REASON = 300
+"""Letters of why a file cannot be used: a name in it may be as long as it likes."""
+
+
+@dataclass
+class EventFile:
+    """What one event file says.
+
+    Attributes:
+        path: the file.
+        description: what it is about, or None where it does not say.
+        closing: its last word; unfinished where there is none.
+        curves: tag -> (steps, values), in the order written.
+        class_accuracy: final accuracy of each class, in the order learned.
+        problem: why the file cannot be used, in words; empty if it can.
+    """
+
+    path: Path
+    description: Description | None = None
+    closing: Closing = field(default_factory=lambda: Closing(contract.UNFINISHED))
+    curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    class_accuracy: list[float] = field(default_factory=list)
+    problem: str = ""
+
+
+def read_file(path: Path, *, ours: bool = True) -> EventFile:
+    """Reads an event file.
+
+    Args:
+        path: the file.
+        ours: whether it must hold a description of a run; else its curves are all that is wanted.
+    """
+    found = EventFile(path)
+    tail = Tail()
+    try:
+        for event in read_events(path, tail):
+            _take(found, event)
+    except OSError as error:
+        found.problem = f"cannot be read ({error.strerror})"
+    except (ValueError, OverflowError, MemoryError) as error:
+        found.problem = one_line(str(error))[:LONGEST_REASON] or type(error).__name__
+    if ours and not found.problem and found.description is None:
+        found.problem = tail.damage or "holds no description of a run"
+    if not found.problem and tail.damage and found.closing.status == contract.UNFINISHED:
+        found.closing = Closing(contract.UNFINISHED, tail.damage)
+    if ours and not found.problem:
+        found.problem = implausible(found)
+    return found
+
+
+def _take(found: EventFile, event: Event) -> None:
+    if len(event.summary.value) > MOST_TAGS:
+        raise ValueError(f"holds more than {MOST_TAGS} tags")
+    step = event.step
+    curves = found.curves
+    for value in event.summary.value:
+        tag = value.tag
+        if value.HasField("simple_value"):
+            if tag in curves:  # nearly all that a file holds passes here
+                steps, values = curves[tag]
+                steps.append(step)
+                values.append(value.simple_value)
+            else:
+                _add(found, tag, step, value.simple_value)
+        elif tag == contract.RUN:
+            text = text_of(value)
+            if found.description is None:
+                found.description = Description.from_json(text)
+            else:
+                found.closing = Closing.from_json(text)
+        elif tag == contract.CLASS_ACCURACY:
+            found.class_accuracy = numbers_of(value)
+        elif value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val:
+            _add(found, tag, step, *numbers_of(value))
+
+
+def _add(found: EventFile, tag: str, step: int, value: float) -> None:
+    curve = found.curves.get(tag)
+    if curve is None:
+        if len(found.curves) >= MOST_TAGS:
+            raise ValueError(f"holds more than {MOST_TAGS} tags")
+        curve = found.curves[tag] = ([], [])
+    curve[0].append(step)
+    curve[1].append(value)
+
+
+def implausible(found: EventFile) -> str:
+    """Returns why a record cannot be believed, in words; nothing where it can."""
+    about = found.description
+    if about is not None and about.transfer is not None and not _stands_for_its_fields(about):
+        return f"fingerprint {about.fingerprint!r} is not that of its fields"
+    for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
+        steps, values = found.curves.get(tag, ([], []))
+        for value in values:
+            if not 0.0 <= value <= 1.0:
+                shown = f"{value:g}" if math.isfinite(value) else "a value that is not a number"
+                return f"{tag} holds {shown}; allowed: 0 to 1"
+        if steps and min(steps) < 0:
+            return f"{tag} has a step of {min(steps)}; steps are at least 0"
+        if len(set(steps)) < len(steps):
+            seen: set[int] = set()
+            twice = next(step for step in steps if step in seen or seen.add(step))  # type: ignore[func-returns-value]
+            return f"{tag} has step {twice} twice"
+        if any(b < a for a, b in itertools.pairwise(steps)):
+            return f"{tag} has steps that go back"
+    if not all(0.0 <= value <= 1.0 for value in found.class_accuracy):
+        return f"{contract.CLASS_ACCURACY} holds a value outside 0 to 1"
+    return ""
+
+
+def _stands_for_its_fields(about: Description) -> bool:
+    try:
+        return contract.fingerprint(about.fingerprint_fields) == about.fingerprint
+    except ValueError:
+        return False
+
+
+def summarise(found: EventFile) -> dict[str, Any]:
+    """Returns a record without its curves: plain values that JSON can hold, final scores and areas among them.
+
+    NaN is None, for a record that is cut off or diverged lacks some.
+    """
+    held_out = found.curves.get(contract.HELD_OUT, ([], []))[1]
+    steps = found.curves.get(contract.LOSS, ([], []))[0]
+    scores = {
+        "held_out": last(found, contract.HELD_OUT),
+        "trained_on": last(found, contract.TRAINED_ON),
+        "forgetting": last(found, contract.FORGETTING),
+        "area": sum(held_out) / len(held_out) if len(held_out) > 1 else None,
+        "validation": last(found, contract.VALIDATION_ACCURACY),
+        "updates": steps[-1] if steps else 0,
+        "seconds": last(found, contract.SECONDS),
+        "peak_memory": last(found, contract.PEAK_MEMORY),
+        "parameters": last(found, contract.PARAMETERS),
+        "images_seen": last(found, contract.IMAGES_SEEN),
+        "gradient_steps": last(found, contract.GRADIENT_STEPS),
+    }
+    about = found.description.stable() if found.description is not None else None
+    closing = {"status": found.closing.status, "reason": found.closing.reason}
+    return {"problem": found.problem, "about": about, **closing, **scores}
+
+
+def last(found: EventFile, tag: str) -> float | None:
+    """Returns the last value of a curve; None where there is none or it is not finite."""
+    values = found.curves.get(tag, ([], []))[1]
+    return values[-1] if values and math.isfinite(values[-1]) else None
+
+
+def points(found: EventFile) -> "array[float]":
+    """Returns a trial's curves as one flat array: step, held out, trained on, forgetting, point after point."""
+    steps, held_out = found.curves.get(contract.HELD_OUT, ([], []))
+    others = [found.curves.get(tag, ([], [])) for tag in (contract.TRAINED_ON, contract.FORGETTING)]
+    if all(other[0] == steps for other in others):
+        columns: list[list[float]] = [[*map(float, steps)], held_out, others[0][1], others[1][1]]
+    else:
+        at = [dict(zip(*other)) for other in others]
+        columns = [[*map(float, steps)], held_out, *([one.get(step, math.nan) for step in steps] for one in at)]
+    flat = array("d", bytes(8 * len(columns) * len(steps)))
+    for place, column in enumerate(columns):
+        flat[place :: len(columns)] = array("d", column)
+    return flat
+
+
+def status_of(path: Path) -> str:
+    """Returns the status of a task from the last record of its event file; unfinished where there is none."""
+    return ending_of(path, 1)[0]
+
+
+def ending_of(path: Path, records: int = 2) -> tuple[str, float]:
+    """Returns a task's status and the seconds it took (NaN where they are not told), from its file's last records.
+
+    Nothing else of the file is read, however long it is.
+    """
+    try:
+        last, *before = last_events(path, records) or [Event()]
+        closings = [value for value in last.summary.value if value.tag == contract.RUN]
+        status = Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
+    except (OSError, ValueError):
+        return contract.UNFINISHED, math.nan
+    told = [value.simple_value for event in before for value in event.summary.value if value.tag == contract.SECONDS]
+    return status, told[0] if told else math.nan
+
+
+def config_of(path: Path) -> str:
+    """Returns the text of the configuration that an event file starts with; nothing where it holds none.
+
+    It is a text to show: nobody parses it.
+    """
+    try:
+        for number, event in enumerate(read_events(path)):
+            for value in event.summary.value:
+                if value.tag == contract.CONFIG:
+                    return text_of(value)
+            if number == 8:
+                break
+    except (OSError, ValueError):
+        pass
+    return ""
+
+
+def description_of(path: Path) -> Description | None:
+    """Returns the description at the start of an event file, or None where it holds none."""
+    try:
+        for number, event in enumerate(read_events(path)):
+            for value in event.summary.value:
+                if value.tag == contract.RUN:
+                    return Description.from_json(text_of(value))
+            if number == 8:
+                break
+    except (OSError, ValueError):
+        pass
+    return None

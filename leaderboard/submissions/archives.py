@@ -1,0 +1,165 @@
+"""A submission's zip: packed the same twice, unpacked as if a stranger had sent it.
+
+Sizes and counts are counted while the archive is read; what its headers claim is never believed. Nothing in it is run,
+parsed as configuration, or loaded as a pickle: what is not an event file is refused by its name, unread.
+"""
+
+import os
+import re
+import stat
+import struct
+import uuid
+import zipfile
+import zlib
+from pathlib import Path
+
+from zapbench.leaderboard.read.load import find
+from zapbench.text import one_line
+
+LARGEST_ZIP = 256 << 20
+LARGEST_FILE = 16 << 20
+LARGEST_WHOLE = 1 << 30
+"""Bytes of all event files of a submission, unpacked."""
+MOST_FILES = 20_000
+LONGEST_PATH = 400
+DEEPEST_PATH = 16
+_CHUNK = 1 << 16
+_END = struct.Struct("<4s4H2LH")
+_MEMBER = 46 + 2 * LONGEST_PATH
+"""Bytes of the zip's directory that a file may take."""
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+    FileExistsError,
+    NotADirectoryError,
+)
+"""What reading a zip raises for what is in it; the last two: a file where another member wants a folder."""
+
+
+def pack(folder: Path, out: Path) -> int:
+    """Packs the event files below a folder into a zip, the same bytes each time, and returns their number.
+
+    Raises:
+        ValueError: no event files, or more or larger ones than a submission may hold.
+    """
+    names = [name for name, _ in find(folder)]
+    if not names:
+        raise ValueError(f"no event files below {folder}")
+    if len(names) > MOST_FILES:
+        raise ValueError(f"{len(names)} event files below {folder}; a submission holds {MOST_FILES} at most")
+    part = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    whole = 0
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name in names:
+                if problem := _wrong_name(name):
+                    raise ValueError(f"{one_line(name)}: {problem}")
+                content = (folder / name).read_bytes()
+                whole += len(content)
+                if len(content) > LARGEST_FILE or whole > LARGEST_WHOLE:
+                    raise ValueError(f"{name}: {_too_large(len(content), whole)}")
+                member = zipfile.ZipInfo(name)  # dated 1980, as nothing else in it has a date
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.create_system = 3
+                member.external_attr = (stat.S_IFREG | 0o644) << 16
+                archive.writestr(member, content)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(names)
+
+
+def unpack(path: Path, folder: Path) -> list[str]:
+    """Unpacks the event files of a zip below an empty folder; returns what is wrong with the zip, a line each.
+
+    Raises:
+        ValueError: it is not a zip that can be read to its end within the bounds.
+    """
+    _check_directory(path)
+    problems = []
+    seen: set[str] = set()
+    whole = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.is_dir():
+                    continue
+                name = member.filename
+                problem = _wrong_name(name) or _wrong_kind(member)
+                if not problem and name.casefold() in seen:
+                    problem = "is in the zip twice"
+                if problem:
+                    problems.append(f"{one_line(name)[:LONGEST_PATH]}: {problem}")
+                    continue
+                seen.add(name.casefold())
+                whole += _extract(archive, member, folder / name, whole)
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is a damaged zip ({one_line(str(error))[:200]})") from None
+    return problems
+
+
+def _check_directory(path: Path) -> None:
+    """Refuses a zip whose directory would fill the memory before a single name can be looked at."""
+    if not path.is_file():
+        raise ValueError(f"no file {path}")
+    size = path.stat().st_size
+    if size > LARGEST_ZIP:
+        raise ValueError(f"{path} has {size:,} bytes; a submission has {LARGEST_ZIP:,} at most")
+    with path.open("rb") as file:
+        file.seek(max(0, size - _END.size - 20 - 65_535))
+        tail = file.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or len(tail) - place < _END.size:
+        raise ValueError(f"{path} is not a zip")
+    _, _, _, _, count, directory, _, _ = _END.unpack_from(tail, place)
+    if place >= 20 and tail[place - 20 : place - 16] == b"PK\x06\x07":
+        raise ValueError(f"{path} is a zip of the large kind (zip64), which no submission needs")
+    if count > MOST_FILES or directory > MOST_FILES * _MEMBER:
+        raise ValueError(f"{path} claims {count:,} files; a submission holds {MOST_FILES:,} at most")
+
+
+def _wrong_name(name: str) -> str:
+    if one_line(name) != name:
+        return "a path with letters that cannot be shown"
+    parts = name.split("/")
+    if any(len(part.encode()) > 255 for part in parts) or len(name) > LONGEST_PATH or len(parts) > DEEPEST_PATH:
+        return f"a path of more than {LONGEST_PATH} letters or {DEEPEST_PATH} folders"
+    if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
+        return "a path that leaves its folder"
+    last = parts[-1]
+    if "tfevents" not in last or last.startswith(".") or re.search(r"\.(zip|gz|tar|pt|pth|pkl|gin|py)$", last):
+        return "not an event file; it was not read"
+    return ""
+
+
+def _wrong_kind(member: zipfile.ZipInfo) -> str:
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "a link, or another thing that is not a file"
+    if member.flag_bits & 1:
+        return "encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "packed by another method than deflate"
+    return ""
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, before: int) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with archive.open(member) as source, target.open("xb") as file:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > LARGEST_FILE or before + size > LARGEST_WHOLE:
+                raise ValueError(f"{member.filename}: {_too_large(size, before + size)}")
+            file.write(chunk)
+    return size
+
+
+def _too_large(size: int, whole: int) -> str:
+    if size > LARGEST_FILE:
+        return f"more than {LARGEST_FILE:,} bytes, which no trial's record has"
+    return f"with it, the event files have {whole:,} bytes or more; a submission has {LARGEST_WHOLE:,} at most"

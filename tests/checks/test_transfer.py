@@ -1,0 +1,161 @@
+"""What breaks the contract of a transfer is told so in words."""
+
+import pytest
+
+from zapbench import config
+from zapbench.checks.transfer import check_transfer
+from zapbench.cli.main import main
+
+PLUGINS = '''
+import gin
+import torch
+from avalanche.core import SupervisedPlugin
+
+
+class Once(SupervisedPlugin):
+    """Does what it does after the second class."""
+
+    def after_training_exp(self, strategy, *args, **kwargs):
+        if strategy.clock.train_exp_counter == 1:
+            with torch.no_grad():
+                self.do(strategy)
+
+
+@gin.register
+class IdleLearner(SupervisedPlugin):
+    """Overrides a hook, which fires, and does nothing."""
+
+    def before_training_iteration(self, strategy, *args, **kwargs):
+        pass
+
+
+@gin.register
+class MoodyLearner(SupervisedPlugin):
+    """Draws from a generator that no seed reaches."""
+
+    generator = torch.Generator()
+
+    def before_training_iteration(self, strategy, *args, **kwargs):
+        with torch.no_grad():
+            bias = strategy.model.head.bias
+            bias.add_(0.001 * torch.randn(bias.shape, generator=self.generator))
+
+
+@gin.register
+class WiderHead(Once):
+    """Gives the head more outputs."""
+
+    def do(self, strategy):
+        strategy.model.head = torch.nn.Linear(strategy.model.head.in_features, 999)
+
+
+@gin.register
+class Thaw(Once):
+    """Moves an encoder that is frozen."""
+
+    def do(self, strategy):
+        next(strategy.model.encoder.parameters()).add_(1.0)
+
+
+@gin.register
+class Tint(Once):
+    """Changes features of the frozen encoder in place."""
+
+    def do(self, strategy):
+        strategy.experience.images.__self__._images.table.mul_(1.5)
+
+
+@gin.register
+class Numb(SupervisedPlugin):
+    """Takes every gradient of the encoder away."""
+
+    def after_backward(self, strategy, *args, **kwargs):
+        for parameter in strategy.model.encoder.parameters():
+            parameter.grad = None
+
+
+@gin.register
+class Breaks(SupervisedPlugin):
+    """Fails at the third class, where no rehearsal comes."""
+
+    def after_training_exp(self, strategy, *args, **kwargs):
+        if strategy.clock.train_exp_counter == 2:
+            raise RuntimeError("no more")
+'''
+
+GIN = """# A plug-in of a person's own
+import transfer_plugins
+import zapbench.contenders
+import zapbench.protocol
+
+run.transfer = @transfer/sequential_transfer()
+run.transfer_optimizer = @transfer/Adam
+run.transfer_strategy = @transfer/Naive
+transfer/sequential_transfer.learner = "mine"
+"""
+UNFROZEN = "transfer/sequential_transfer.frozen = False\n"
+LAST = "transfer/sequential_transfer.layers = 1\n"
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    (folder / "transfer_plugins.py").write_text(PLUGINS)
+    return folder
+
+
+def written(package, plugin, more, monkeypatch):
+    monkeypatch.syspath_prepend(package)
+    path = package / f"{plugin}.gin"
+    path.write_text(f"{GIN}{more}" + (f"transfer/Naive.plugins = [@transfer/{plugin}()]\n" if plugin else ""))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "more", "broken"),
+    [
+        ("", "", ["Naive is more than plain fine-tuning"]),
+        ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive is more than plain fine-tuning"]),
+        ("MoodyLearner", UNFROZEN, ["the same seed gives the same bits"]),
+        ("Thaw", UNFROZEN + LAST, ["what is frozen stays as it is"]),
+        ("Tint", "", ["what is frozen stays as it is"]),
+        ("Numb", UNFROZEN, ["unfrozen, the encoder learns"]),
+        ("Breaks", UNFROZEN, ["learns a trial"]),
+    ],
+)  # fmt: skip
+def test_what_breaks_the_contract_is_told_by_name(plugin, more, broken, package, monkeypatch):
+    path = written(package, plugin, more, monkeypatch)
+    assert [finding.clause for finding in check_transfer(path) if not finding.holds] == broken
+
+
+def test_a_head_of_another_shape_breaks_the_contract(package, monkeypatch):
+    found = {
+        f.clause: f.words for f in check_transfer(written(package, "WiderHead", UNFROZEN, monkeypatch)) if not f.holds
+    }
+    assert found["the head keeps its shape"] == "(300, 36) before and (999, 36) after"
+
+
+def test_the_command_decides_by_what_a_file_binds_says_what_fails_and_exits_with_1(package, monkeypatch, capsys):
+    path = written(package, "IdleLearner", "", monkeypatch)
+    assert config.kind_of(path) == "transfers"
+    assert main(["check", path]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "FAILS IdleLearner changes what is learned: without it the trial gives the same bits" in said
+    assert "2 of it fails" in said
+
+
+def test_what_is_neither_a_strategy_nor_a_transfer_is_refused_in_a_line(tmp_path, capsys):
+    assert [config.kind_of(name) for name in ("asb_zap", "iid", "er_ace")] == ["strategies", "strategies", "transfers"]
+    broken, empty = tmp_path / "broken.gin", tmp_path / "empty.gin"
+    broken.write_text("run.transfer = [")
+    empty.write_text("convnet.filters = 4\n")
+    for name, words in (
+        ("er_ach", "no strategy or transfer 'er_ach', did you mean er_ace"),
+        (str(broken), "cannot read"),
+        (str(empty), "binds neither run.strategy nor run.transfer"),
+        (str(tmp_path / "no.gin"), "no file"),
+    ):
+        assert main(["check", name]) == 2
+        said = capsys.readouterr().err
+        assert words in said
+        assert said.count("\n") == 1

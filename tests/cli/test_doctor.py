@@ -1,0 +1,153 @@
+"""`zapbench doctor` finds what is broken, says what mends it, and needs nothing itself."""
+
+import os
+import shutil
+import subprocess
+import sys
+import types
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT
+
+from zapbench.cli import doctor
+from zapbench.cli.doctor import BROKEN, NOTE, OK, examine
+from zapbench.cli.main import main
+
+LINKS = ("scenarios", "strategies", "leaderboard")
+
+
+def states(out):
+    return {finding.subject: finding.state for finding in examine(out)}
+
+
+def of(subject, out):
+    return next(finding for finding in examine(out) if finding.subject == subject)
+
+
+def test_where_all_is_well_it_says_so_and_exits_0(data_root, tmp_path, capsys):
+    assert main(["doctor", "--out", str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    for line in ("ok      torch ", "ok      avalanche-lib ", "ok      timm ", "ok      data glyphs"):
+        assert line in said
+    assert said.splitlines()[-1] == "zapbench can run here"
+    assert f"torch                  {metadata.version('torch')}" in said
+    assert "zapbench data fetch omniglot" in said
+    assert not any((tmp_path / name).exists() for name in ("runs", "data", "cache/zapbench"))  # it only looks
+
+
+def test_every_mend_of_missing_data_is_a_command_that_exists(data_root, tmp_path):
+    from zapbench.cli.main import _parser
+
+    mends = [finding.mend for finding in examine(tmp_path) if finding.mend.startswith("zapbench ")]
+    assert mends
+    for mend in mends:
+        _parser().parse_args(mend.split()[1:])
+
+
+def test_a_package_that_is_missing_too_old_or_does_not_import_is_named_with_its_mend(monkeypatch, tmp_path, data_root):
+    asked = [("no-such-package", ">=2", ""), ("numpy", ">=99", ""), ("timm", "", ""), ("no-such-extra", "", "ray")]
+    monkeypatch.setattr(doctor, "requirements", lambda: asked)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    found = {finding.subject: finding for finding in examine(tmp_path)}
+    assert found["no-such-package"].state == found["numpy"].state == found["timm"].state == BROKEN
+    assert found["no-such-package"].mend == "python -m pip install 'no-such-package>=2'"
+    assert found["numpy"].words == f"is {metadata.version('numpy')}, and zapbench asks for >=99"
+    assert "cannot be imported" in found["timm"].words
+    assert found["extra [ray]"].state == NOTE
+    assert found["extra [ray]"].mend == "python -m pip install 'zapbench[ray]'"
+
+
+def test_a_binary_that_breaks_while_it_is_imported_is_one_line(monkeypatch, tmp_path, capsys):
+    def broken(name):
+        raise RuntimeError("operator torchvision::nms does not exist\nand more")
+
+    monkeypatch.setattr(doctor, "importlib", types.SimpleNamespace(import_module=broken))
+    assert main(["doctor", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "is installed and cannot be imported: operator torchvision::nms does not exist\n" in said
+    assert "and more" not in said
+    assert said.splitlines()[-1].endswith("are broken: mend them, then look again")
+
+
+def test_it_runs_where_nothing_is_installed(tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False)
+    for name in ("zapbench", "scenarios", "strategies", "leaderboard"):
+        target = tmp_path / "source" / "zapbench" / ("" if name == "zapbench" else name)
+        shutil.copytree(
+            ROOT / name, target, ignore=shutil.ignore_patterns("gin", "results", *LINKS), dirs_exist_ok=True
+        )
+    done = subprocess.run(
+        [tmp_path / "bare" / "bin" / "python", "-m", "zapbench.cli", "doctor"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "source"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 1
+    assert "BROKEN  torch " in done.stdout
+    assert "python -m pip install" in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_to_is_broken(tmp_path, monkeypatch, data_root):
+    (tmp_path / "file").write_text("in the way")
+    assert states(tmp_path / "runs")["output folder"] == OK
+    assert "Not a directory" in of("output folder", tmp_path / "file" / "runs").words
+    assert states(Path("/proc/zapbench"))["output folder"] == BROKEN  # where not even root can write
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    cache = of("cache folder", tmp_path / "runs")
+    assert cache.state == BROKEN
+    assert cache.mend == "set another: export XDG_CACHE_HOME=FOLDER"
+
+
+def test_a_folder_without_room_is_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=5e6))
+    assert of("output folder", tmp_path).state == NOTE
+    assert "5 MB free" in of("output folder", tmp_path).words
+
+
+def test_a_broken_data_folder_is_told_from_an_empty_and_from_a_missing_one(tmp_path, monkeypatch):
+    def data_folder(value):
+        monkeypatch.setenv("ZAPBENCH_DATA", str(value))
+        return of("data folder", tmp_path).state
+
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    assert data_folder(tmp_path / "file") == BROKEN
+    assert data_folder(tmp_path / "file" / "below") == BROKEN
+    assert data_folder("/proc/1/nowhere") == BROKEN
+    monkeypatch.setenv("ZAPBENCH_DATA", "~nobody-of-this-name/data")
+    assert of("data", tmp_path).state == BROKEN
+    assert data_folder(tmp_path / "empty") == OK
+    assert data_folder(tmp_path / "not yet") == NOTE
+
+
+def test_data_that_came_as_an_empty_file_are_broken(data_root, tmp_path):
+    folder = data_root / "omniglot-py"
+    folder.mkdir(parents=True)
+    for name in ("images_background.zip", "images_evaluation.zip"):
+        (folder / name).touch()
+    found = of("data omniglot", tmp_path)
+    assert found.state == BROKEN
+    assert found.mend == "delete it, then: zapbench data fetch omniglot"
+
+
+def test_configurations_that_were_lost_are_noticed(monkeypatch, tmp_path):
+    from zapbench import config
+
+    monkeypatch.setattr(config, "root", lambda: tmp_path)
+    assert of("configurations", tmp_path).state == BROKEN
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_gpu_that_torch_does_not_see_is_noted(seen, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(seen))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert of("GPU", tmp_path).state == (OK if seen else NOTE)

@@ -1,0 +1,204 @@
+"""What is published is what the committed logs say: tables, pages, the picture, the numbers and claims in documents."""
+
+import hashlib
+import re
+
+import numpy as np
+import pytest
+import results
+from support.paths import ROOT
+
+CLAIM = "omniglot_small_claim"
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """Reads a folder of results, each once."""
+    kept = {}
+
+    def get(name):
+        if name not in kept:
+            kept[name] = results.read(name, tmp_path_factory.mktemp(name))
+        return kept[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_a_published_table_is_made_of_its_logs(name, read):
+    found = read(name)
+    assert not found.logs.problems
+    assert results.table_file(found) == (results.RESULTS / name / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_a_page_is_made_of_the_logs(name, read, tmp_path):
+    found = read(name)
+    results.page(found, tmp_path / "page")
+    index = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    for table in found.tables:
+        assert f"<h2>{table.title}</h2>" in index
+        for row in table.rows:
+            assert results.percent(row.held_out.mean) in index
+
+
+@pytest.mark.parametrize("name", results.published())
+def test_the_suite_that_made_it_is_named_with_its_hash_and_is_still_that_file(name):
+    text = (results.RESULTS / "README.md").read_text(encoding="utf-8")
+    section = text.partition(f"## [{name}](")[2].partition("\n## ")[0]
+    named = re.search(r"`(gin/suites/\w+\.gin)`,\s+sha256\s+`([0-9a-f]{64})`", section)
+    assert named, f"say in leaderboard/results/README.md, below {name}: `gin/suites/{name}.gin`, sha256 `...`"
+    assert hashlib.sha256((ROOT / named.group(1)).read_bytes()).hexdigest() == named.group(2)
+
+
+def test_the_numbers_in_documents_are_those_of_the_logs(read):
+    marked = 0
+    for document in results.DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        names = [match.group(2) for match in results.MARKED.finditer(text)]
+        marked += len(names)
+        short = {name: results.short_table(read(name).tables) for name in names}
+        assert results.filled(text, short) == text, f"{document}: `make results` was not run"
+    assert marked >= 2
+
+
+def test_results_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="no results 'other'; there are: claim"):
+        results.filled("<!-- results: other -->\n<!-- end of results -->", {"claim": ""})
+
+
+def test_the_picture_shows_the_curves_of_the_logs(read, tmp_path):
+    results.picture(read(CLAIM), tmp_path / "now.svg")
+    before, now = (_curves(path) for path in (ROOT / "docs" / "pictures" / f"{CLAIM}.svg", tmp_path / "now.svg"))
+    assert len(before) == len(now) == 7
+    for curve, again in zip(before, now):
+        assert len(curve) == 2 * 100  # x and y after each of a hundred classes
+        assert np.allclose(curve, again, atol=0.5)  # points of 1/72 inch: other fonts move axes a little
+
+
+def _curves(path):
+    paths = re.findall(r'<path d="([^"]*)" clip-path[^>]*style="fill: none', path.read_text(encoding="utf-8"))
+    found = [[float(number) for number in re.findall(r"-?\d+\.?\d*", drawn)] for drawn in paths]
+    return [numbers for numbers in found if len(numbers) > 100]
+
+
+def test_what_the_documents_say_is_told_apart_is_told_apart(read):
+    for table in read(CLAIM).tables:
+        apart = {(pair.first, pair.second) for pair in table.pairs if pair.significant}
+        apart |= {(second, first) for first, second in apart}
+        score = {row.method: row.held_out.mean for row in table.rows}
+        for plain, zapped in (("asb", "asb_zap"), ("meta_asb", "meta_asb_zap"), ("iid", "iid_zap")):
+            sequential = table.protocol.startswith("sequential")
+            assert ((plain, zapped) in apart) == sequential
+            assert not sequential or score[zapped] > score[plain]
+        assert ("asb_zap", "meta_asb_zap") not in apart
+
+
+def test_what_the_documents_say_of_oml_and_anml_is_so(read):
+    zapped = {"anml_small_zap", "meta_asb_zap", "asb_zap"}
+    for table in read("omniglot_small_systems").tables:
+        apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+        score = {row.method: 100 * row.held_out.mean for row in table.rows}
+        assert not [pair for pair in apart if pair <= zapped]
+        if table.protocol.startswith("sequential"):
+            assert {"anml_small", "anml_small_zap"} in apart
+            assert {"oml_small", "oml_small_zap"} in apart
+            assert {"anml_small", "iid"} not in apart
+            assert score["meta_asb"] > 3 * score["iid"]
+            assert 30 < score["anml_small_zap"] - score["anml_small"] < 40
+            assert 15 < score["oml_small_zap"] - score["oml_small"] < 20
+        assert max(score["oml_small"], score["oml_small_zap"]) < min(score[name] for name in zapped) / 2
+
+
+def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
+    (table,) = read("appendix_f_small").tables
+    assert not [pair for pair in table.pairs if pair.significant]
+    score = {row.method: row.held_out.mean for row in table.rows}
+    assert len(score) == 9
+    assert min(score, key=score.__getitem__) == "iid"
+    claim = next(table for table in read(CLAIM).tables if table.protocol.startswith("sequential"))
+    assert claim.fingerprint == table.fingerprint
+    asb = [row.held_out.mean for row in claim.rows if row.method in ("asb", "asb_zap")]
+    assert max(score.values()) < min(asb)
+
+
+def test_what_the_documents_say_of_neighbours_is_so(read):
+    others = {"iid_llf", "iid_continual_backprop", "iid_shrink_perturb"}
+    for table in read("omniglot_small_neighbours").tables:
+        above = {(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in table.pairs if p.significant}
+        apart = {frozenset(pair) for pair in above}
+        score = {row.method: row.held_out.mean for row in table.rows}
+        zapped = {name: frozenset((name, f"{name}_zap")) in apart for name in ("iid", "asb", "meta_asb", "reptile")}
+        if table.protocol == "sequential, unfrozen":
+            assert max(score.values()) < 0.2
+            assert not any(zapped.values())
+            continue
+        assert {("iid_zap", "iid"), ("reptile_zap", "reptile")} <= above
+        assert not [name for name in others if frozenset((name, "iid")) in apart]
+        assert {name for name in others if ("iid_zap", name) in above} == {"iid_llf", "iid_continual_backprop"}
+        assert frozenset(("iid_zap", "reptile_zap")) not in apart
+        episodic = {"asb", "asb_zap", "meta_asb", "meta_asb_zap"}
+        assert {(one, other) for one in episodic for other in score.keys() - episodic} <= above
+
+
+REMEMBER = {"replay", "er_ace", "gdumb"}
+CONTENDERS = REMEMBER | {"agem", "der", "ewc", "lwf", "mas", "si"}
+
+
+class Contending:
+    """A table of contenders: what is told apart from what."""
+
+    def __init__(self, table):
+        self.apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+        self.score = {row.method: row.held_out.mean for row in table.rows}
+        assert {name.split(" + ")[1] for name in self.score if " + " in name} == CONTENDERS | {"cumulative"}
+
+    def above(self, method, reference):
+        least = self.score[reference]
+        return {name for name in self._told(method, reference) if self.score[f"{method} + {name}"] > least}
+
+    def below(self, method, reference):
+        return self._told(method, reference) - self.above(method, reference)
+
+    def helped(self):
+        """The contenders that are better after ASB with zapping."""
+        found = {name for name in CONTENDERS if frozenset((f"asb_zap + {name}", f"iid + {name}")) in self.apart}
+        assert all(self.score[f"asb_zap + {name}"] > self.score[f"iid + {name}"] for name in found)
+        return found
+
+    def _told(self, method, reference):
+        return {name for name in CONTENDERS if frozenset((f"{method} + {name}", reference)) in self.apart}
+
+
+def test_what_the_documents_say_of_contenders_is_so(read):
+    (table,) = read("omniglot_small_contenders_frozen").tables
+    found = Contending(table)
+    assert (found.above("iid", "iid"), found.below("iid", "iid")) == (REMEMBER | {"der"}, set())
+    assert (found.above("iid", "asb_zap"), found.below("iid", "asb_zap")) == (set(), CONTENDERS - REMEMBER)
+    assert (found.above("asb_zap", "asb_zap"), found.below("asb_zap", "asb_zap")) == (set(), {"mas"})
+    assert found.score["asb_zap"] < min(found.score[f"asb_zap + {name}"] for name in REMEMBER)
+    assert found.helped() == CONTENDERS - {"der", "er_ace", "mas"}
+    assert frozenset(("asb_zap", "iid")) in found.apart
+    (edge,) = [note for note in table.notes if "at the edge" in note]
+    assert edge.startswith("iid + der: its rate 0.03 is")
+
+
+def test_what_the_documents_say_of_contenders_where_all_layers_learn_is_so(read):
+    (table,) = read("omniglot_small_contenders").tables
+    found = Contending(table)
+    assert (found.above("iid", "iid"), found.below("iid", "iid")) == (REMEMBER | {"der"}, set())
+    assert found.above("iid", "asb_zap") == REMEMBER | {"der"}
+    assert (found.above("asb_zap", "asb_zap"), found.below("asb_zap", "asb_zap")) == (REMEMBER, set())
+    assert found.helped() == {"agem", "ewc", "gdumb", "lwf", "si"}
+    assert frozenset(("asb_zap", "iid")) in found.apart
+    assert not [note for note in table.notes if "at the edge" in note]
+
+
+def test_what_the_documents_say_of_the_demo_is_so():
+    (table,) = results.tables(results.load(ROOT / "tests" / "logs" / "demo"))
+    apart = {
+        pair.difference > 0
+        for pair in table.pairs
+        if (pair.first, pair.second) == ("asb", "asb_zap") and pair.significant
+    }
+    assert apart == {True}

@@ -1,0 +1,46 @@
+"""The contract of a transfer: everything shipped keeps it."""
+
+import pytest
+
+from zapbench import config
+from zapbench.checks import transfer as check_transfer
+
+
+@pytest.mark.parametrize("name", config.names("transfers"))
+def test_every_shipped_transfer_keeps_the_contract(name):
+    findings = list(check_transfer.check_transfer(name))
+    assert [(f.clause, f.words) for f in findings if not f.holds or f.words] == []
+    assert len(findings) >= 6
+
+
+def test_the_check_shrinks_what_there_is():
+    """A renamed size or macro would make it slow in silence."""
+    named = config.mentioned("scenarios", "glyphs").union(*(config.mentioned("strategies", n) for n in ("iid", "asb")))
+    shrunk = [
+        b
+        for b in config.parse_bindings(check_transfer.SHRUNK_TRIALS)
+        if b not in config.parse_bindings(check_transfer.SHRUNK)
+    ]
+    assert {b.selector for b in shrunk} <= named
+    config.compose("glyphs", "iid", "sequential", shrunk, pretrain_seed=0)
+
+
+def test_frozen_and_unfrozen_a_contender_has_the_same_numbers():
+    for name in config.names("transfers"):
+        if not name.endswith("_unfrozen") or name == "sequential_unfrozen":
+            continue
+        frozen = config.bindings_of("transfers", name.removesuffix("_unfrozen"))
+        assert config.bindings_of("transfers", name) == frozen | {"transfer/sequential_transfer.frozen": "False"}
+
+
+def test_any_contender_learns_in_mini_batches_by_a_binding():
+    import gin
+
+    every = config.parse_bindings(["transfer/sequential_transfer.images_a_step = 15"])
+    for name in ("replay", "cumulative_unfrozen", "sequential"):
+        kept = config.concerning("glyphs", "iid", [name], every)
+        config.compose("glyphs", "iid", name, kept, pretrain_seed=0)
+        with gin.config_scope("transfer"):
+            protocol = gin.get_configurable("sequential_transfer")()
+        assert protocol.images_a_step == 15
+        assert protocol.name.endswith("frozen, 15 images a step")

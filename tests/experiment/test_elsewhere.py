@@ -1,0 +1,170 @@
+"""What comes from elsewhere: a model's weights, and a person's own strategy in a package of their own."""
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from zapbench.checks.reproduce import command_of, read_task
+from zapbench.cli.main import main
+from zapbench.leaderboard.read.load import load
+from zapbench.networks.classifier import convnet
+
+SHRUNK = ["-p", "glyphs.classes_a_trial = 5", "-p", "glyphs.classes_a_selection_trial = 5"]
+FEW = ["--rates", "0.01", "--trials", "2", "--select-trials", "1"]
+
+
+def transfer(out, weights, *more, scenario="glyphs"):
+    return main(["transfer", str(weights), "--scenario", scenario, "--out", str(out), *SHRUNK, *FEW, *more])
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(5)
+    return convnet(outputs=283, channels=1, size=28, filters=16)
+
+
+@pytest.mark.parametrize("form", ["bare", "nested", "encoder", "encoder's own names", "data parallel", "another head"])
+def test_a_model_pretrained_elsewhere_transfers_whatever_form_its_weights_have(form, model, tmp_path):
+    states = {
+        "bare": lambda: model.state_dict(),
+        "nested": lambda: {"epoch": 3, "state_dict": model.state_dict()},
+        "encoder": lambda: {k: v for k, v in model.state_dict().items() if k.startswith("encoder.")},
+        "encoder's own names": lambda: model.encoder.state_dict(),
+        "data parallel": lambda: {f"module.{k}": v for k, v in model.state_dict().items()},
+        "another head": lambda: (
+            model.state_dict() | {"head.weight": torch.zeros(7, model.head.in_features), "head.bias": torch.zeros(7)}
+        ),
+    }
+    torch.save(states[form](), tmp_path / "mine.pt")
+    assert transfer(tmp_path / "out", tmp_path / "mine.pt") == 0
+    trials = load(tmp_path / "out").trials
+    assert set(trials["method"]) == {"mine"}
+    assert list(trials["status"].unique()) == ["finished"]
+    kept = torch.load(next((tmp_path / "out").rglob("checkpoint.pt")), weights_only=True)["model"]
+    assert torch.equal(kept["encoder.4.weight"], model.state_dict()["encoder.4.weight"])
+
+
+def test_each_seed_has_its_own_weights_and_another_file_under_a_seed_is_refused(model, tmp_path, capsys):
+    for seed in (0, 1):
+        with torch.no_grad():
+            model.encoder[0].weight.add_(0.01)
+        torch.save(model.state_dict(), tmp_path / f"seed{seed}.pt")
+        assert transfer(tmp_path / "out", tmp_path / f"seed{seed}.pt", "--name", "theirs", "--seed", str(seed)) == 0
+    trials = load(tmp_path / "out").trials
+    assert set(zip(trials["method"], trials["pretrain_seed"])) == {("theirs", 0), ("theirs", 1)}
+    capsys.readouterr()
+    assert transfer(tmp_path / "out", tmp_path / "seed1.pt", "--name", "theirs", "--seed", "0") == 2
+    assert "holds another model" in capsys.readouterr().err
+
+
+def test_a_transfer_of_given_weights_says_the_command_that_repeats_it(model, tmp_path):
+    torch.save(model.state_dict(), tmp_path / "mine.pt")
+    assert transfer(tmp_path / "out", tmp_path / "mine.pt") == 0
+    folder = next((tmp_path / "out").rglob("report=1"))
+    words = command_of(read_task(folder)[1])
+    assert words.startswith(f"zapbench transfer {tmp_path / 'mine.pt'} --scenario glyphs --seed 0")
+    assert "--name mine" in words
+    assert main(["repeat", str(folder)]) == 0
+
+
+class Evil:
+    def __reduce__(self):
+        return (os.system, ("touch owned",))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read"),
+        (b"not a checkpoint", "holds no readable weights"),
+        (pickle.dumps(Evil()), "holds no readable weights"),
+        ({"epoch": 3}, "holds no state dict"),
+        ({"encoder.0.weight": torch.zeros(32, 1, 3, 3)}, r"encoder.0.weight is \(32, 1, 3, 3\) there and \(16, 1,"),
+        ({"encoder.0.weigth": torch.zeros(16, 1, 3, 3)}, "it holds encoder.0.weigth, did you mean encoder.0.weight"),
+        ({"encoder.0.bias": torch.zeros(16)}, "it lacks encoder.0.weight and 10 more"),
+        ({"encoder.0.bias": torch.full((16,), torch.nan)}, "encoder.0.bias is not finite everywhere"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_in_one_line_before_training(content, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    assert transfer(tmp_path / "out", path) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(words, said), said
+    assert not list((tmp_path / "out").rglob("*tfevents*"))
+    assert not (tmp_path / "owned").exists()
+
+
+def test_weights_for_other_images_are_refused(model, tmp_path, capsys):
+    torch.save(convnet(outputs=9, channels=3, size=28, filters=16).state_dict(), tmp_path / "colour.pt")
+    assert transfer(tmp_path / "out", tmp_path / "colour.pt") == 2
+    assert "encoder.0.weight is (16, 3, 3, 3) there and (16, 1, 3, 3) in the model" in capsys.readouterr().err
+
+
+STRATEGY = '''
+import gin
+from avalanche.training.templates import SupervisedTemplate
+
+from zapbench.pretraining import silent_evaluator
+
+
+@gin.register
+class Mine(SupervisedTemplate):
+    """A person's own: plain Avalanche, a few batches."""
+
+    def __init__(self, *, epochs, **kwargs):
+        super().__init__(train_epochs=epochs, train_mb_size=512, **kwargs)
+'''
+
+GIN = """# A strategy from a package outside zapbench
+import their_package.mine
+
+run.model = %MODEL
+run.strategy = @Mine
+run.optimizer = @outer/Adam
+outer/Adam.lr = 0.001
+Mine.epochs = 1
+"""
+
+
+def test_a_persons_own_strategy_in_a_package_outside_appears_in_the_table(tmp_path):
+    package = tmp_path / "site" / "their_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "mine.py").write_text(STRATEGY)
+    (tmp_path / "mine.gin").write_text(GIN)
+    path = os.pathsep.join([str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "zapbench.cli", "run", "glyphs", str(tmp_path / "mine.gin"), *SHRUNK, *FEW]
+    small = ["-p", "glyphs.pretrain_images = 2", "-p", "glyphs.validation_images = 1", "-p", "convnet.filters = 4"]
+    done = subprocess.run(
+        [*command, *small, "--name", "mine"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mine" in done.stdout
+    table = subprocess.run(
+        [sys.executable, "-m", "zapbench.cli", "leaderboard", "runs", "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = json.loads(table.stdout)["tables"][0]["rows"]
+    assert [row["method"] for row in rows] == ["mine"]
+    assert Path(tmp_path / "runs" / "glyphs" / "mine").is_dir()

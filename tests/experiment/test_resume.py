@@ -1,0 +1,341 @@
+"""A crash costs nothing: checkpoints, resume, torn files, two processes, full disks."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from support.paths import ROOT
+
+from zapbench import config
+from zapbench.atomic import PART, write_whole
+from zapbench.experiment import checkpoints
+from zapbench.experiment.checkpoints import Checkpoint
+from zapbench.experiment.context import LOCK_FILE, Job
+from zapbench.experiment.root import execute
+from zapbench.launchers.interrupts import clean_end
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.read.events import Tail, read_events
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.parse import read_file, status_of
+from zapbench.tasks import RunSpec, Stopped, TrialSpec
+
+
+def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):
+    run, trial = spec("asb_zap"), TrialSpec("sequential", 0.01, "report", 0)
+    execute(Job(run, (trial,), tmp_path))
+    folder = tmp_path / run.folder / trial.folder
+    left = folder / f"{PART}12345"
+    shutil.copy(folder / contract.EVENT_FILE, left)
+    assert len(load(tmp_path).trials) == 1
+    execute(Job(run, (trial,), tmp_path))
+    assert not left.exists()
+
+
+SHRUNK = [
+    "convnet.filters = 4",
+    "glyphs.classes_a_trial = 5",
+    "glyphs.classes_a_selection_trial = 5",
+    "run.checkpoint_seconds = 0.0",
+]
+SMALL = {
+    "asb_zap": [*SHRUNK, "ASB.episodes = 23", "ASB.inner_images = 3", "ASB.random_images = 16"],
+    "iid_zap": [*SHRUNK, "IID.epochs = 2", "IID.batch_size = 400", "ZapEvery.every = 5"],
+}
+
+
+def spec(strategy, *more):
+    return RunSpec("glyphs", strategy, 0, (), config.parse_bindings([*SMALL[strategy], *more]))
+
+
+def weights(out, run):
+    return checkpoints.load(out / run.folder / checkpoints.FILE).model
+
+
+def record(out, run):
+    file = read_file(out / run.folder / contract.EVENT_FILE)
+    curves = {tag: curve for tag, curve in file.curves.items() if not tag.startswith("cost/")}
+    return curves, file.closing, file.description.stable()
+
+
+def stop_after(calls):
+    """Returns a progress callback that asks for an end at its `calls`-th call."""
+    seen = []
+
+    def progress(phase, done, total):
+        seen.append(phase)
+        if len(seen) == calls:
+            raise Stopped
+
+    return progress
+
+
+@pytest.mark.parametrize("strategy", ["asb_zap", "iid_zap"])
+def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path):
+    run = spec(strategy)
+    execute(Job(run, (), tmp_path / "whole"))
+    for calls in (4, 7, 9):
+        with pytest.raises(Stopped):
+            execute(Job(run, (), tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
+        assert status_of(tmp_path / "cut" / run.folder / contract.EVENT_FILE) == contract.UNFINISHED
+        assert not checkpoints.load(tmp_path / "cut" / run.folder / checkpoints.FILE).finished
+    execute(Job(run, (), tmp_path / "cut"))
+    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
+    first, second = weights(tmp_path / "whole", run), weights(tmp_path / "cut", run)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_torn_tail_is_cut_and_nothing_is_written_twice(tmp_path, monkeypatch):
+    run = spec("asb_zap")
+    execute(Job(run, (), tmp_path / "whole"))
+    with pytest.raises(Stopped):
+        execute(Job(run, (), tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
+    path = tmp_path / "cut" / run.folder / contract.EVENT_FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    tail = Tail()
+    list(read_events(path, tail))
+    assert tail.damage
+    kept = whole[: tail.whole]
+    execute(Job(run, (), tmp_path / "cut"))
+    list(read_events(path, tail := Tail()))
+    assert not tail.damage
+    assert path.read_bytes().startswith(kept)
+    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
+
+
+def test_a_record_whose_very_start_is_torn_is_begun_anew(tmp_path):
+    run = spec("asb_zap")
+    path = tmp_path / run.folder / contract.EVENT_FILE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x18\x00\x00")
+    execute(Job(run, (), tmp_path))
+    assert record(tmp_path, run)[1].status == contract.FINISHED
+
+
+def test_a_checkpoint_of_another_configuration_or_schema_is_refused_in_words(tmp_path):
+    run = spec("asb_zap")
+    execute(Job(run, (), tmp_path))
+    path = tmp_path / run.folder / checkpoints.FILE
+    (tmp_path / run.folder / contract.EVENT_FILE).unlink()
+    held = checkpoints.load(path)
+    checkpoints.save(path, Checkpoint(**(vars(held) | {"config_hash": "other"})))
+    with pytest.raises(ValueError, match=r"is of another configuration \(other, not"):
+        execute(Job(run, (), tmp_path))
+    torch.save({"schema": 99, **vars(held)}, path)
+    with pytest.raises(ValueError, match="is not a checkpoint of schema 1"):
+        execute(Job(run, (), tmp_path))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is not a readable checkpoint"):
+        execute(Job(run, (), tmp_path))
+
+
+def test_nothing_in_a_checkpoint_is_executed(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "trapped"),))
+
+    torch.save({"schema": 1, "model": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(ValueError, match="is not a readable checkpoint"):
+        checkpoints.load(tmp_path / "trap.pt")
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+ARGUMENTS = ["run", "glyphs", "asb_zap", "--rates", "0.01", "--trials", "2", "--select-trials", "1"]
+
+
+def start(out, *more, bindings=SMALL["asb_zap"]):
+    words = [sys.executable, "-m", "zapbench.cli", *ARGUMENTS, "--out", str(out)]
+    for binding in (*bindings, *more):
+        words += ["-p", binding]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_on_one_folder_do_the_work_once(tmp_path):
+    first, second = start(tmp_path), start(tmp_path)
+    assert first.communicate(timeout=300) is not None
+    assert second.communicate(timeout=300) is not None
+    assert (first.returncode, second.returncode) == (0, 0)
+    for path in tmp_path.rglob("*tfevents*"):
+        list(read_events(path, tail := Tail()))
+        assert not tail.damage
+        file = read_file(path)
+        assert file.closing.status == contract.FINISHED
+        for steps, _ in file.curves.values():
+            assert steps == sorted(set(steps)), path
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
+    long = [b for b in SMALL["asb_zap"] if "episodes" not in b]
+    process = start(tmp_path, "ASB.episodes = 3000", bindings=long)
+    wait_for(lambda: list(tmp_path.rglob(checkpoints.FILE)))
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stopping at the next point" in error
+    assert "Traceback" not in error
+    saved = checkpoints.load(next(tmp_path.rglob(checkpoints.FILE)))
+    assert 0 < saved.updates < 3000
+    assert not list(tmp_path.rglob(".part-*"))
+
+
+def test_ctrl_c_twice_stops_at_once():
+    asked, before = [], signal.getsignal(signal.SIGINT)
+    with clean_end(lambda: asked.append(1)):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked == [1]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path):
+    process = start(tmp_path)
+    wait_for(lambda: list(tmp_path.rglob(LOCK_FILE)))
+    process.kill()
+    process.communicate()
+    again = start(tmp_path)
+    again.communicate(timeout=300)
+    assert again.returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 300 kB; it takes the right to mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here (that takes root)")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_what_is_finished_stays_whole(small_disk):
+    small = [b for b in SMALL["asb_zap"] if "filters" not in b]
+    # A checkpoint on its way takes about 200 kB (48,000 parameters), so two do not fit.
+    process = start(small_disk, "convnet.filters = 16", bindings=small)
+    _, error = process.communicate(timeout=300)
+    lines = [line for line in error.splitlines() if line.startswith("zapbench:")]
+    assert process.returncode == 1, error
+    assert len(lines) == 1
+    assert "No space left on device" in lines[0]
+    assert "everything finished is kept" in lines[0]
+    assert "Traceback" not in error
+    for path in small_disk.rglob(checkpoints.FILE):
+        checkpoints.load(path)
+    assert not list(small_disk.rglob(".part-*"))
+
+
+def test_a_read_only_disk_is_one_line_before_training(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    process = start(small_disk)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    lines = [line for line in error.splitlines() if line.startswith("zapbench:")]
+    assert len(lines) == 1
+    assert "Read-only file system" in lines[0]
+    assert "Traceback" not in error
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    process = start(tmp_path / "file" / "below")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert [line for line in error.splitlines() if line.startswith("zapbench:")] == [error.strip().splitlines()[-1]]
+    assert "Traceback" not in error
+
+
+def test_a_failed_run_is_tried_once_more_and_then_reported(tmp_path, monkeypatch, capsys):
+    from zapbench.cli.main import main
+    from zapbench.strategies.asb import ASB
+
+    calls = []
+
+    def explode(self, original=ASB._outer_update, **kwargs):
+        if not self.clock.train_iterations:  # the rehearsal's one update goes well
+            return original(self, **kwargs)
+        calls.append(1)
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(ASB, "_outer_update", explode)
+    words = [*ARGUMENTS, "--out", str(tmp_path)]
+    for binding in SMALL["asb_zap"]:
+        words += ["-p", binding]
+    assert main(words) == 1
+    assert len(calls) == 2
+    error = capsys.readouterr().err
+    assert "trying once more" in error
+    assert "failed: RuntimeError: no such luck" in error
+    monkeypatch.undo()
+    assert main(words) == 0
+
+
+def test_a_repeated_trial_is_the_same_and_a_changed_record_is_not(tmp_path, capsys):
+    from zapbench.cli.main import main
+    from zapbench.experiment.record import write_trial
+    from zapbench.transfer.reference import Trajectory
+
+    run = spec("asb_zap")
+    trial = TrialSpec("sequential", 0.01, "report", 0)
+    execute(Job(run, (trial,), tmp_path))
+    folder = tmp_path / run.folder / trial.folder
+    for place in (folder, tmp_path / run.folder):
+        assert main(["repeat", str(place)]) == 0
+        assert "the same" in capsys.readouterr().out
+        assert main(["show", str(place)]) == 0
+        shown = capsys.readouterr().out
+        assert "zapbench run glyphs asb_zap --seed 0" in shown
+        assert "█" in shown
+    found = read_file(folder / contract.EVENT_FILE)
+    steps, held_out = found.curves[contract.HELD_OUT]
+    held_out[2] += 0.25
+    changed = Trajectory(steps, held_out, *(found.curves[t][1] for t in (contract.TRAINED_ON, contract.FORGETTING)))
+    changed.class_accuracy = found.class_accuracy
+    write_trial(folder, found.description, "", changed, {}, found.closing)
+    assert main(["repeat", str(folder)]) == 1
+    assert "differs  transfer/held_out_accuracy" in capsys.readouterr().out
+
+
+def test_showing_a_folder_without_a_run_is_one_line(tmp_path, capsys):
+    from zapbench.cli.main import main
+
+    assert main(["show", str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+
+
+def test_a_suite_that_is_killed_ends_like_an_undisturbed_one():
+    """The small form of `make torture`: one kill in each phase."""
+    script = ROOT / "benchmarks" / "torture.py"
+    words = ["--small", "--kills", "3", "--pre-training", "1", "--transfer", "1", "--writing", "1"]
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for phase in ("pre-training", "transfer", "writing"):
+        assert f"in {phase}" in done.stdout
+    assert "all the same" in done.stdout

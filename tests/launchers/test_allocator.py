@@ -1,0 +1,52 @@
+"""What a training step frees is there for the next one, and need not be cleared and mapped anew."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from zapbench.launchers import allocator
+
+STEPS = """
+import ctypes
+import resource
+from zapbench.jobs import prepare_process
+ctypes.CDLL(None).mallopt(-3, 131072)  # as a process begins; later it depends on what has been freed
+{prepare}
+import torch
+
+def step():
+    return [torch.ones(2_000_000) for _ in range(8)]
+
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(prepare, **environment):
+    command = [sys.executable, "-c", STEPS.format(prepare=prepare)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_a_process_that_is_ready_maps_no_page_twice():
+    assert page_faults("") > 20 * 8
+    assert page_faults("prepare_process(1)") < 20
+    assert page_faults("prepare_process(1)", MALLOC_TRIM_THRESHOLD_="131072") > 20 * 8
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    called = []
+    monkeypatch.setattr(allocator.ctypes, "CDLL", called.append)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    allocator.keep_freed_memory()
+    assert called == []

@@ -1,0 +1,216 @@
+"""From event files to trials: what is written is read again, and what cannot be is named and never counted."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from support.made_logs import FACTS, describe, write
+
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.parse import read_file
+from zapbench.transfer.reference import Trajectory
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    write(tmp_path, [0.5, 0.25], method="m", setting={"ASB.inner_lr": "0.1"})
+    found = read_file(next(tmp_path.rglob("*tfevents*")))
+    assert found.description == describe("m", setting={"ASB.inner_lr": "0.1"})
+    assert found.closing == Closing(contract.FINISHED)
+    assert found.curves[contract.HELD_OUT] == ([1, 2], [0.5, 0.25])
+    assert found.class_accuracy == [0.5, 0.25]
+    assert not found.problem
+
+
+def test_a_trial_has_at_most_eight_tags(tmp_path):
+    write(tmp_path, [0.5, 0.25])
+    from zapbench.leaderboard.read.events import read_events
+
+    events = read_events(next(tmp_path.rglob("*tfevents*")))
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert len({tag for tag in tags if not tag.startswith("_hparams_")}) <= 8
+
+
+def test_tensorboard_reads_a_trial_and_warns_of_nothing(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing import plugin_event_accumulator as tensorboard
+
+    write(tmp_path, [0.5, 0.25])
+    said = []
+    monkeypatch.setattr(tensorboard.logger, "warning", lambda text, *rest: said.append(text % rest))
+    read = tensorboard.EventAccumulator(str(next(tmp_path.rglob("*tfevents*"))))
+    read.Reload()
+    assert contract.CLASS_ACCURACY in read.Tags()["tensors"]
+    assert not said
+
+
+def test_broken_files_are_named_and_never_counted(logs):
+    good = next(logs.rglob("*tfevents*"))
+    (logs / "x").mkdir()
+    (logs / "x" / "events.out.tfevents.1").write_bytes(b"\xff" * 400)
+    (logs / "x" / "events.out.tfevents.2").write_bytes(b"")
+    (logs / "x" / "events.out.tfevents.3").write_bytes(good.read_bytes()[:-5])
+    found = load(logs)
+    problems = "\n".join(found.problems)
+    assert "events.out.tfevents.1: claims a record of" in problems
+    assert "events.out.tfevents.2: holds no description" in problems
+    assert "events.out.tfevents.3: an unfinished copy of" in problems
+    (table,) = tables(found)
+    assert sum(row.trials for row in table.rows) == 18
+
+
+def test_a_torn_file_is_read_up_to_its_last_whole_record(tmp_path):
+    write(tmp_path, [0.5, 0.25])
+    path = next(tmp_path.rglob("*tfevents*"))
+    path.write_bytes(path.read_bytes()[:-5])
+    row = load(tmp_path).trials.iloc[0]
+    assert (row["status"], row["reason"]) == (contract.UNFINISHED, "ends in the middle of a record")
+    assert row["held_out"] == 0.25
+
+
+def test_two_records_of_one_trial_are_a_copy_or_a_contradiction(tmp_path):
+    write(tmp_path / "a", [0.5])
+    write(tmp_path / "b", [0.5])
+    write(tmp_path / "c", [0.75])
+    found = load(tmp_path)
+    assert list(found.trials["held_out"]) == [0.5]
+    assert len(found.problems) == 2
+    assert "b/" in found.problems[0]
+    assert "a copy of a/" in found.problems[0]
+    assert "the same task as a/" in found.problems[1]
+    assert "with other scores" in found.problems[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([float("nan")], "a value that is not a number"),
+        ([float("inf")], "a value that is not a number"),
+        ([1.5], "holds 1.5; allowed: 0 to 1"),
+        ([-0.25], "holds -0.25; allowed: 0 to 1"),
+    ],
+)
+def test_scores_that_cannot_be_are_named_and_never_counted(tmp_path, values, words):
+    write(tmp_path, values)
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert words in found.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"), [([1, 1], "has step 1 twice"), ([2, 1], "go back"), ([-1, 2], "a step of -1")]
+)
+def test_steps_that_cannot_be_are_named_and_never_counted(tmp_path, steps, words):
+    trajectory = Trajectory(steps=steps, held_out=[0.1, 0.2], trained_on=[0.1, 0.2], forgetting=[0.0, 0.0])
+    write_trial(tmp_path, describe(), "", trajectory, {}, Closing(contract.FINISHED))
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert words in found.problems[0]
+
+
+def test_text_that_is_no_text_is_named(tmp_path):
+    write(tmp_path, [0.5], method="mmmmmmmm")
+    path = next(tmp_path.rglob("*tfevents*"))
+    path.write_bytes(path.read_bytes().replace(b"mmmmmmmm", b"mmm\xff\xfemmm"))
+    found = load(tmp_path)
+    assert found.trials.empty
+    assert len(found.problems) == 1
+
+
+def test_what_was_read_is_kept_and_a_changed_file_is_read_again(logs, tmp_path_factory, monkeypatch):
+    from zapbench.leaderboard.read import load as module
+
+    cache = tmp_path_factory.mktemp("cache")
+    read = []
+    original = module._read_chunk
+    monkeypatch.setattr(module, "_read_chunk", lambda chunk: read.extend(chunk[1]) or original(chunk))
+    first = load(logs, cache=cache)
+    count = len(read)
+    assert count == len(first.trials)
+    again = load(logs, cache=cache)
+    assert len(read) == count
+    pd.testing.assert_frame_equal(first.trials, again.trials)
+    pd.testing.assert_frame_equal(first.curves, again.curves)
+    write(logs, [0.9, 0.55, 0.5], method="best", seed=0, trial=0, rate=0.01)
+    assert 0.5 in set(load(logs, cache=cache).trials["held_out"])
+    assert len(read) == count + 1
+    assert not [path for path in logs.rglob("*") if path.is_file() and "tfevents" not in path.name]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npy"])
+def test_a_damaged_cache_is_no_cache(logs, tmp_path_factory, suffix):
+    cache = tmp_path_factory.mktemp("cache")
+    before = load(logs, cache=cache)
+    (held,) = [path for path in cache.iterdir() if path.suffix == suffix]
+    held.write_bytes(held.read_bytes()[:100])
+    after = load(logs, cache=cache)
+    pd.testing.assert_frame_equal(after.trials, before.trials)
+    pd.testing.assert_frame_equal(after.curves, before.curves)
+    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".npy"]
+
+
+def test_reading_in_processes_gives_the_same(logs, monkeypatch):
+    from zapbench.leaderboard.read import load as module
+
+    before = load(logs, workers=1)
+    monkeypatch.setattr(module, "PARALLEL_FROM", 1)
+    seen = []
+    after = load(logs, workers=2, progress=lambda done, total: seen.append((done, total)))
+    pd.testing.assert_frame_equal(before.trials, after.trials)
+    pd.testing.assert_frame_equal(before.curves, after.curves)
+    assert seen[-1] == (len(after.trials), len(after.trials))
+
+
+def test_rows_equal_tensorboards_own_reader(logs):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = load(logs)
+    for number, row in found.trials.iterrows():
+        theirs = EventAccumulator(str(logs / row["file"]), size_guidance={"scalars": 0}).Reload()
+        points = theirs.Scalars(contract.HELD_OUT)
+        curve = found.curves[found.curves["trial"] == number]
+        assert [p.step for p in points] == list(curve["step"])
+        assert [p.value for p in points] == list(curve["held_out"])
+        assert points[-1].value == row["held_out"]
+
+
+def test_loading_needs_neither_torch_nor_avalanche(logs):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from zapbench.leaderboard import load, tables, render\n"
+        f"print(len(render.to_json(tables.tables(load.load(Path({str(logs)!r}))))))\n"
+        "assert not {'torch', 'avalanche', 'tensorflow'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_description_of_another_schema_is_refused():
+    text = describe().to_json().replace('"schema": 1', '"schema": 99')
+    with pytest.raises(ValueError, match="schema 99, and this zapbench reads schema 1"):
+        Description.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("rate", '"x"'), ("pretrain_seed", "-1"), ("role", '"best"'), ("method", "3")]
+)
+def test_a_description_with_a_wrong_type_is_refused(field, value):
+    raw = json.loads(describe().to_json()) | {field: json.loads(value)}
+    with pytest.raises(ValueError, match=field):
+        Description.from_json(json.dumps(raw))
+
+
+def test_a_fingerprint_takes_exactly_its_fields():
+    with pytest.raises(ValueError, match="off: learner"):
+        contract.fingerprint(FACTS | {"learner": 1})
+    changed = {contract.fingerprint(FACTS | {name: 2}) for name in contract.FINGERPRINT_FIELDS}
+    assert len(changed) == len(contract.FINGERPRINT_FIELDS)
+
+
+def test_volatile_fields_are_not_part_of_what_must_repeat():
+    one, other = describe(time="a", command="b"), describe(time="c", command="d")
+    assert one.stable() == other.stable()
+    assert one.stable() != describe(seed=1).stable()

@@ -1,0 +1,91 @@
+"""Data sets side by side, and letters that say who can be told apart."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from support.made_logs import write
+
+from zapbench.cli.main import main
+from zapbench.leaderboard.decide import compare
+from zapbench.leaderboard.decide.compare import Pair
+from zapbench.leaderboard.decide.overview import Overview, critical_difference, overviews
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.diagram import groups
+from zapbench.leaderboard.show.render import to_markdown
+
+
+def many_scenarios(folder, count, lacking=()):
+    for number, (method, base) in itertools.product(range(count), [("a", 0.6), ("b", 0.5), ("c", 0.4)]):
+        for seed in range(3):
+            if (method, number) not in lacking:
+                write(folder / f"s{number}", [base + 0.01 * seed], method=method, seed=seed, scenario=f"s{number}")
+
+
+def test_a_method_that_lacks_a_scenario_shows_a_gap_and_has_no_average_rank(tmp_path):
+    many_scenarios(tmp_path, 5, lacking={("b", 3)})
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.cells["b"][3] is None
+    assert overview.average_ranks == {"a": 1.0, "c": 2.0}
+    assert "| b | 51.0 | 51.0 | 51.0 | – | 51.0 | – |" in to_markdown(tables(load(tmp_path)))
+
+
+def test_average_ranks_take_five_data_sets(tmp_path):
+    many_scenarios(tmp_path, 4)
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.average_ranks == {}
+    assert "take 5 data sets" in overview.note
+
+
+def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(tmp_path, capsys):
+    many_scenarios(tmp_path / "five", 5)
+    many_scenarios(tmp_path / "four", 4)
+    assert main(["leaderboard", str(tmp_path / "five"), "--no-cache", "--diagram", str(tmp_path / "cd.svg")]) == 0
+    text = (tmp_path / "cd.svg").read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    assert main(["leaderboard", str(tmp_path / "four"), "--no-cache", "--diagram", str(tmp_path / "no.svg")]) == 2
+    assert "Average ranks take 5 data sets" in capsys.readouterr().err
+    assert not (tmp_path / "no.svg").exists()
+
+
+def test_bars_of_the_diagram_cover_what_differs_by_less_than_the_critical_difference():
+    ranks = {"a": 1.0, "b": 1.8, "c": 2.6, "d": 4.0}
+    assert groups(Overview("p", [], {}, ranks, 1.0, "")) == [(1.0, 1.8), (1.8, 2.6)]
+    assert groups(Overview("p", [], {}, ranks, 2.0, "")) == [(1.0, 2.6), (2.6, 4.0)]
+
+
+def test_the_critical_difference_is_demsars():
+    # Demsar (2006), table 5a: q = 2.569 for 4 classifiers; section 3.2.2 gives 1.25 for 14 data sets.
+    assert critical_difference(4, 14) == pytest.approx(2.569 * math.sqrt(4 * 5 / (6 * 14)), abs=1e-3)
+
+
+def brute_force_letters(names, apart):
+    """Every maximal set of methods of which no two are apart."""
+    sets = [
+        set(group)
+        for size in range(1, len(names) + 1)
+        for group in itertools.combinations(names, size)
+        if not any(frozenset(pair) in apart for pair in itertools.combinations(group, 2))
+    ]
+    return [group for group in sets if not any(group < other for other in sets)]
+
+
+def test_two_methods_share_a_letter_exactly_where_they_cannot_be_told_apart():
+    generator = np.random.default_rng(0)
+    names = [f"m{i}" for i in range(6)]
+    for _ in range(30):
+        pairs = [
+            Pair(a, b, 0.1, 0, 0.0 if generator.random() < 0.4 else 1.0) for a, b in itertools.combinations(names, 2)
+        ]
+        apart = {frozenset((p.first, p.second)) for p in pairs if p.significant}
+        found = compare.letters(names, pairs)
+        for a, b in itertools.combinations(names, 2):
+            assert bool(set(found[a]) & set(found[b])) == (frozenset((a, b)) not in apart)
+        assert len(set("".join(found.values()))) == len(brute_force_letters(names, apart))
+
+
+def test_welch_without_spread_does_not_fail():
+    assert compare.welch([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 1.0
+    assert compare.welch([0.5, 0.5, 0.5], [0.4, 0.4, 0.4]) == 0.0

@@ -1,0 +1,44 @@
+"""Tables as text, Markdown, LaTeX and CSV, whatever names stand in them."""
+
+import io
+
+import pandas as pd
+from rich.console import Console
+from support.made_logs import write
+
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.render import to_csv, to_latex, to_markdown, to_terminal
+
+
+def test_a_very_long_name_is_shown_whole_and_breaks_nothing(tmp_path):
+    name = "m" * 200
+    for seed in range(3):
+        write(tmp_path, [0.5], method=name, seed=seed)
+    made = tables(load(tmp_path))
+    assert name in to_markdown(made)
+    console = Console(file=io.StringIO(), width=80)
+    to_terminal(made, console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count("m" * 10) > 0 for line in lines) > 2
+
+
+def test_latex_is_whole_and_escapes_names(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.5], method="a_b & 50% {x}^2", seed=seed)
+    text = to_latex(tables(load(tmp_path)))
+    assert r"a\_b \& 50\% \{x\}\textasciicircum{}2" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    widths = {line.count(" & ") for line in text.splitlines() if line.endswith(r"\\")}
+    assert len(widths) == 1
+
+
+def test_names_are_escaped_in_markdown_and_csv(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.5], method="=a|b\n`c`", seed=seed)
+    made = tables(load(tmp_path))
+    line = next(line for line in to_markdown(made).splitlines() if "50.0" in line)
+    assert r"=a\|b \`c\`" in line
+    frame = pd.read_csv(io.StringIO(to_csv(made)))
+    assert frame["method"][0] == "'=a|b\n`c`"

@@ -1,0 +1,121 @@
+"""The statistics of a table, by simulation through `compare` and against scipy and statsmodels."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestIndPower
+
+from zapbench.leaderboard.decide import compare
+
+SEEDS, DRAWS, RESIDUAL = 0.010, 0.016, 0.023
+"""Standard deviations measured on `omniglot_small` (four methods, 3 seeds x 5 trials): between pre-trained models,
+between draws, what is left."""
+
+
+def simulate(generator, *, methods, seeds, trials, crossed=False, seed_spread=SEEDS):
+    """Scores `(methods, seeds, trials)` around 0.4; draws are shared by all methods."""
+    model = generator.normal(0, seed_spread, (methods, seeds, 1))
+    draw = generator.normal(0, DRAWS, (1, 1 if crossed else seeds, trials))
+    return 0.4 + model + draw + generator.normal(0, RESIDUAL, (methods, seeds, trials))
+
+
+def coverage(*, seeds, crossed):
+    generator = np.random.default_rng(seeds)
+    inside = 0
+    for _ in range(2000):
+        means = simulate(generator, methods=1, seeds=seeds, trials=10, crossed=crossed)[0].mean(axis=1)
+        found = compare.estimate(means)
+        inside += found.low <= 0.4 <= found.high
+    return inside / 2000
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_interval_covers_what_it_claims_with_nested_draws(seeds):
+    assert 0.93 <= coverage(seeds=seeds, crossed=False) <= 0.97
+
+
+def test_the_interval_covers_too_little_with_crossed_draws():
+    assert coverage(seeds=10, crossed=True) < 0.92
+
+
+def test_a_table_of_equal_methods_rarely_tells_two_apart_and_the_papers_test_often_does():
+    generator = np.random.default_rng(1)
+    names = [f"m{i}" for i in range(6)]
+    tables, few, ours, papers = 200, 25, 0, 0
+    for number in range(tables):
+        scores = simulate(generator, methods=6, seeds=3, trials=10, seed_spread=2 * SEEDS)
+        means = {name: list(score.mean(axis=1)) for name, score in zip(names, scores)}
+        ours += any(pair.significant for pair in compare.pairs(means))
+        if number >= few:  # the paper's test is slow, and what it shows is plain
+            continue
+        couples = itertools.combinations(range(6), 2)
+        papers += any(compare.papers_test(scores[a].ravel(), scores[b].ravel()) < 0.05 for a, b in couples)
+    assert ours / tables <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tables)
+    assert papers / few > 0.5
+
+
+def test_the_smallest_difference_agrees_with_statsmodels():
+    means = {"a": [0.1, 0.2, 0.3, 0.4, 0.5], "b": [0.3, 0.2, 0.1, 0.0, 0.4], "c": [0.2, 0.2, 0.3, 0.1, 0.5]}
+    pooled = math.sqrt(np.mean([np.var(values, ddof=1) for values in means.values()]))
+    effect = TTestIndPower().solve_power(nobs1=5, alpha=0.05 / 3, power=0.8)
+    assert compare.smallest_difference(means) == pytest.approx(effect * pooled, rel=1e-3)
+    assert math.isnan(compare.smallest_difference({"a": [1, 2]}))
+    assert compare.smallest_difference({"a": [1, 1, 1], "b": [2, 2, 2]}) == 0
+
+
+def test_variance_components_are_found_again():
+    scores = simulate(np.random.default_rng(3), methods=4, seeds=10, trials=10)
+    index = pd.MultiIndex.from_product(
+        [range(4), range(10), range(10)], names=["method", "pretrain_seed", "transfer_seed"]
+    )
+    rows = pd.Series(scores.ravel(), index=index, name="score").reset_index()
+    found = compare.variance_components(rows)
+    assert found["seeds"] == pytest.approx(SEEDS, rel=0.3)
+    assert found["draws"] == pytest.approx(DRAWS, rel=0.3)
+    assert found["residual"] == pytest.approx(RESIDUAL, rel=0.15)
+
+
+def test_too_little_to_fit_gives_no_components():
+    rows = pd.DataFrame({"method": ["a"], "pretrain_seed": [0], "transfer_seed": [0], "score": [0.5]})
+    assert compare.variance_components(rows) == {}
+
+
+def test_pairs_equal_scipys_welch_and_holm_by_hand():
+    generator = np.random.default_rng(4)
+    means = {name: list(generator.normal(place, 1, 5)) for place, name in enumerate("abc")}
+    found = compare.pairs(means)
+    raw = [stats.ttest_ind(means[p.first], means[p.second], equal_var=False).pvalue for p in found]
+    assert [p.p for p in found] == pytest.approx(raw)
+    order = np.argsort(raw)
+    expected = np.empty(3)
+    expected[order] = np.minimum(1, np.maximum.accumulate(np.array(raw)[order] * [3, 2, 1]))
+    assert [p.adjusted for p in found] == pytest.approx(list(expected))
+
+
+def test_the_papers_test_is_scipys():
+    first, second = [0.1, 0.2, 0.3, 0.4], [0.25, 0.5, 0.6, 0.7]
+    expected = stats.mannwhitneyu(first, second, alternative="two-sided", method="asymptotic").pvalue
+    assert compare.papers_test(first, second) == pytest.approx(expected)
+    assert compare.papers_test([0.5] * 3, [0.5] * 3) == 1.0
+
+
+def test_a_correlation_has_an_exact_p_only_beyond_five_methods():
+    first = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    tau, p = compare.rank_correlation(first, first)
+    assert tau == pytest.approx(1.0)
+    assert p == pytest.approx(2 / math.factorial(6))
+    tau, p = compare.rank_correlation(first[:5], first[:5])
+    assert tau == pytest.approx(1.0)
+    assert math.isnan(p)
+    assert math.isnan(compare.rank_correlation([1, 2], [1, 2])[0])
+
+
+def test_fewer_than_three_seeds_are_neither_compared_nor_ranked():
+    means = {"a": [0.1, 0.2], "b": [0.1, 0.2, 0.3], "c": [0.8, 0.81, 0.82]}
+    found = compare.pairs(means)
+    assert [(p.first, p.second) for p in found] == [("b", "c")]
+    assert compare.ranks(means, found) == {"b": 2, "c": 1}

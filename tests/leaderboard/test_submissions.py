@@ -1,0 +1,166 @@
+"""A submission is packed the same twice, and a check says in words whether it can be ranked."""
+
+import os
+import zipfile
+
+import pytest
+from support.made_logs import FACTS, write, write_submission
+from support.paths import DEMO
+
+from zapbench.cli.main import main
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.render import to_json
+from zapbench.leaderboard.submissions import archives
+from zapbench.leaderboard.submissions.archives import pack
+from zapbench.leaderboard.submissions.check import check
+
+SIX = FACTS | {"classes_a_trial": 6, "protocol": "sequential"}
+
+
+def checked(folder, beside=None):
+    zipped = folder.parent / "s.zip"
+    pack(folder, zipped)
+    return check(zipped, beside)
+
+
+@pytest.fixture
+def logs(tmp_path):
+    write_submission(tmp_path / "logs")
+    return tmp_path / "logs"
+
+
+def test_the_demo_is_packed_without_anything_but_event_files_and_can_be_ranked(tmp_path, capsys):
+    assert main(["submit", str(DEMO), "--out", str(tmp_path / "demo.zip")]) == 0
+    assert "can be ranked: asb, asb_zap, iid, iid_zap (168 event files)" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "demo.zip") as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "there")
+    assert len(names) == 168
+    assert all(name.endswith(contract.EVENT_FILE) for name in names)
+    assert to_json(tables(load(tmp_path / "there"))) == to_json(tables(load(DEMO)))
+
+
+def test_the_same_logs_make_the_same_zip_whatever_their_dates(logs, tmp_path):
+    (logs / "checkpoint.pt").write_bytes(b"weights")
+    pack(logs, tmp_path / "a.zip")
+    for path in logs.rglob("*tfevents*"):
+        os.utime(path, (1, 1))
+    pack(logs, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert b"checkpoint" not in (tmp_path / "a.zip").read_bytes()
+
+
+def test_a_whole_submission_can_be_ranked(logs):
+    verdict = checked(logs)
+    assert verdict.problems == []
+    assert verdict.sentence == "can be ranked: x, y (12 event files)"
+
+
+def refused(folder, words, beside=None):
+    problems = checked(folder, beside).problems
+    assert any(words in problem for problem in problems), problems
+    assert all("\n" not in problem for problem in problems)
+
+
+def test_too_few_seeds_are_said(tmp_path):
+    write_submission(tmp_path / "logs", ("x",), seeds=2)
+    refused(tmp_path / "logs", "x: 2 pre-training seed(s) on s: sequential, frozen transfer; a rank takes 3")
+
+
+def test_a_seed_that_another_method_has_is_missing(logs):
+    write_submission(logs, ("x",), seeds=4)
+    refused(logs, "y: lacks pre-training seed 3, which another method has")
+
+
+def test_a_trial_that_was_left_out_is_missing(logs):
+    next(path for path in logs.rglob("*tfevents*") if "report=0" in str(path)).unlink()
+    refused(logs, "has 1 trials, and lacks trial 0")
+
+
+def test_a_trial_that_every_method_left_out_is_missing_too(logs):
+    for path in list(logs.rglob("*tfevents*")):
+        if "report=0" in str(path):
+            path.unlink()
+    refused(logs, "seed 0 has 1 trials, and lacks trial 0")
+
+
+@pytest.mark.parametrize("steps", [5, 7])
+def test_a_trial_that_ends_elsewhere_than_its_protocol_is_named(tmp_path, steps):
+    write_submission(tmp_path / "logs", steps=steps)
+    refused(tmp_path / "logs", f"ends at step {steps}; its protocol has 6")
+
+
+def test_updates_of_iid_transfer_are_counted_in_batches(tmp_path):
+    facts = FACTS | {"protocol": "iid", "classes_a_trial": 5, "images_trained_on": 3, "passes": 2, "images_a_step": 6}
+    write_submission(tmp_path / "logs", facts=facts)  # two passes over 15 images, 6 a step: six updates
+    assert checked(tmp_path / "logs").problems == []
+
+
+def test_a_curve_that_is_anothers_is_named(logs):
+    write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
+    refused(logs, "to the last digit")
+
+
+def test_a_curve_that_is_one_of_the_logs_beside_it_is_named(logs, tmp_path):
+    assert checked(logs, load(DEMO)).problems == []
+    problems = checked(logs, load(logs)).problems
+    assert len(problems) == 12
+    assert "in the logs beside it, to the last digit" in problems[0]
+
+
+def test_failed_and_unfinished_trials_and_copies_are_named(logs):
+    write(logs, [0.5], status=contract.FAILED, reason="no\nmemory", method="x", facts=SIX, trial=7)
+    write(logs / "copy", [0.3], method="x", seed=0, trial=0, facts=SIX)
+    refused(logs, "failed: no memory")
+    refused(logs, "with other scores")
+
+
+def test_a_fingerprint_that_is_not_of_its_fields_is_refused_everywhere(logs):
+    path = sorted(logs.rglob("*tfevents*"))[0]
+    path.write_bytes(path.read_bytes().replace(b'"classes_a_trial": 6', b'"classes_a_trial": 5'))
+    assert "is not that of its fields" in load(logs).problems[0]
+    refused(logs, "is not that of its fields")
+
+
+def test_values_out_of_range_and_another_schema_are_refused(logs):
+    write(logs, [1.5], method="x", facts=SIX, trial=8)
+    path = sorted(logs.rglob("*tfevents*"))[0]
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 7'))
+    refused(logs, "holds 1.5; allowed: 0 to 1")
+    refused(logs, "schema 7, and this zapbench reads schema 1")
+
+
+def test_the_command_says_each_problem_in_a_line_and_exits_1(tmp_path, capsys):
+    write_submission(tmp_path / "logs", ("x",), seeds=2)
+    pack(tmp_path / "logs", tmp_path / "s.zip")
+    assert main(["leaderboard", "--check", str(tmp_path / "s.zip")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[-1].endswith("s.zip cannot be ranked: 1 problem")
+    assert main(["leaderboard", str(tmp_path / "logs"), "--check", str(tmp_path / "s.zip")]) == 1
+    assert "in the logs beside it" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line_and_exit_2(tmp_path, capsys):
+    (tmp_path / "no.zip").write_bytes(b"no zip")
+    (tmp_path / "empty").mkdir()
+    for arguments, words in [
+        (["leaderboard"], "leaderboard takes LOGDIR"),
+        (["leaderboard", "--check", "nowhere.zip"], "no file nowhere.zip"),
+        (["leaderboard", "--check", str(tmp_path / "no.zip")], "is not a zip"),
+        (["submit", str(tmp_path / "empty"), "--out", str(tmp_path / "x.zip")], "no event files below"),
+    ]:
+        assert main(arguments) == 2
+        error = capsys.readouterr().err.strip()
+        assert words in error
+        assert "\n" not in error
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_submission_has_bounds_and_a_refused_one_leaves_nothing(logs, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "LARGEST_FILE", 100)
+    with pytest.raises(ValueError, match="more than 100 bytes"):
+        pack(logs, tmp_path / "x.zip")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs"]

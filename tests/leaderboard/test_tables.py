@@ -1,0 +1,170 @@
+"""Rows, ranks and what stands below a table, from made logs, beside values computed by hand."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.made_logs import FACTS, SCORES, describe, write
+
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.decide.select import choose
+from zapbench.leaderboard.decide.tables import sentence, tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.render import to_csv, to_json, to_markdown
+from zapbench.transfer.reference import Trajectory
+
+
+def test_the_table_equals_values_computed_by_hand(logs):
+    (table,) = tables(load(logs))
+    assert [row.method for row in table.rows] == ["best", "good", "bad"]
+    means = {method: [float(np.mean(trials)) for trials in seeds] for method, seeds in SCORES.items()}
+    for row in table.rows:
+        assert row.rate == 0.01
+        assert row.trials == 6
+        assert row.held_out.mean == pytest.approx(np.mean(means[row.method]))
+        half = 4.302653 * np.std(means[row.method], ddof=1) / math.sqrt(3)  # t(0.975, 2)
+        assert row.held_out.low == pytest.approx(row.held_out.mean - half, abs=1e-6)
+        assert row.held_out.high == pytest.approx(row.held_out.mean + half, abs=1e-6)
+    raw = {
+        (a, b): stats.ttest_ind(means[a], means[b], equal_var=False).pvalue
+        for a, b in itertools.combinations(["best", "good", "bad"], 2)
+    }
+    ordered = sorted(raw.values())
+    holm = np.maximum.accumulate([min(1, p * factor) for p, factor in zip(ordered, (3, 2, 1))])
+    for pair in table.pairs:
+        assert pair.p == pytest.approx(raw[pair.first, pair.second], rel=1e-5)
+        assert pair.adjusted == pytest.approx(holm[ordered.index(raw[pair.first, pair.second])], rel=1e-5)
+    assert [row.rank for row in table.rows] == [1, 1, 3]
+    assert [row.letters for row in table.rows] == ["a", "a", "b"]
+    assert sentence(table).endswith("best is above bad; good is above bad. Not told apart: best and good.")
+
+
+def test_rates_are_chosen_on_selection_trials_and_never_on_reported_ones(logs):
+    (table,) = tables(load(logs))
+    assert {row.rate for row in table.rows} == {0.01}
+    (paper,) = tables(load(logs), by="paper")
+    assert {row.rate for row in paper.rows} == {0.1}
+
+
+def test_ties_go_to_the_smaller_rate(tmp_path):
+    for rate in (0.1, 0.001, 0.01):
+        write(tmp_path, [0.5], role="select", rate=rate)
+    assert choose(load(tmp_path).trials)["m"].rate == 0.001
+
+
+def test_a_setting_is_chosen_together_with_its_rate(tmp_path):
+    for value, rate, score in (("1", 0.1, 0.3), ("1", 0.01, 0.4), ("2", 0.1, 0.5), ("2", 0.01, 0.2)):
+        write(tmp_path, [score], role="select", rate=rate, setting={"A.b": value})
+    chosen = choose(load(tmp_path).trials)["m"]
+    assert (chosen.setting, chosen.rate) == ("A.b=2", 0.1)
+    assert len(chosen.grid) == 4
+
+
+def test_a_candidate_that_lacks_a_seed_is_not_chosen(tmp_path):
+    for seed in (0, 1):
+        write(tmp_path, [0.3], role="select", rate=0.01, seed=seed)
+    write(tmp_path, [0.9], role="select", rate=0.1, seed=0)
+    assert choose(load(tmp_path).trials)["m"].rate == 0.01
+
+
+def test_one_changed_point_moves_the_table(logs):
+    before = to_json(tables(load(logs)))
+    write(logs, [0.9, 0.55], method="best", seed=0, trial=0, rate=0.01)
+    assert to_json(tables(load(logs))) != before
+
+
+def test_the_same_logs_give_the_same_bytes(logs):
+    for render in (to_json, to_csv, to_markdown):
+        assert render(tables(load(logs))) == render(tables(load(logs)))
+
+
+def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
+    write(logs, [], method="best", seed=0, trial=0, status=contract.DIVERGED, reason="the loss is not finite")
+    (table,) = tables(load(logs))
+    row = next(row for row in table.rows if row.method == "best")
+    expected = np.mean([np.mean([0.1, 0.62]), 0.62, 0.62])
+    assert row.held_out.mean == pytest.approx(expected)
+    assert row.diverged == 1
+    assert "best: 1 report trial(s) diverged: the loss is not finite" in table.notes
+
+
+def test_a_method_with_a_failed_task_is_not_ranked(logs):
+    write(logs, [], method="best", seed=0, trial=0, status=contract.FAILED, reason="RuntimeError: no")
+    (table,) = tables(load(logs))
+    row = next(row for row in table.rows if row.method == "best")
+    assert row.rank is None
+    assert any("not ranked until" in note for note in table.notes)
+    assert not any("best" in (pair.first, pair.second) for pair in table.pairs)
+
+
+def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
+    for method, seed in itertools.product("ab", range(2)):
+        write(tmp_path, [0.5 + 0.1 * seed], method=method, seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert all(row.rank is None and math.isnan(row.held_out.low) for row in table.rows)
+    assert "a: 2 pre-training seed(s), so no interval and no rank; 1 more needed" in table.notes
+    assert sentence(table).startswith("Nothing is ranked")
+
+
+def test_other_facts_make_another_table_which_says_what_differs(logs):
+    write(logs, [0.5], method="best", facts=FACTS | {"classes_a_trial": 2}, rate=0.5)
+    first, second = tables(load(logs))
+    assert first.fingerprint != second.fingerprint
+    assert f"not comparable with table {second.fingerprint}: they differ in classes_a_trial" in first.notes
+
+
+def test_a_missing_seed_at_the_chosen_setting_is_said(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.4], role="select", seed=seed)
+        if seed < 2:
+            write(tmp_path, [0.4], seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert "m: no reported trial of pre-training seed 2 at its chosen setting" in table.notes
+
+
+def test_a_best_rate_at_the_edge_of_the_grid_is_said(tmp_path):
+    for rate, score in ((0.01, 0.2), (0.1, 0.3), (1.0, 0.4)):
+        write(tmp_path, [score], role="select", rate=rate)
+    write(tmp_path, [0.4], rate=1.0)
+    (table,) = tables(load(tmp_path))
+    assert "m: its rate 1 is at the edge of the grid 0.01 to 1: extend it" in table.notes
+
+
+def test_a_best_setting_at_the_edge_of_its_grid_is_said(tmp_path):
+    for value, score in (("0.03", 0.4), ("0.1", 0.2)):
+        write(tmp_path, [score], role="select", setting={"ASB.inner_lr": value})
+    write(tmp_path, [0.4], setting={"ASB.inner_lr": "0.03"})
+    (table,) = tables(load(tmp_path))
+    assert "m: its ASB.inner_lr 0.03 is at the edge of the grid 0.03 to 0.1: extend it" in table.notes
+
+
+def test_what_was_left_out_is_part_of_the_page(logs):
+    (logs / "events.out.tfevents.x").write_bytes(b"nonsense nonsense")
+    found = load(logs)
+    assert "- events.out.tfevents.x: claims a record of" in to_markdown(tables(found), found.problems)
+    assert json.loads(to_json(tables(found), found.problems))["left_out"] == found.problems
+
+
+def test_pretraining_that_did_not_finish_is_named(logs):
+    about = dataclasses.replace(
+        describe("best"), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
+    )
+    write_trial(logs / "run", about, "", Trajectory(), {}, Closing(contract.DIVERGED, "the loss is not finite"))
+    (table,) = tables(load(logs))
+    assert "best: pre-training of seed 0 diverged: the loss is not finite" in table.notes
+
+
+def test_an_upper_bound_is_shown_and_not_ranked(logs):
+    for seed in range(3):
+        write(logs, [0.99], method="best", learner="cumulative", seed=seed)
+    (table,) = tables(load(logs))
+    assert table.rows[0].method == "best + cumulative"
+    assert table.rows[0].rank is None
+    assert "best + cumulative: an upper bound, not ranked" in table.notes
+    assert [row.rank for row in table.rows[1:]] == [1, 1, 3]

@@ -1,0 +1,200 @@
+"""The gradient that is written out, against autograd: the same weights, the same bits on resume, the same refusals."""
+
+import copy
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from zapbench.networks.classifier import convnet
+from zapbench.networks.manual_gradients import WrittenOut, applies
+from zapbench.networks.second_order import through
+from zapbench.plugins import silent_evaluator
+from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies.asb import ASB
+from zapbench.strategies.meta_asb import MetaASB
+from zapbench.strategies.zapping import ZapEpisodeClass
+
+NETS = {
+    "the paper's Omniglot net": (1, 28, {}),
+    "the 4-block net": (3, 44, {"blocks": 4, "padding": 1, "pool_last": True}),
+}
+
+
+def net(kind, *, dtype=torch.float64):
+    """A small net whose norms have positive, negative and zero scales."""
+    channels, size, sizes = NETS[kind]
+    torch.manual_seed(3)
+    model = convnet(outputs=6, channels=channels, size=size, filters=5, **sizes).to(dtype)
+    with torch.no_grad():
+        for layer in model.encoder:
+            if isinstance(layer, nn.GroupNorm):
+                layer.weight.copy_(torch.tensor([1.0, -1.0, 0.0, 0.5, -0.2]))
+                layer.bias.normal_()
+    return model
+
+
+def batch(kind, images=7):
+    """Noise beside flat regions, where all pixels of a window are equal."""
+    channels, size, _ = NETS[kind]
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(images, channels, size, size, generator=generator, dtype=torch.float64)
+    x[:, :, 5:20, : size // 2] = 1.0
+    return x, torch.randint(6, (images,), generator=generator)
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_the_gradient_equals_autograds(kind, monkeypatch):
+    x, y = batch(kind)
+    for together in (1, 10**9):
+        monkeypatch.setattr("zapbench.networks.manual_gradients.CACHE_BYTES", together)
+        model, twin = net(kind), net(kind)
+        written = WrittenOut(model)
+        for _ in range(2):  # a second time: nothing of the first is left in the gradient
+            logits = written.gradients(x, y)
+        written.hand_over()
+        F.cross_entropy(twin(x), y).backward()
+        assert torch.allclose(logits, twin(x), atol=1e-12)
+        for (name, p), q in zip(model.named_parameters(), twin.parameters()):
+            assert torch.allclose(p.grad, q.grad, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_steps_on_single_images_equal_autograds(kind):
+    x, y = batch(kind)
+    model, twin = net(kind), net(kind)
+    written = WrittenOut(model)
+    written.descend(x, y, lr=0.05)
+    written.store()
+    parameters = list(twin.parameters())
+    for image, label in zip(x, y):
+        gradients = torch.autograd.grad(F.cross_entropy(twin(image[None]), label[None]), parameters)
+        with torch.no_grad():
+            torch._foreach_add_(parameters, gradients, alpha=-0.05)
+    assert max((p - q).abs().max() for p, q in zip(model.parameters(), net(kind).parameters())) > 1e-3
+    for p, q in zip(model.parameters(), parameters):
+        assert torch.allclose(p, q, rtol=1e-10, atol=1e-12)
+
+
+def pretrained(tiny, *, fast, method=ASB, episodes, dtype=torch.float64, inner_lr=0.05):
+    torch.manual_seed(3)
+    model = convnet(outputs=6, channels=1, size=28, filters=4).to(dtype)
+    losses = []
+
+    class Watch(ZapEpisodeClass):
+        def after_outer_update(self, strategy, *args, **kwargs):
+            losses.append(float(strategy.loss.detach()))
+
+    strategy = method(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
+        inner_lr=inner_lr,
+        episodes=episodes,
+        inner_images=5,
+        random_images=7,
+        seed=7,
+        fast=fast,
+        plugins=[Watch(seed=7)],
+        evaluator=silent_evaluator(),
+    )
+    strategy.train(pretraining_experience(tiny.tensor(dtype=dtype), tiny.pretraining(0).train), eval_streams=[])
+    return torch.cat([p.detach().flatten() for p in model.parameters()]), torch.tensor(losses)
+
+
+FIRST_ORDER = functools.partial(MetaASB, first_order=True)
+
+
+@pytest.mark.parametrize("method", [ASB, MetaASB, FIRST_ORDER], ids=["ASB", "MetaASB", "first order"])
+def test_twenty_episodes_equal_those_of_autograd(tiny, method):
+    fast, fast_losses = pretrained(tiny, fast=True, method=method, episodes=20)
+    plain, plain_losses = pretrained(tiny, fast=False, method=method, episodes=20)
+    assert torch.allclose(fast, plain, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(fast_losses, plain_losses, rtol=1e-9)
+    assert not torch.equal(fast, plain), "both ways were the same way"
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_the_gradient_through_the_steps_equals_autograds(kind):
+    x, y = batch(kind)
+    model, twin = net(kind), net(kind)
+    written, steps = WrittenOut(model), []
+    written.descend(x[:3], y[:3], lr=0.05, steps=steps)
+    written.gradients(x, y)
+    through(written, steps, lr=0.05)
+    assert steps == []
+    written.hand_over()
+    start = dict(twin.named_parameters())
+    moved = start
+    for image, label in zip(x[:3], y[:3]):
+        loss = F.cross_entropy(functional_call(twin, moved, (image[None],)), label[None])
+        gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=True)
+        moved = {name: w - 0.05 * g for (name, w), g in zip(moved.items(), gradients)}
+    expected = torch.autograd.grad(F.cross_entropy(functional_call(twin, moved, (x,)), y), list(start.values()))
+    for (name, p), q in zip(model.named_parameters(), expected):
+        assert torch.allclose(p.grad, q, rtol=1e-9, atol=1e-11), name
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), twin.parameters())), "the model itself has moved"
+
+
+@pytest.mark.parametrize("method", [ASB, MetaASB])
+def test_the_same_seed_gives_the_same_bits(tiny, method):
+    first, second = (pretrained(tiny, fast=True, method=method, episodes=5, dtype=torch.float32)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_a_loss_that_is_not_finite_stays_so(tiny):
+    _, losses = pretrained(tiny, fast=True, episodes=3, dtype=torch.float32, inner_lr=1e38)
+    assert not losses[-1].isfinite()
+
+
+def hooked(model):
+    model.encoder[0].register_forward_hook(lambda *_: None)
+
+
+def frozen(model):
+    model.encoder[0].weight.requires_grad_(False)
+
+
+def other_activation(model):
+    model.encoder[2] = nn.ELU()
+
+
+def group_norm(model):
+    model.encoder[1] = nn.GroupNorm(1, 5)
+
+
+def wider_pool(model):
+    model.encoder[3] = nn.MaxPool2d(3)
+
+
+def biasless_norm(model):
+    model.encoder[1] = nn.GroupNorm(5, 5, affine=False)
+
+
+def strided(model):
+    model.encoder[0].stride = (2, 2)
+
+
+def other_head(model):
+    model.head = nn.Sequential(model.head)
+
+
+@pytest.mark.parametrize(
+    "change", [hooked, frozen, other_activation, group_norm, biasless_norm, wider_pool, strided, other_head]
+)
+def test_any_other_model_is_left_to_autograd(change):
+    model = net("the paper's Omniglot net")
+    assert applies(model, nn.CrossEntropyLoss())
+    assert not applies(model, nn.CrossEntropyLoss(label_smoothing=0.1))
+    assert not applies(model, nn.CrossEntropyLoss(reduction="sum"))
+    other = copy.deepcopy(model)
+    change(other)
+    assert not applies(other, nn.CrossEntropyLoss())
+
+
+def test_every_net_of_the_family_is_recognised():
+    for kind in NETS:
+        assert applies(net(kind), nn.CrossEntropyLoss()), kind
+        assert applies(net(kind, dtype=torch.float32), nn.CrossEntropyLoss()), kind

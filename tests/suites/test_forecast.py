@@ -1,0 +1,179 @@
+"""What a dry run says: counts by hand, costs that were measured, and nothing invented."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from support.made_logs import describe
+
+from zapbench.cli.main import main
+from zapbench.config import parse_bindings
+from zapbench.experiment.record import PretrainRecord, write_trial
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.read.events import last_events, read_events
+from zapbench.leaderboard.read.parse import ending_of
+from zapbench.suites import costs
+from zapbench.suites.costs import kind
+from zapbench.suites.forecast import forecast
+from zapbench.suites.plan import plan
+from zapbench.suites.suite import Suite
+from zapbench.tasks import RunSpec, Task, TrialSpec
+from zapbench.transfer.reference import Trajectory
+
+SUITE = Suite(
+    scenarios=("glyphs",), strategies=("iid", "asb"), seeds=2, trials=4, select_trials=3, rates=(0.01, 0.1),
+    tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_shipped(monkeypatch, tmp_path):
+    (tmp_path / "costs.json").write_text(json.dumps({"machine": "nowhere", "costs": []}))
+    monkeypatch.setattr(costs, "SHIPPED", tmp_path / "costs.json")
+
+
+def finish(out, task, seconds, status=contract.FINISHED):
+    """Writes what a task of so many seconds leaves."""
+    folder = out / task.folder
+    if task.trial is None:
+        with PretrainRecord(folder, describe(), "gin") as record:
+            record.finish(Closing(status), {contract.SECONDS: seconds}, step=1)
+    else:
+        trajectory = Trajectory([1, 2], [0.5, 0.5], [0.5, 0.5], [0.0, 0.0], class_accuracy=[0.5])
+        write_trial(folder, describe(), "gin", trajectory, {contract.SECONDS: seconds}, Closing(status))
+
+
+def parts(found):
+    return {(part.strategy, part.what): part for part in found.parts}
+
+
+def test_a_forecast_counts_what_there_will_be_before_selection_has_chosen(tmp_path):
+    found = parts(forecast(SUITE, tmp_path / "out", 1))
+    assert {key: part.tasks for key, part in found.items()} == {
+        ("iid", "pre-training"): 2,
+        ("iid", "sequential, select"): 2 * 2 * 3,
+        ("iid", "sequential, report"): 2 * 4,
+        ("asb", "pre-training"): 2 * 2,
+        ("asb", "sequential, select"): 2 * 2 * 2 * 3,
+        ("asb", "sequential, report"): 2 * 4,
+    }
+    assert found["asb", "sequential, select"].grid == "2 settings x 2 seeds x 2 rates x 3 trials"
+    assert found["asb", "sequential, report"].grid == "2 seeds x 4 trials, as chosen"
+
+
+def test_what_nobody_has_measured_is_unknown_and_not_invented(tmp_path, capsys):
+    found = forecast(SUITE, tmp_path / "out", 1)
+    assert found.unknown == found.parts
+    assert found.seconds == 0
+    assert main(["suite", "demo", "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "time left: unknown" in shown
+    assert "unknown: glyphs asb pre-training (no such task has been measured)" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
+    tasks = plan(SUITE)
+    for task in tasks:
+        if task.run.strategy == "asb" and task.run.seed == 0:
+            finish(tmp_path, task, 100 if task.trial is None else 2)
+    finish(tmp_path, next(t for t in tasks if t.run.strategy == "iid" and t.trial is None), 40)
+    found = parts(forecast(SUITE, tmp_path, 1))
+    asb = found["asb", "pre-training"]
+    assert (asb.tasks, asb.done, asb.seconds) == (4, 2, 200)
+    assert asb.source == f"finished tasks in {tmp_path}"
+    assert (found["iid", "pre-training"].done, found["iid", "pre-training"].seconds) == (1, 40)
+    select = found["asb", "sequential, select"]
+    assert (select.tasks, select.done, select.seconds) == (24, 12, 24)
+    assert found["iid", "sequential, select"].seconds == 24  # a model's trials cost the same however it was pre-trained
+    assert [part.what for part in forecast(SUITE, tmp_path, 1).unknown] == ["sequential, report"] * 2
+    assert forecast(SUITE, tmp_path, 1).seconds == 200 + 24 + 40 + 24
+    assert forecast(SUITE, tmp_path, 2).seconds == 100 + 12 + 52  # asb, asb | the two of iid after the first
+
+
+def test_a_reported_trial_is_done_at_whatever_was_chosen(tmp_path):
+    chosen = {("glyphs", "iid", "sequential"): ((), 0.1)}
+    for task in plan(SUITE, chosen):
+        finish(tmp_path, task, 1, contract.DIVERGED if task.run.strategy == "asb" else contract.FINISHED)
+    found = parts(forecast(SUITE, tmp_path, 1))
+    assert (found["iid", "sequential, report"].tasks, found["iid", "sequential, report"].done) == (8, 8)
+    assert (found["asb", "pre-training"].done, found["asb", "sequential, report"].done) == (4, 0)
+
+
+def test_failed_and_torn_tasks_are_not_done(tmp_path):
+    first, second = plan(SUITE)[1:3]
+    finish(tmp_path, first, 1, contract.FAILED)
+    finish(tmp_path, second, 1)
+    path = tmp_path / second.folder / contract.EVENT_FILE
+    path.write_bytes(path.read_bytes()[:-5])
+    assert forecast(SUITE, tmp_path, 1).done == 0
+
+
+def test_the_shipped_table_is_used_where_nothing_was_measured_here(tmp_path, monkeypatch):
+    pretraining = plan(SUITE)[0]
+    row = {"what": "", "kind": kind(pretraining), "seconds": 7.0, "bytes": 1000, "measured": 1}
+    costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
+    part = parts(forecast(SUITE, tmp_path / "out", 1))["iid", "pre-training"]
+    assert (part.seconds, part.bytes, part.source) == (14.0, 2000, "zapbench's own runs (a clock)")
+    finish(tmp_path, pretraining, 9)
+    assert parts(forecast(SUITE, tmp_path, 1))["iid", "pre-training"].seconds == 9
+
+
+def test_a_kind_is_what_decides_a_cost():
+    def of(*bindings, setting=(), seed=0, strategy="asb", transfer="", own=(), role="report", rate=0.1):
+        run = RunSpec("glyphs", strategy, seed, parse_bindings(setting), parse_bindings(bindings))
+        return kind(Task(run, TrialSpec(transfer, rate, role, 0, parse_bindings(own)) if transfer else None))
+
+    assert of() == of(seed=3) == of(setting=["ASB.inner_lr = 0.5"]) == of("outer/Adam.lr = 0.5")
+    for other in (of("ASB.episodes = 5"), of("convnet.filters = 5"), of("run.device = 'cuda'"), of(strategy="iid")):
+        assert other != of()
+    trial = of(transfer="sequential")
+    assert trial == of(transfer="sequential", strategy="iid", rate=0.5) == of("ASB.episodes = 5", transfer="sequential")
+    assert trial != of()
+    for more in ({"role": "select"}, {"own": ["transfer/sequential_transfer.every = 9"]}):
+        assert of(transfer="sequential", **more) != trial
+    assert of("convnet.filters = 5", transfer="sequential") != trial != of(transfer="sequential_unfrozen")
+
+
+def test_a_full_suite_runs_everything_on_the_reported_trials(tmp_path, capsys):
+    assert main(["suite", "demo", "--dry-run", "--full", "--out", str(tmp_path), "-p", "Suite.seeds = 1"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 setting x 1 seed x 4 rates x 5 trials" in shown
+    assert f"{4 * (1 + 4 * 2 + 4 * 5)} tasks, 0 of them done" in shown
+
+
+def test_the_last_records_are_those_of_a_whole_reading_wherever_a_file_is_torn(tmp_path):
+    finish(tmp_path, plan(SUITE)[1], 5)
+    path = tmp_path / plan(SUITE)[1].folder / contract.EVENT_FILE
+    whole = path.read_bytes()
+    for end in (len(whole), *range(0, len(whole), 97), len(whole) - 1):
+        path.write_bytes(whole[:end])
+        every = list(read_events(path))
+        is_whole = sum(event.ByteSize() + 16 for event in every) == end
+        assert last_events(path, 3) == (every[-3:][::-1] if is_whole else [])
+    path.write_bytes(whole)
+    assert ending_of(path) == (contract.FINISHED, 5.0)
+
+
+def test_ten_thousand_finished_tasks_are_looked_up_by_the_ends_of_their_files(tmp_path, monkeypatch):
+    """What bounds the time: neither torch nor pandas, and of every file its last 8 kB, however long it is."""
+    suite = Suite(scenarios=("glyphs",), strategies=("iid",), seeds=1, trials=0, select_trials=2, rates=(0.1,))
+    first, *trials = plan(suite)
+    finish(tmp_path, first, 1)
+    path = tmp_path / first.folder / contract.EVENT_FILE
+    with path.open("r+b") as file:
+        content = file.read()
+        file.seek(1 << 33)  # eight gigabytes of a hole before the last records
+        file.write(content)
+    for trial in trials:
+        finish(tmp_path, trial, 1)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from zapbench.suites.forecast import forecast; from zapbench.suites.suite import Suite\n"
+        f"found = forecast({suite!r}, Path({str(tmp_path)!r}), 1)\n"
+        "assert (found.tasks, found.done) == (3, 3), found\n"
+        "assert not {'torch', 'avalanche', 'pandas', 'matplotlib'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

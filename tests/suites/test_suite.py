@@ -1,0 +1,183 @@
+"""Plans: pure, complete, and made without torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from zapbench import config
+from zapbench.suites.forecast import forecast
+from zapbench.suites.plan import plan, runs
+from zapbench.suites.suite import Suite, load_suite
+
+GRID = {
+    "scenarios": ("glyphs",),
+    "strategies": ("iid", "asb"),
+    "seeds": 2,
+    "trials": 4,
+    "select_trials": 3,
+    "rates": (0.01, 0.1),
+}
+
+
+def test_a_plan_holds_every_pretraining_and_selection_trial_and_no_reported_one_before_the_choice():
+    tasks = plan(Suite(**GRID))
+    assert sum(task.trial is None for task in tasks) == 4
+    assert sum(task.trial is not None for task in tasks) == 4 * 2 * 3
+    assert {task.trial.role for task in tasks if task.trial} == {"select"}
+
+
+def test_the_choice_adds_the_reported_trials_at_one_setting_and_rate():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]})
+    chosen = runs(suite)[-1].setting
+    tasks = plan(suite, {("glyphs", "asb", "sequential"): (chosen, 0.1)})
+    report = [task for task in tasks if task.trial and task.trial.role == "report"]
+    assert len(report) == 2 * 4
+    assert {(task.run.strategy, task.trial.rate) for task in report} == {("asb", 0.1)}
+    assert {str(task.run.setting[0]) for task in report} == {"ASB.inner_lr = 0.2"}
+
+
+def test_a_full_plan_runs_everything_on_the_reported_trials():
+    report = [t for t in plan(Suite(**GRID, full=True)) if t.trial and t.trial.role == "report"]
+    assert len(report) == 4 * 2 * 4
+
+
+def test_folders_say_what_is_in_them_and_no_two_tasks_share_one():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}, full=True)
+    folders = [task.folder.as_posix() for task in plan(suite)]
+    assert len(set(folders)) == len(folders)
+    assert "glyphs/iid/default/seed=1" in folders
+    assert "glyphs/asb/ASB.inner_lr=0.03/seed=0/sequential/lr=0.1/select=2" in folders
+
+
+def test_a_tuned_setting_stays_one_method_and_a_persons_binding_makes_another():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}]}, bindings=("ASB.episodes = 5",))
+    assert {run.method for run in runs(suite)} == {"iid", "asb[ASB.episodes=5]"}
+
+
+def test_settings_tried_count_those_tried_before():
+    suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.1}]}, tried_before={"asb": 3})
+    assert {run.strategy: run.settings_tried for run in runs(suite)} == {"iid": 1, "asb": 6}
+
+
+def test_bindings_of_transfer_make_other_trials_and_not_other_runs():
+    suite = Suite(**GRID, bindings=("transfer/sequential_transfer.every = 2",))
+    tasks = plan(suite)
+    assert {run.folder for run in runs(suite)} == {run.folder for run in runs(Suite(**GRID))}
+    assert {t.folder for t in tasks if t.trial}.isdisjoint(t.folder for t in plan(Suite(**GRID)) if t.trial)
+
+
+def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are():
+    suite = Suite(**GRID, transfers=("sequential", "iid"), bindings=("transfer/iid_transfer.every = 12",))
+    bound = {task.trial.transfer: task.trial.bindings for task in plan(suite) if task.trial}
+    assert [str(b) for b in bound["iid"]] == ["transfer/iid_transfer.every = 12"]
+    assert bound["sequential"] == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"strategies": ("asp",)}, "no strategy 'asp', did you mean asb"),
+        ({"transfers": ("sequentiel",)}, "no transfer 'sequentiel', did you mean sequential"),
+        ({"rates": (0.0,)}, "a learning rate must be above 0, got 0.0"),
+        ({"rates": ()}, "rates is empty"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"trials": -1}, "trials must be at least 0, got -1"),
+        ({"tune": {"meta": [{}]}}, "'meta' is tuned, and its strategies are iid, asb"),
+        ({"tune": {"glyphs": {"meta": [{}]}}}, "'meta' is tuned on 'glyphs', and is none of its strategies"),
+        ({"strategies": {"glyphs": ("iid",)}, "tune": {"asb": [{}]}}, "'asb' is tuned, and its strategies are iid"),
+        ({"strategies": {"omniglot": ("iid",)}}, "strategies are given a scenario, and 'glyphs' has none"),
+        ({"figures": ("pie",)}, "no figure 'pie'; allowed: trajectories, bars"),
+        ({"cpus": 0}, "cpus must be at least 1, got 0"),
+        ({"bindings": ("OML.x = 1",)}, "OML.x = 1 reaches nothing in these runs"),
+        ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),
+    ],
+)
+def test_an_impossible_grid_is_refused_in_words(change, words):
+    with pytest.raises(ValueError, match=words):
+        plan(Suite(**(GRID | change)))
+
+
+def test_a_scenario_may_have_strategies_and_settings_of_its_own():
+    rates = [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]
+    suite = Suite(
+        scenarios=("glyphs", "omniglot"),
+        strategies={"glyphs": ("iid", "asb"), "omniglot": ("asb",)},
+        seeds=1,
+        tune={"glyphs": {"asb": rates}},
+        tried_before={"glyphs": {"asb": 3}},
+    )
+    found = [(run.scenario, run.strategy, len(run.setting), run.settings_tried) for run in runs(suite)]
+    assert found == [
+        ("glyphs", "iid", 0, 1),
+        ("glyphs", "asb", 1, 6),
+        ("glyphs", "asb", 1, 6),
+        ("omniglot", "asb", 0, 1),
+    ]
+
+
+@pytest.mark.parametrize("name", config.names("suites"))
+def test_every_shipped_suite_has_a_plan(name):
+    assert plan(load_suite(name))
+
+
+def test_a_suite_for_gpus_computes_there_unless_it_says_where():
+    def devices(**more):
+        return {str(b) for run in runs(Suite(**GRID, **more)) for b in run.bindings}
+
+    assert devices() == set()
+    assert devices(gpus=0.5) == {"run.device = 'cuda'"}
+    assert devices(gpus=0.5, bindings=("run.device = 'cuda:1'",)) == {"run.device = 'cuda:1'"}
+    assert {run.folder for run in runs(Suite(**GRID, gpus=1))} == {run.folder for run in runs(Suite(**GRID))}
+
+
+FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "table1", "appendix_f", "appendix_h")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_of_the_paper_is_a_suite_and_its_small_form_asks_the_same_question(name):
+    whole, small = load_suite(name), load_suite(f"{name}_small")
+    assert (len(whole.seed_list), whole.trials) == (3, 10)  # 30 trials a configuration
+    assert small.transfers == whole.transfers
+    assert small.figures == whole.figures
+    narrowed = {strategy.replace("anml_small", "anml") for _, strategy in small.pairs}
+    missing = {strategy for _, strategy in whole.pairs} - narrowed
+    allowed = {"table1": {"anml", "anml_zap"}, "appendix_h": {"anml", "anml_zap"}, "appendix_f": {"iid_zap_ten"}}
+    assert missing == allowed.get(name, set())
+    assert not narrowed - {strategy for _, strategy in whole.pairs}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_small_form_ends_in_twenty_minutes_as_far_as_anybody_has_measured(name, tmp_path):
+    found = forecast(load_suite(f"{name}_small"), tmp_path, 2)
+    assert found.seconds < 20 * 60
+
+
+def test_figures_of_the_same_runs_share_them():
+    def folders(name):
+        return {run.folder for run in runs(load_suite(name))}
+
+    assert folders("figure3") < folders("figure2")
+    assert folders("table1") == folders("figure2") | folders("figure4") == folders("appendix_h")
+    assert folders("figure5") < folders("table1")
+    for seed in range(3):
+        one = load_suite("figure3_small", [f"Suite.seeds = [{seed}]"])
+        assert {run.folder for run in runs(one)} < folders("figure3_small")
+    shared = {folder for folder in folders("figure2_small") if "anml" not in str(folder)}
+    assert shared < folders("figure3_small")
+
+
+def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
+    suite = load_suite("demo", ["Suite.seeds = 1", "ASB.episodes = 7"])
+    assert suite.seeds == 1
+    assert suite.bindings == ("ASB.episodes = 7",)
+    with pytest.raises(ValueError, match="has no parameter 'seedz', did you mean seeds"):
+        load_suite("demo", ["Suite.seedz = 1"])
+
+
+def test_a_plan_needs_neither_torch_nor_avalanche():
+    code = (
+        "import sys; from zapbench.suites.plan import plan; from zapbench.suites.suite import load_suite; plan(load_suite('demo'))\n"
+        "assert not {'torch', 'avalanche'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

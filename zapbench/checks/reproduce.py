@@ -1,0 +1,165 @@
+"""Repeats a finished task elsewhere and says, field by field, whether the result is the same."""
+
+import math
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from zapbench import config
+from zapbench.launchers.job import Work, prepare_process, run_jobs
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Description
+from zapbench.leaderboard.read.parse import EventFile, read_file
+from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.text import rate_text
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One field of two records: its name, whether they agree, and both in words."""
+
+    name: str
+    same: bool
+    before: str
+    after: str
+
+
+def read_task(folder: Path) -> tuple[EventFile, Description]:
+    """Returns a task's record.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    path = folder / contract.EVENT_FILE
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no run: there is no {contract.EVENT_FILE} in it")
+    found = read_file(path)
+    if found.problem or found.description is None:
+        raise ValueError(f"{path}: {found.problem}")
+    return found, found.description
+
+
+def work_of(about: Description) -> Work:
+    """Returns the job that repeats a task."""
+    sources = {"scenario": about.scenario, "strategy": about.strategy, "transfer": about.transfer} | dict(about.sources)
+    setting = config.parse_bindings([f"{key} = {value}" for key, value in about.setting.items()])
+    bindings = config.parse_bindings(about.bindings)
+    run = RunSpec(
+        str(sources["scenario"]),
+        str(sources["strategy"]),
+        about.pretrain_seed,
+        setting,
+        bindings,
+        about.settings_tried,
+        weights=str(sources.get("weights", "")),
+    )
+    if run.method != about.method:
+        run = replace(run, name=about.method)
+    if about.transfer is None or about.rate is None or about.transfer_seed is None:
+        return run, ()
+    own = tuple(b for b in bindings if not config.reaches_pretraining(b))
+    role: Literal["report", "select"] = "select" if about.role == contract.SELECT else "report"
+    return run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own),)
+
+
+def command_of(about: Description) -> str:
+    """Returns the command that runs a task anew in another folder."""
+    run, trials = work_of(about)
+    what = ["transfer", run.weights, "--scenario", run.scenario] if run.weights else ["run", run.scenario, run.strategy]
+    words = ["zapbench", *what, "--seed", str(run.seed), "--threads", str(about.threads)]
+    words += ["--name", run.name] if run.name else []
+    for binding in (*run.bindings, *run.setting):
+        words += ["-p", str(binding)]
+    for trial in trials:
+        words += ["--transfer", trial.transfer, "--rates", rate_text(trial.rate)]
+        kind = "--select-trials" if trial.role == "select" else "--trials"
+        words += [kind, str(trial.seed + 1)]
+    return shlex.join(words)
+
+
+def repeat(folder: Path, threads: int) -> list[Comparison]:
+    """Runs a task again and compares; a trial is repeated from its run's checkpoint where that is still there.
+
+    Args:
+        folder: the task's folder.
+        threads: threads to use; 0 for as many as the record had.
+
+    Raises:
+        ValueError: the folder holds no record, or what it records cannot be run here.
+    """
+    before, about = read_task(folder)
+    prepare_process(threads or about.threads)
+    run, trials = work_of(about)
+    if run.config_hash != about.config_hash:
+        raise ValueError(
+            f"{folder} was made by another configuration ({about.config_hash}; the files here give {run.config_hash}), "
+            "so it cannot be repeated with them"
+        )
+    with tempfile.TemporaryDirectory(prefix="zapbench-repeat-") as elsewhere:
+        out = Path(elsewhere)
+        if trials:
+            _lend_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
+        outcome = run_jobs([(run, trials)], out, "zapbench repeat", lambda phase, done, total: None)
+        if outcome.failed or outcome.fatal:
+            raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
+        place = run.folder / trials[0].folder if trials else run.folder
+        after, _ = read_task(out / place)
+    return list(compare(before, after))
+
+
+def _lend_checkpoint(trial: Path, run: Path, depth: int) -> None:
+    own = trial.resolve().parents[depth - 1]
+    if (own / CHECKPOINT).is_file() and (own / contract.EVENT_FILE).is_file():
+        run.mkdir(parents=True)
+        for name in (CHECKPOINT, contract.EVENT_FILE):
+            shutil.copy(own / name, run / name)
+
+
+def compare(before: EventFile, after: EventFile) -> Iterator[Comparison]:
+    """Yields every field of two records of one task: the description, the status, each curve."""
+    assert before.description is not None
+    assert after.description is not None
+    first, second = before.description.stable(), after.description.stable()
+    for name in sorted({*first, *second}):
+        yield Comparison(name, first.get(name) == second.get(name), str(first.get(name)), str(second.get(name)))
+    yield Comparison("status", before.closing == after.closing, before.closing.status, after.closing.status)
+    for tag in sorted({*before.curves, *after.curves}):
+        if not tag.startswith("cost/"):
+            one, other = before.curves.get(tag, ([], [])), after.curves.get(tag, ([], []))
+            yield Comparison(tag, _same(one, other), _last(one), _last(other))
+    accuracies = (before.class_accuracy, after.class_accuracy)
+    if any(accuracies):
+        shown = [f"{len(values)} classes" for values in accuracies]
+        yield Comparison(contract.CLASS_ACCURACY, accuracies[0] == accuracies[1], *shown)
+
+
+def _same(one: tuple[list[int], list[float]], other: tuple[list[int], list[float]]) -> bool:
+    both = zip(one[1], other[1])
+    return one[0] == other[0] and all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in both)
+
+
+def _last(curve: tuple[list[int], list[float]]) -> str:
+    return f"{len(curve[0])} points, the last {curve[1][-1]:.6g}" if curve[0] else "nothing"
+
+
+def sparkline(values: list[float], *, width: int = 40) -> str:
+    """Returns a curve as one line of blocks, from its lowest to its highest value; gaps where it is not finite.
+
+    >>> sparkline([0.0, 0.5, 1.0])
+    '▁▄█'
+    """
+    blocks = "▁▂▃▄▅▆▇█"
+    if len(values) > width:
+        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return " " * len(values)
+    low, high = min(finite), max(finite)
+    scale = (len(blocks) - 1) / (high - low) if high > low else 0.0
+    return "".join(blocks[int((v - low) * scale)] if math.isfinite(v) else " " for v in values)

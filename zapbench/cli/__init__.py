@@ -1,0 +1,3 @@
+from zapbench.cli.main import main
+
+__all__ = ["main"]

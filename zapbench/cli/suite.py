@@ -1,0 +1,147 @@
+"""`zapbench suite`: what a grid of runs will take, the grid itself, and its table and figures at the end."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.cli.arguments import add_command, add_training_options, command_line, cores
+from zapbench.text import duration_text, size_text
+
+if TYPE_CHECKING:
+    from zapbench.launchers.local import Engine
+    from zapbench.suites.forecast import Forecast
+    from zapbench.suites.suite import Suite
+
+
+def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    command = add_command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
+    command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--dry-run", action="store_true", help="say what there is to do, and what it takes")
+    command.add_argument(
+        "--full", action="store_true", help="run every rate on the reported trials, too (for --select paper)"
+    )
+    command.add_argument("--jobs", type=int, help="tasks side by side (default: what the cores allow)")
+    command.add_argument(
+        "--launcher",
+        choices=("local", "ray"),
+        default="local",
+        help="what runs the tasks: processes of this machine (default), or a Ray cluster",
+    )
+    command.add_argument(
+        "--address", help="of the Ray cluster (default: $RAY_ADDRESS, or else one begun here for as long as the suite)"
+    )
+    add_training_options(command)
+    command.set_defaults(command=_suite)
+
+
+def _suite(options: argparse.Namespace) -> int:
+    from zapbench import config
+    from zapbench.cli.logs import print_tables, read_logs
+    from zapbench.suites.results import own_folders, write_results
+    from zapbench.suites.suite import load_suite
+
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {options.threads}")
+    if options.address is not None and options.launcher != "ray":
+        raise ValueError("--address is of a Ray cluster; add --launcher ray")
+    suite = load_suite(options.suite, options.bindings)
+    suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
+    if options.dry_run:
+        return _say(suite, options)
+    status = launch(suite, options.out, lambda: _engine(suite, options))
+    logs = read_logs(options.out, only=own_folders(suite))
+    made = print_tables(logs, "table", "select")
+    for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
+        print(path)
+    return status
+
+
+def launch(suite: "Suite", out: Path, new_engine: "Callable[[], Engine]") -> int:
+    """Runs a suite, says how that went, and returns the exit status.
+
+    Raises:
+        KeyboardInterrupt: a person stopped it.
+        OSError: nothing more can be written.
+    """
+    from rich.console import Console
+
+    from zapbench.suites.run import run_suite
+
+    console = Console(stderr=True)
+    summary = run_suite(suite, out, new_engine, console)
+    before = f", {summary.done_before} of them done before" if summary.done_before else ""
+    console.print(f"{summary.tasks} tasks{before}", highlight=False)
+    outcome = summary.outcome
+    for folder, reason in outcome.failed.items():
+        print(f"zapbench: {folder} failed: {reason}", file=sys.stderr)
+    if outcome.fatal:
+        raise OSError(outcome.fatal)
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    return 1 if outcome.failed else 0
+
+
+def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
+    return options.jobs or max(1, cores() // suite.cpus)
+
+
+def _engine(suite: "Suite", options: argparse.Namespace) -> "Engine":
+    if options.launcher == "ray":
+        from zapbench.launchers.ray import RayCluster
+
+        return RayCluster(options.out, command_line(), suite.cpus, suite.gpus, options.jobs, options.address)
+    from zapbench.launchers.gpus import assign, visible_devices
+    from zapbench.launchers.local import Pool
+
+    jobs = _jobs(suite, options)
+    devices = assign(visible_devices(), suite.gpus, jobs) if suite.gpus else []
+    return Pool(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
+
+
+def _say(suite: "Suite", options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from zapbench.cli.logs import WIDE
+    from zapbench.suites.forecast import forecast
+
+    found = forecast(suite, options.out, _jobs(suite, options))
+    grid = Table(box=None, pad_edge=False)
+    for heading in ("scenario", "strategy", "what", "grid", "tasks", "done", "left", "disk"):
+        grid.add_column(heading, justify="right" if heading in ("tasks", "done", "left", "disk") else "left")
+    for part in found.parts:
+        left = (duration_text(part.seconds), size_text(part.bytes)) if part.done < part.tasks else ("–", "–")
+        numbers = (f"{part.tasks:,}", f"{part.done:,}", *left)
+        grid.add_row(*map(Text, (part.scenario, part.strategy, part.what, part.grid, *numbers)))
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDE)).print(grid)
+    for line in _lines(found, options.out):
+        print(line)
+    return 0
+
+
+def _lines(found: "Forecast", out: Path) -> list[str]:
+    processes = f"{found.jobs} process{'es' if found.jobs > 1 else ''}"
+    least = "at least " if found.unknown else ""
+    lines = [f"{found.tasks:,} tasks, {found.done:,} of them done in {out}"]
+    if found.done < found.tasks:
+        known = not found.unknown or found.seconds
+        lines.append(f"time left: {f'{least}{duration_text(found.seconds)} on {processes}' if known else 'unknown'}")
+        lines.append(f"disk: {f'{least}{size_text(found.bytes)}' if known else 'unknown'}, {_free(out)} free")
+        lines += [f"  as {source}" for source in found.sources]
+    for part in found.unknown:
+        lines.append(f"  unknown: {part.scenario} {part.strategy} {part.what} (no such task has been measured)")
+    return lines
+
+
+def _free(out: Path) -> str:
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    return size_text(shutil.disk_usage(there).free)

@@ -1,0 +1,213 @@
+"""Where a run's model comes from: pre-trained here (anew, or on from a checkpoint), or elsewhere."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gin
+import torch
+from torch import nn
+
+from zapbench import seeding
+from zapbench.experiment import checkpoints
+from zapbench.experiment.checkpoints import Checkpoint
+from zapbench.experiment.context import Place
+from zapbench.experiment.monitor import Diverged, Monitor, accuracy, every
+from zapbench.experiment.record import PretrainRecord
+from zapbench.experiment.resources import Cost
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.read.parse import status_of
+from zapbench.networks.backbones import check_single_image
+from zapbench.networks.classifier import Classifier, count_parameters
+from zapbench.networks.weights import load_weights
+from zapbench.plugins import own_plugins, refuse_inert, silent_evaluator
+from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies.episodic import Episodic
+from zapbench.transfer.reference import OptimizerFactory
+
+REHEARSAL_IMAGES = 100
+"""Images to rehearse a strategy on: hooks fire on few as on many, and some plug-ins visit every image afterwards."""
+
+
+@dataclass
+class Origin:
+    """Where a run's model comes from."""
+
+    place: Place
+    model: Callable[..., Classifier]
+
+    def new_model(self) -> Classifier:
+        """Returns the network before pre-training: the same weights for every method of one seed."""
+        scenario, seed = self.place.scenario, self.place.job.run.seed
+        seeding.seed_global_state("pre-training", scenario.name, seed)
+        return self.model(outputs=scenario.pretrain_outputs, channels=scenario.channels, size=scenario.size)
+
+    def done(self) -> Classifier | None:
+        """Returns the model of a finished checkpoint; None where there is none."""
+        found = self.checkpoint()
+        if found is None or not found.finished:
+            return None
+        if status_of(self.place.folder / contract.EVENT_FILE) != contract.FINISHED:
+            return None
+        model = self.new_model().to(self.place.device)
+        model.load_state_dict(found.model)
+        return model
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Returns the run's checkpoint, if any.
+
+        Raises:
+            ValueError: it cannot be read, or is of another configuration.
+        """
+        path = self.place.folder / checkpoints.FILE
+        if not path.exists():
+            return None
+        found = checkpoints.load(path, device=self.place.device)
+        if found.config_hash != self.place.config_hash:
+            raise ValueError(f"{path} is of another configuration ({found.config_hash}, not {self.place.config_hash})")
+        return found
+
+    def keep(self, model: Classifier, updates: int) -> None:
+        """Saves the pre-trained model."""
+        final = Checkpoint(self.place.config_hash, updates, True, model.state_dict(), model.head.out_features)
+        checkpoints.save(self.place.folder / checkpoints.FILE, final)
+
+
+@dataclass
+class Given(Origin):
+    """A model that was pre-trained elsewhere; its weights are kept with the run."""
+
+    weights: Path
+
+    def rehearse(self) -> None:
+        """Loads the weights.
+
+        Raises:
+            ValueError: they cannot be read or do not fit the model.
+        """
+        load_weights(self.new_model(), self.weights)
+
+    def run(self) -> Classifier:
+        """Returns the model, and records it as pre-trained."""
+        if (done := self.done()) is not None:
+            return done
+        model = self.new_model().to(self.place.device)
+        load_weights(model, self.weights)
+        with PretrainRecord(self.place.folder, self.place.describe(model), gin.operative_config_str()) as record:
+            record.finish(Closing(contract.FINISHED), {contract.PARAMETERS: count_parameters(model)}, step=0)
+        self.keep(model, 0)
+        return model
+
+
+@dataclass
+class Pretraining(Origin):
+    """A run's pre-training: done, to be gone on with, or to be begun."""
+
+    strategy: Callable[..., Any]
+    optimizer: OptimizerFactory
+    checkpoint_seconds: float
+
+    def new_strategy(self) -> Any:
+        """Returns the Avalanche strategy with a new model.
+
+        Raises:
+            ValueError: the model and the strategy do not fit each other or the images.
+        """
+        model = self.new_model().to(self.place.device)
+        strategy = self.strategy(
+            model=model,
+            optimizer=self.optimizer(model.parameters()),
+            criterion=nn.CrossEntropyLoss(),
+            evaluator=silent_evaluator(),
+            device=self.place.device,
+        )
+        if isinstance(strategy, Episodic):
+            check_single_image(self.model, model, self.place.scenario.channels, self.place.scenario.size)
+        return strategy
+
+    def rehearse(self) -> None:
+        """Makes the strategy; where it has plug-ins, trains it for one update and throws it away.
+
+        Raises:
+            ValueError: a plug-in would do nothing.
+        """
+        strategy = self.new_strategy()
+        if own_plugins(strategy):
+            split = self.place.scenario.pretraining(self.place.job.run.seed)
+            images = self.place.scenario.tensor(device=self.place.device)
+            enough = max(REHEARSAL_IMAGES, getattr(strategy, "random_images", 0))
+            few = split.train[: -(-enough // split.train.shape[1])]
+            refuse_inert(strategy, [pretraining_experience(images, few)])
+
+    def run(self) -> Classifier | None:
+        """Returns the pre-trained model; None where pre-training diverged."""
+        folder = self.place.folder
+        if status_of(folder / contract.EVENT_FILE) == contract.DIVERGED:
+            return None
+        if (done := self.done()) is not None:
+            return done
+        found = self.checkpoint()
+        strategy = self.new_strategy()
+        resume = None if found is None or not hasattr(strategy, "first_update") else found
+        with PretrainRecord(folder, self.place.describe(strategy.model), gin.operative_config_str()) as record:
+            return self._train(strategy, record, folder / checkpoints.FILE, resume)
+
+    def _train(self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None) -> Classifier | None:
+        split = self.place.scenario.pretraining(self.place.job.run.seed)
+        images = self.place.scenario.tensor(device=self.place.device)
+        experience = pretraining_experience(images, split.train, self.place.scenario.augmentation)
+        count = split.train.size
+        per_epoch = -(-count // strategy.train_mb_size)
+        total = strategy.updates(count) if hasattr(strategy, "updates") else strategy.train_epochs * per_epoch
+        if resume is not None and record.last < resume.updates - resume.updates % every(total):
+            resume = None  # the record was damaged behind the checkpoint's back: its points have to be made again
+        if resume is not None:
+            strategy.model.load_state_dict(resume.model)
+            strategy.first_update = resume.updates
+
+        def validate(model: nn.Module) -> float:
+            labels = torch.arange(len(split.validation)).repeat_interleave(split.validation.shape[1])
+            return accuracy(model, images, torch.from_numpy(split.validation.reshape(-1).copy()), labels)
+
+        cost = Cost(self.place.device, before=resume.seconds if resume is not None else 0.0)
+        strategy.plugins.append(
+            Monitor(
+                record,
+                path,
+                self.place.config_hash,
+                total,
+                validate=validate if split.validation.size else None,
+                seconds=self.checkpoint_seconds,
+                cost=cost,
+                progress=self.place.job.progress,
+                progress_seconds=self.place.job.progress_seconds,
+                resume=resume,
+            )
+        )
+        model: Classifier = strategy.model
+        closing = Closing(contract.FINISHED)
+        try:
+            strategy.train(experience, eval_streams=[])
+        except Diverged as diverged:
+            closing = Closing(contract.DIVERGED, str(diverged))
+            self.place.outcome.diverged[str(self.place.folder)] = str(diverged)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            with suppress(OSError):
+                record.finish(Closing(contract.FAILED, reason), {}, step=strategy.clock.train_iterations)
+            raise
+        costs = {
+            contract.SECONDS: cost.seconds(),
+            contract.PEAK_MEMORY: cost.peak_memory(),
+            contract.PARAMETERS: count_parameters(model),
+        }
+        done = strategy.clock.train_iterations
+        seen, steps = strategy.effort(count) if hasattr(strategy, "effort") else (strategy.train_epochs * count, total)
+        costs |= {contract.IMAGES_SEEN: seen * done / total, contract.GRADIENT_STEPS: steps * done / total}
+        record.finish(closing, costs, step=done)
+        if closing.status == contract.FINISHED:
+            self.keep(model, done)
+        return model if closing.status == contract.FINISHED else None

@@ -1,0 +1,164 @@
+"""The one writer of event files (`zapbench.leaderboard.contract` says what is in them).
+
+A trial's file appears whole: it is written beside its place and renamed. A run's own file grows while it pre-trains,
+so that TensorBoard can follow; when pre-training goes on from a checkpoint, a torn tail is cut and points that are
+already there are not written again.
+"""
+
+import io
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.hparams import summary_v2 as hparams
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util import tensor_util
+
+from zapbench.atomic import write_whole
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing, Description
+from zapbench.leaderboard.read.events import Tail, read_events
+from zapbench.transfer.reference import Trajectory
+
+
+class EventWriter:
+    """Writes events to an open binary file."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._records = RecordWriter(file)
+
+    def start(self, description: Description, config: str) -> None:
+        """Writes the file's version, the description and the operative configuration."""
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.text(contract.RUN, description.to_json(), step=0)
+        self.text(contract.CONFIG, config, step=0)
+
+    def scalars(self, values: Mapping[str, float], *, step: int) -> None:
+        """Writes one point of some curves."""
+        parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=parts)))
+
+    def vector(self, tag: str, values: Sequence[float], *, step: int) -> None:
+        """Writes a 1-D tensor."""
+        tensor = tensor_util.make_tensor_proto(np.asarray(values, dtype=np.float32))
+        # TensorBoard has no view of such a tensor, and warns of every file that has one without a plug-in's name.
+        view = SummaryMetadata.PluginData(plugin_name="zapbench")
+        metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
+        value = Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+
+    def text(self, tag: str, text: str, *, step: int) -> None:
+        """Writes a text."""
+        self._write(Event(wall_time=time.time(), step=step, summary=text_pb(tag, text)))
+
+    def hparams(self, description: Description) -> None:
+        """Writes what TensorBoard's HParams page shows."""
+        trial = f"{description.role}={description.transfer_seed}"
+        values = {
+            "scenario": description.scenario,
+            "method": description.method,
+            "transfer": str(description.transfer),
+            "rate": description.rate or 0.0,
+            "role": str(description.role),
+            "pretrain_seed": description.pretrain_seed,
+            "transfer_seed": description.transfer_seed or 0,
+        } | {str(key): str(value) for key, value in description.setting.items()}
+        name = f"{description.method} seed={description.pretrain_seed} {trial} lr={description.rate}"
+        self._write(Event(wall_time=time.time(), summary=hparams.hparams_pb(values, trial_id=name)))
+
+    def close_with(self, closing: Closing, *, step: int) -> None:
+        """Writes the last word."""
+        self.text(contract.RUN, closing.to_json(), step=step)
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+
+
+def write_trial(
+    folder: Path,
+    description: Description,
+    config: str,
+    trajectory: Trajectory,
+    costs: Mapping[str, float],
+    closing: Closing,
+) -> None:
+    """Writes a trial's event file, whole or not at all; an earlier one of the same trial is replaced."""
+    buffer = io.BytesIO()
+    writer = EventWriter(buffer)
+    writer.start(description, config)
+    writer.hparams(description)
+    curves = zip(trajectory.steps, trajectory.held_out, trajectory.trained_on, trajectory.forgetting)
+    for step, held_out, trained_on, forgetting in curves:
+        values = {
+            contract.HELD_OUT: held_out,
+            contract.TRAINED_ON: trained_on,
+            contract.FORGETTING: forgetting,
+        }
+        writer.scalars(values, step=step)
+    last = trajectory.steps[-1] if trajectory.steps else 0
+    if trajectory.class_accuracy:
+        writer.vector(contract.CLASS_ACCURACY, trajectory.class_accuracy, step=last)
+    writer.scalars(dict(costs), step=last)
+    writer.close_with(closing, step=last)
+    write_whole(folder / contract.EVENT_FILE, buffer.getvalue())
+
+
+class PretrainRecord:
+    """A run's own event file, which grows while the model pre-trains; a context manager that closes it.
+
+    Args:
+        folder: the run's folder.
+        description: of the run.
+        config: the operative gin configuration.
+    """
+
+    def __init__(self, folder: Path, description: Description, config: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / contract.EVENT_FILE
+        self.last = -1
+        """Step of the last point that is already there; -1 for none."""
+        started = False
+        if path.exists():
+            tail = Tail()
+            for event in read_events(path, tail):
+                tags = {value.tag for value in event.summary.value}
+                started |= contract.CONFIG in tags
+                if contract.LOSS in tags:
+                    self.last = max(self.last, int(event.step))
+            if not started:
+                tail.whole = 0
+            os.truncate(path, tail.whole)
+        self._file = path.open("ab")
+        self._writer = EventWriter(self._file)
+        if not started:
+            self._writer.start(description, config)
+            self._file.flush()
+
+    def point(self, values: Mapping[str, float], *, step: int) -> None:
+        """Writes one point of the curves, unless an earlier process did."""
+        if step > self.last:
+            self._writer.scalars(values, step=step)
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+    def sync(self) -> None:
+        """Puts what was written on the disk, so that no later checkpoint can outlive it."""
+        os.fsync(self._file.fileno())
+
+    def finish(self, closing: Closing, costs: Mapping[str, float], *, step: int) -> None:
+        """Writes what pre-training cost and how it ended."""
+        self._writer.scalars(dict(costs), step=step)
+        self._writer.close_with(closing, step=step)
+        self._file.flush()
+        os.fsync(self._file.fileno())

@@ -1,0 +1,319 @@
+"""The paper's network and its gradient written out: no graph, no copies, an image a time where it fits in the cache.
+
+`WrittenOut` computes what autograd computes, to rounding, for a model that `convnet` made, on the CPU:
+each convolution is a matrix product over 3x3 patches, the rest of a block two compiled loops (`kernels`), and the
+head's gradient of one image, being of rank one, goes straight into its weights. A convolution's bias is left out: the
+norm that follows takes it away again, so that its gradient is 0.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from zapbench.networks.classifier import Classifier
+from zapbench.networks.kernels import Array, add_patches, normalise, normalise_back, patches
+
+CACHE_BYTES = 600_000
+"""Images whose patches are no more than this go through a block together."""
+
+
+def applies(model: nn.Module, criterion: Any) -> bool:
+    """Whether `WrittenOut` can stand in for autograd: blocks as in `convnet`, on the CPU, mean cross-entropy."""
+    if type(model) is not Classifier or type(model.head) is not nn.Linear or _layers(model) is None:
+        return False
+    if type(criterion) is not nn.CrossEntropyLoss or vars(criterion) != vars(nn.CrossEntropyLoss()):
+        return False
+    if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules()):
+        return False
+    parameters = list(model.parameters())
+    kinds = {(p.device.type, p.dtype, p.requires_grad) for p in parameters}
+    return kinds in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) and model.head.bias is not None
+
+
+def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | None:
+    """Returns each block's convolution, norm and pooling (1 for none), or None where the encoder is another one."""
+    if type(model.encoder) is not nn.Sequential:
+        return None
+    layers = list(model.encoder)
+    found: list[tuple[nn.Conv2d, nn.GroupNorm, int]] = []
+    while len(layers) > 1:
+        convolution, norm, activation = layers[:3] if len(layers) > 2 else (None, None, None)
+        if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.GroupNorm) and type(activation) is nn.ReLU):
+            return None
+        if isinstance(convolution.padding, str):
+            return None
+        inputs, filters, padding = convolution.in_channels, convolution.out_channels, int(convolution.padding[0])
+        plain = nn.Conv2d(inputs, filters, 3, padding=padding), nn.GroupNorm(filters, filters, eps=norm.eps)
+        if repr(plain) != repr((convolution, norm)):
+            return None
+        pool = 2 if repr(layers[3]) == repr(nn.MaxPool2d(2)) else 1
+        found.append((convolution, norm, pool))
+        layers = layers[2 + pool :]
+    return found if found and repr(layers) == repr([nn.Flatten()]) else None
+
+
+class Maps:
+    """What a block keeps of `images` images between forward and backward; layouts as in `kernels`.
+
+    Attributes:
+        x: its padded input; the block before writes it.
+        grad_x: the gradient of `x`.
+        y: the convolution's output, and in the backward its gradient.
+        out: what the block puts out: the next block's `x`, padded by `out_pad`, or the last one's output.
+        grad_out: the gradient of `out`.
+        winner: the raw values that pooling kept, and in the backward their gradient.
+        place: which of its window each was.
+        mean: of each map.
+        rstd: one over each map's standard deviation.
+        parts: images that go through the block together: the first, how many, and their rows of `y`, of their patches
+            and of the patches' gradient.
+        cols: the patches of one part.
+        grad_cols: their gradient.
+    """
+
+    def __init__(self, images: int, block: "Block", height: int, width: int) -> None:
+        number = block.dtype
+        inputs, filters, pad, pool = block.inputs, block.filters, block.pad, block.pool
+        self.height, self.width = height + 2 * pad - 2, width + 2 * pad - 2
+        pooled = (images, self.height // pool, self.width // pool, filters)
+        pixels = self.height * self.width
+        together = max(1, min(images, CACHE_BYTES // (pixels * 9 * inputs * number.itemsize)))
+        self.x = np.zeros((images, height + 2 * pad, width + 2 * pad, inputs), number)
+        self.grad_x = np.zeros_like(self.x)
+        self.y = np.zeros((images, self.height, self.width, filters), number)
+        self.out, self.grad_out, self.out_pad = np.zeros(pooled, number), np.zeros(pooled, number), 0
+        self.winner = np.zeros(pooled, number)
+        self.place = np.zeros(pooled, np.int8)
+        self.mean = np.zeros((images, filters), number)
+        self.rstd = np.zeros((images, filters), number)
+        self.cols = np.zeros((together * pixels, 9 * inputs), number)
+        self.grad_cols = np.zeros_like(self.cols)
+        rows, cols, grad_cols = (torch.from_numpy(a) for a in (self.y, self.cols, self.grad_cols))
+        rows = rows.view(-1, filters)
+        self.parts = []
+        for first in range(0, images, together):
+            count = min(together, images - first)
+            of_y = rows[first * pixels : (first + count) * pixels]
+            self.parts.append((first, count, of_y, cols[: count * pixels], grad_cols[: count * pixels]))
+
+
+class Block:
+    """A 3x3 convolution without bias, instance norm, ReLU and max-pooling.
+
+    `weight` `(9 * inputs, filters)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
+    stored; `grad`, `grad_scale` and `grad_shift` are their gradients.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.GroupNorm, pool: int) -> None:
+        self._convolution = convolution
+        self._norm = norm
+        self.inputs, self.filters = convolution.in_channels, convolution.out_channels
+        self.pad, self.pool = int(convolution.padding[0]), pool
+        self.weight = torch.empty(9 * self.inputs, self.filters, dtype=convolution.weight.dtype)
+        self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
+        self.dtype = self.scale.dtype
+        self.grad = torch.empty_like(self.weight)
+        self.grad_scale, self.grad_shift = np.empty_like(self.scale), np.empty_like(self.shift)
+
+    def _as_torch(self, weight: Tensor) -> Tensor:
+        return weight.view(3, 3, self.inputs, self.filters).permute(3, 2, 0, 1)
+
+    def load(self) -> None:
+        """Takes the layers' weights."""
+        self._as_torch(self.weight).copy_(self._convolution.weight.detach())
+        self.scale[:], self.shift[:] = self._norm.weight.detach().numpy(), self._norm.bias.detach().numpy()
+
+    def store(self) -> None:
+        """Gives the layers the weights back."""
+        self._convolution.weight.detach().copy_(self._as_torch(self.weight))
+        self._norm.weight.detach().copy_(torch.from_numpy(self.scale))
+        self._norm.bias.detach().copy_(torch.from_numpy(self.shift))
+
+    def share(self) -> None:
+        """Makes the layers' weights and gradients views of these."""
+        self.load()
+        layers = (self._convolution.weight, self._norm.weight, self._norm.bias)
+        weights = (self._as_torch(self.weight), torch.from_numpy(self.scale), torch.from_numpy(self.shift))
+        gradients = (self._as_torch(self.grad), torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift))
+        for layer, weight, gradient in zip(layers, weights, gradients):
+            layer.data, layer.grad = weight, gradient
+        if self._convolution.bias is not None:
+            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+
+    def clear(self) -> None:
+        """Sets the gradients to 0."""
+        self.grad.zero_()
+        self.grad_scale[:] = 0
+        self.grad_shift[:] = 0
+
+    def hand_over(self) -> None:
+        """Puts the gradients where optimisers look for them."""
+        self._convolution.weight.grad = self._as_torch(self.grad).contiguous()
+        if self._convolution.bias is not None:
+            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+        self._norm.weight.grad = torch.from_numpy(self.grad_scale.copy())
+        self._norm.bias.grad = torch.from_numpy(self.grad_shift.copy())
+
+    def forward(self, maps: Maps) -> None:
+        """Puts `maps.x` through the block."""
+        for first, count, y, cols, _ in maps.parts:
+            patches(maps.x, maps.cols, first, count, maps.height, maps.width)
+            torch.mm(cols, self.weight, out=y)
+            normalise(
+                maps.y, self.scale, self.shift, self._norm.eps, self.pool, maps.out_pad, maps.out,
+                maps.winner, maps.place, maps.mean, maps.rstd, first, count,
+            )  # fmt: skip
+
+    def backward(self, maps: Maps, *, lr: float | None, inwards: bool) -> None:
+        """Steps along the gradient at rate `lr`, or, where it is None, adds it to the block's gradients.
+
+        Args:
+            maps: of the forward, with `grad_out` filled in.
+            lr: the rate.
+            inwards: whether `maps.grad_x` is wanted.
+        """
+        factor = 1.0 if lr is None else -lr
+        weight, scale, shift = self.weight, self.scale, self.shift
+        if lr is None:
+            weight, scale, shift = self.grad, self.grad_scale, self.grad_shift
+        for first, count, y, cols, grad_cols in maps.parts:
+            normalise_back(
+                maps.y, self.scale, self.shift, self.pool, maps.out_pad, maps.grad_out,
+                maps.winner, maps.place, maps.mean, maps.rstd, scale, shift, factor, first, count,
+            )  # fmt: skip
+            if inwards:
+                torch.mm(y, self.weight.t(), out=grad_cols)
+                add_patches(maps.grad_cols, maps.grad_x, first, count, maps.height, maps.width)
+            if len(maps.parts) > 1:
+                patches(maps.x, maps.cols, first, count, maps.height, maps.width)
+            weight.addmm_(cols.t(), y, alpha=factor)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What undoes an inner step: the blocks' weights before it, the head's error and features, image and label."""
+
+    before: list[tuple[Tensor, Array, Array]]
+    error: Tensor
+    features: Tensor
+    image: Tensor
+    label: int
+
+
+class WrittenOut:
+    """A model that `convnet` made, its gradient written out; see `applies`.
+
+    It works on copies of the weights, which `load` takes and `store` gives back.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        self._head = model.head
+        self.weight, self.bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
+        self.grad, self.grad_bias = torch.empty_like(self.weight), torch.empty_like(self.bias)
+        self.blocks = [Block(*layers) for layers in _layers(model) or ()]
+        self._kept: dict[tuple[int, ...], list[Maps]] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Takes the model's weights."""
+        self.weight.copy_(self._head.weight.detach())
+        self.bias.copy_(self._head.bias.detach())
+        for block in self.blocks:
+            block.load()
+
+    def store(self) -> None:
+        """Gives the model the weights back."""
+        self._head.weight.detach().copy_(self.weight)
+        self._head.bias.detach().copy_(self.bias)
+        for block in self.blocks:
+            block.store()
+
+    def share(self) -> None:
+        """Makes the model's weights views of these: what an optimiser then does to the model needs no `load`."""
+        self._head.weight.data, self._head.bias.data = self.weight, self.bias
+        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+        for block in self.blocks:
+            block.share()
+
+    def hand_over(self) -> None:
+        """Puts the gradients where optimisers look for them."""
+        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+        for block in self.blocks:
+            block.hand_over()
+
+    @torch.no_grad()
+    def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
+        """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
+
+        The head's gradient of one image is of rank one: it goes straight into the weights.
+        """
+        maps = self.maps(images[:1])
+        for image, label in zip(images, labels.tolist()):
+            if steps is not None:
+                before = [(block.weight.clone(), block.scale.copy(), block.shift.copy()) for block in self.blocks]
+            features = self.features(maps, image[None])[0]
+            error = torch.addmv(self.bias, self.weight, features).softmax(0)
+            error[label] -= 1
+            put(torch.mv(self.weight.t(), error), maps[-1].grad_out)
+            self.weight.addmm_(error[:, None], features[None], alpha=-lr)
+            self.bias.add_(error, alpha=-lr)
+            self._back(maps, lr=lr)
+            if steps is not None:
+                steps.append(Step(before, error, features, image, label))
+
+    @torch.no_grad()
+    def gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Computes the gradients of the mean cross-entropy; returns the logits `(n, outputs)`."""
+        for block in self.blocks:
+            block.clear()
+        maps = self.maps(images)
+        features = self.features(maps, images)
+        logits = torch.addmm(self.bias, features, self.weight.t())
+        error = logits.softmax(1)
+        error[torch.arange(len(labels)), labels] -= 1
+        error /= len(labels)
+        torch.mm(error.t(), features, out=self.grad)
+        torch.sum(error, 0, out=self.grad_bias)
+        put(error @ self.weight, maps[-1].grad_out)
+        self._back(maps, lr=None)
+        return logits
+
+    def features(self, maps: list[Maps], images: Tensor) -> Tensor:
+        """Returns the encoder's features `(n, features)`, and keeps in `maps` what a backward needs."""
+        pad, (height, width) = self.blocks[0].pad, images.shape[2:]
+        inside = torch.from_numpy(maps[0].x)[:, pad : pad + height, pad : pad + width]
+        inside.copy_(images.permute(0, 2, 3, 1))
+        for block, own in zip(self.blocks, maps):
+            block.forward(own)
+        return as_features(maps[-1].out)
+
+    def _back(self, maps: list[Maps], *, lr: float | None) -> None:
+        for block, own in zip(reversed(self.blocks), reversed(maps)):
+            block.backward(own, lr=lr, inwards=own is not maps[0])
+
+    def maps(self, images: Tensor) -> list[Maps]:
+        """Returns the arrays for a batch of this shape, made at the first."""
+        shape = tuple(images.shape)
+        if shape not in self._kept:
+            maps: list[Maps] = []
+            for block in self.blocks:
+                height, width = maps[-1].out.shape[1:3] if maps else shape[2:]
+                maps.append(Maps(shape[0], block, height, width))
+            for own, following, block in zip(maps, maps[1:], self.blocks[1:]):
+                own.out, own.grad_out, own.out_pad = following.x, following.grad_x, block.pad
+            self._kept[shape] = maps
+        return self._kept[shape]
+
+
+def as_features(maps: Array) -> Tensor:
+    """Returns the last block's maps `(n, height, width, filters)` in the order of torch's features `(n, features)`."""
+    return torch.from_numpy(maps).permute(0, 3, 1, 2).flatten(1)
+
+
+def put(features: Tensor, maps: Array) -> None:
+    """Writes features into maps: the inverse of `as_features`."""
+    images, height, width, filters = maps.shape
+    torch.from_numpy(maps).copy_(features.view(images, filters, height, width).permute(0, 2, 3, 1))

@@ -1,0 +1,48 @@
+"""What a suite found: the table of its own logs, in words and drawn, beside them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.leaderboard.read.load import Logs
+from zapbench.suites.plan import plan
+from zapbench.suites.suite import Suite
+
+if TYPE_CHECKING:
+    from zapbench.leaderboard.decide.tables import Table
+
+RESULTS = "results"
+"""Folder below the output folder: a folder a suite."""
+
+
+def own_folders(suite: Suite) -> set[str]:
+    """Returns where a suite's own logs lie, in a folder that several may share.
+
+    Its table counts these alone from the start: another suite may have done the same task elsewhere below that folder,
+    and of two the table would keep one.
+    """
+    return {task.folder.as_posix() for task in plan(replace(suite, full=True))}
+
+
+def write_results(
+    suite: Suite, name: str, made: "Sequence[Table]", logs: Logs, out: Path, formats: Sequence[str] = ("svg",)
+) -> list[Path]:
+    """Writes a suite's tables as Markdown and the figures it asks for, below `out`, and returns their paths.
+
+    Args:
+        suite: says which figures.
+        name: the suite's.
+        made: its tables.
+        logs: its own.
+        out: the output folder.
+        formats: of the figures.
+    """
+    from zapbench.atomic import write_whole
+    from zapbench.leaderboard.show.figures import write_figures
+    from zapbench.leaderboard.show.render import to_markdown
+
+    folder = out / RESULTS / name
+    table = folder / "table.md"
+    write_whole(table, to_markdown(list(made), logs.problems).encode())
+    return [table, *write_figures(made, logs, folder, formats, suite.figures)]

@@ -1,0 +1,132 @@
+"""What is scheduled, resumed and counted: runs, trials, tasks and jobs; and how they ended. Pure, and without torch.
+
+A **run** is one pre-trained model, a **trial** one transfer of it, a **task** a run's pre-training or one trial, a
+**job** a run with trials that share its model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from zapbench import config
+from zapbench.config import Binding
+from zapbench.text import folder_text, rate_text
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase's name, what is done and what there is to do; raises `Stopped` to stop the work."""
+
+
+class Stopped(BaseException):
+    """A person asked to stop: not an error, so `except Exception` lets it pass."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One pre-trained model to be.
+
+    Attributes:
+        scenario: name or path.
+        strategy: name or path.
+        seed: pre-training seed.
+        setting: declared as tuned; runs that differ here alone are one method.
+        bindings: undeclared; they make another method (those in the scope `transfer/` reach transfer alone).
+        settings_tried: pre-training settings tried for this method.
+        name: what folders and tables call it; empty for the strategy's name and its bindings.
+        weights: a file of weights that stands for pre-training; empty to pre-train.
+    """
+
+    scenario: str
+    strategy: str
+    seed: int
+    setting: tuple[Binding, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    settings_tried: int = 1
+    name: str = ""
+    weights: str = ""
+
+    @cached_property
+    def changed(self) -> tuple[Binding, ...]:
+        """The bindings of pre-training that differ from the shipped files."""
+        reaching = [b for b in (*self.bindings, *self.setting) if config.reaches_pretraining(b)]
+        return config.changed(self.scenario, self.strategy, reaching)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the run lives below the output folder: SCENARIO/STRATEGY/VARIANT/seed=P."""
+        variant = folder_text(tuple(str(b) for b in self.changed))
+        strategy = folder_text((self.name,)) if self.name else config.name_of(self.strategy)
+        names = (config.name_of(self.scenario), strategy)
+        return Path(*names) / variant / f"seed={self.seed}"
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the configuration that reaches pre-training."""
+        return config.hash_of(self.scenario, self.strategy, (*self.bindings, *self.setting))
+
+    @property
+    def method(self) -> str:
+        """The row's name: as given, else the strategy with undeclared bindings in brackets."""
+        if self.name:
+            return self.name
+        undeclared = [b for b in self.bindings if config.reaches_pretraining(b)]
+        differing = config.changed(self.scenario, self.strategy, undeclared)
+        name = config.name_of(self.strategy)
+        return f"{name}[{', '.join(str(b).replace(' = ', '=') for b in differing)}]" if differing else name
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One transfer to be: transfer (name or path), rate, role and transfer seed."""
+
+    transfer: str
+    rate: float
+    role: Literal["report", "select"]
+    seed: int
+    bindings: tuple[Binding, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the trial lives below its run: TRANSFER/lr=R/ROLE=T."""
+        name = config.name_of(self.transfer)
+        if self.bindings:
+            name = f"{name}[{folder_text(tuple(str(b) for b in self.bindings))}]"
+        return Path(name) / f"lr={rate_text(self.rate)}" / f"{self.role}={self.seed}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run's pre-training (`trial` is None) or one trial: the unit of scheduling, resuming and counting."""
+
+    run: RunSpec
+    trial: TrialSpec | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the task's event file, below the output folder."""
+        return self.run.folder if self.trial is None else self.run.folder / self.trial.folder
+
+
+@dataclass
+class Outcome:
+    """How some tasks ended.
+
+    Attributes:
+        failed: folder -> reason.
+        diverged: folder -> reason.
+        stopped: whether somebody asked for an end before the end.
+        fatal: why nothing more can be done at all (a full disk, no permission); empty if it can.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    diverged: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+    fatal: str = ""
+
+    def add(self, other: "Outcome") -> None:
+        """Takes in how other tasks ended."""
+        self.failed |= other.failed
+        self.diverged |= other.diverged
+        self.stopped |= other.stopped
+        self.fatal = self.fatal or other.fatal

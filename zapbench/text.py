@@ -1,0 +1,79 @@
+"""Texts that people read: suggestions, one-line errors, numbers, folder names. Standard library only."""
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Returns `, did you mean ...?` for the nearest known words, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(close)}?" if close else ""
+
+
+def one_line(text: str) -> str:
+    r"""Returns a text in one line, as anything may show it: no control, no half of a pair, no turn of direction.
+
+    >>> one_line("a\nb\x1b[2J")
+    'a b�[2J'
+    """
+    return " ".join(shown(text).split())
+
+
+def shown(text: str) -> str:
+    """Returns a text as anything may show it; its lines stay."""
+    return UNPRINTABLE.sub("\ufffd", text)
+
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def rate_text(rate: float) -> str:
+    """Returns a learning rate as folders show it.
+
+    >>> rate_text(0.0001), rate_text(0.03), rate_text(1.0)
+    ('0.0001', '0.03', '1')
+    """
+    return f"{rate:.10f}".rstrip("0").rstrip(".") if rate >= 1e-6 else f"{rate:g}"
+
+
+def folder_text(parts: tuple[str, ...], *, longest: int = 80) -> str:
+    """Returns a folder's name for some bindings: `default` for none, cut and hashed where long.
+
+    >>> folder_text(("ASB.inner_lr = 0.1",))
+    'ASB.inner_lr=0.1'
+    >>> folder_text(())
+    'default'
+    """
+    if not parts:
+        return "default"
+    whole = ",".join(re.sub(r"\s*=\s*", "=", part, count=1) for part in parts)
+    safe = re.sub(r"[^A-Za-z0-9_.,=+-]", "_", whole).strip(".")
+    if safe == whole and len(safe) <= longest:
+        return safe
+    return f"{safe[: longest - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def duration_text(seconds: float) -> str:
+    """Returns seconds in words: two units at most.
+
+    >>> duration_text(42.4), duration_text(150), duration_text(3 * 3600 + 130), duration_text(float("nan"))
+    ('42 s', '2 min 30 s', '3 h 2 min', 'unknown')
+    """
+    if math.isnan(seconds):
+        return "unknown"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"
+
+
+def size_text(weight: float) -> str:
+    if math.isnan(weight):
+        return "unknown"
+    return f"{weight / 1e9:,.1f} GB" if weight >= 1e9 else f"{weight / 1e6:,.1f} MB"

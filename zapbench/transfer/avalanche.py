@@ -1,0 +1,227 @@
+"""The general engine of transfer: any Avalanche strategy or plug-in learns a trial's classes.
+
+Sequential, an experience is a class; i.i.d., one experience holds all classes, and an epoch is a pass over it.
+
+A transfer's .gin file names them, `run.transfer_strategy = @transfer/Naive` and
+`transfer/Naive.plugins = [@transfer/ReplayPlugin()]`, and the row's name, `sequential_transfer.learner = "replay"`.
+Everything in `avalanche.training.supervised` and `avalanche.training.plugins` is registered under its own name, but
+for what `zapbench.transfer.avalanche_fixes` replaces; a person's own class is registered by `@gin.register`.
+
+Frozen, the strategy's model is the head and an experience holds features; unfrozen, the whole model and images. As in
+the plain loop the model is in eval mode, also where a plug-in computes with it, and images come in that loop's order.
+What a strategy adds to them (say, from a memory) is its own affair. A strategy's `asked` says whether it is measured
+after the class at hand: what starts anew with every class may leave the others out.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import avalanche.training.plugins
+import avalanche.training.supervised
+import gin
+import torch
+from avalanche.core import BasePlugin, SupervisedPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, RandomSampler
+
+from zapbench.plugins import refuse_inert, silent_evaluator
+from zapbench.scenarios.scenario import Trial
+from zapbench.scenarios.streams import stream_of
+from zapbench.transfer import avalanche_fixes as mended
+from zapbench.transfer.protocol import Protocol
+from zapbench.transfer.reference import Inputs, Measure, OptimizerFactory, Trajectory
+
+StrategyFactory = Callable[..., Any]
+
+UNVERIFIED = frozenset({"ReplayPlugin", "EWCPlugin", "ER_ACE", "DER"})
+"""What of Avalanche is shipped as a contender with numbers that are ours: nobody was seen to give them for one class at
+a time, one image at a time. The docstrings in `zapbench.transfer.avalanche_fixes` say it of theirs."""
+
+
+def _register() -> None:
+    for module, base in ((avalanche.training.supervised, SupervisedTemplate), (avalanche.training.plugins, BasePlugin)):
+        for name, thing in vars(module).items():
+            wanted = isinstance(thing, type) and issubclass(thing, base) and not name.startswith("_")
+            if wanted and not hasattr(mended, name):
+                gin.external_configurable(thing, name=name, module=module.__name__)
+
+
+_register()
+
+
+class InTransfer(SupervisedPlugin):
+    """Keeps a strategy to transfer's rules; the first of its plug-ins.
+
+    Attributes:
+        losses: of the experience at hand.
+        iid: whether each epoch has an order of its own.
+        generator: draws those orders.
+    """
+
+    def __init__(self, *, iid: bool = False, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.losses: list[Tensor] = []
+        self.iid = iid
+        self.generator = generator
+
+    def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Keeps the data set, if it is the experience's alone: what a strategy puts in its place has its own order."""
+        alone = len(strategy.adapted_dataset) == len(strategy.experience.dataset)
+        self._own: Any = strategy.adapted_dataset if alone else None
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Puts the images of plain mini-batches into the trial's order; a strategy's own loader stays as it is."""
+        self.losses = []
+        self._plain: Any = None
+        loader = strategy.dataloader
+        plain = type(loader) is DataLoader and isinstance(loader.sampler, RandomSampler)
+        if plain and loader.dataset is self._own:
+            self._plain = strategy.dataloader = DataLoader(
+                loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, shuffle=False
+            )
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """I.i.d., shuffles plain mini-batches."""
+        if self.iid and strategy.dataloader is self._plain:
+            loader = self._plain
+            order = torch.randperm(len(loader.dataset), generator=self.generator)
+            self._plain = strategy.dataloader = DataLoader(
+                loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, sampler=order.tolist()
+            )
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Keeps the loss."""
+        self.losses.append(strategy.loss.detach().reshape(()))
+
+    def all_finite(self) -> bool:
+        """Returns whether every loss of the experience was finite."""
+        return bool(torch.stack(self.losses).isfinite().all()) if self.losses else True
+
+
+class MeasureUpdates(SupervisedPlugin):
+    """Measures an i.i.d. trial after the wanted updates, ends it where a loss is not finite; the last plug-in.
+
+    Args:
+        measure: what measures.
+        wanted: updates after which to measure.
+        classes: how many there are.
+        tell: called after each update.
+    """
+
+    def __init__(self, measure: Measure, wanted: set[int], classes: int, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self._measure = measure
+        self._wanted = wanted
+        self._classes = classes
+        self._tell = tell
+        self._done = 0
+
+    def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Measures where it is wanted."""
+        self._done += 1
+        if not strategy.loss.isfinite().all():
+            self._measure.curve.end(self._done, "update")
+            strategy.stop_training()
+        elif self._done in self._wanted:
+            self._measure(self._done, seen=self._classes)
+        self._tell()
+
+
+def make(
+    factory: StrategyFactory, learner: nn.Module, protocol: Protocol, optimizer: OptimizerFactory, rate: float
+) -> Any:
+    """Returns an Avalanche strategy that learns under a protocol."""
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    learner.register_forward_pre_hook(mended.stay_in_eval_mode)
+    return factory(
+        model=learner,
+        optimizer=optimizer(parameters, lr=rate),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=protocol.images_a_step,
+        train_epochs=protocol.passes,
+        evaluator=silent_evaluator(),
+        device=str(next(learner.parameters()).device),
+    )
+
+
+def check(
+    factory: StrategyFactory,
+    learner: nn.Module,
+    inputs: Inputs,
+    trial: Trial,
+    protocol: Protocol,
+    optimizer: OptimizerFactory,
+) -> None:
+    """Rehearses a contender on a trial's first two classes, so that what cannot work is said before training.
+
+    Raises:
+        ValueError: there is nothing to learn step by step, the row has no name, or a plug-in would do nothing.
+    """
+    if protocol.protocol == "at_once":
+        raise ValueError(f"a strategy learns step by step, and the protocol is {protocol.name!r}")
+    if not protocol.learner:
+        kind = f"{protocol.protocol}_transfer"
+        raise ValueError(f'a strategy makes another row: name it, `transfer/{kind}.learner = "replay"`')
+    strategy = make(factory, learner, protocol, optimizer, rate=1e-6)
+    first = {name: rows[:2] for name, rows in vars(trial).items()}
+    refuse_inert(strategy, experiences(inputs, replace(trial, **first), protocol))
+
+
+def experiences(inputs: Inputs, trial: Trial, protocol: Protocol) -> list[Any]:
+    """Returns what a strategy is trained on, one after another: each class, or (i.i.d.) all classes at once."""
+    return list(stream_of(inputs, trial, 1 if protocol.protocol == "sequential" else None).train_stream)
+
+
+def run_contender(
+    factory: StrategyFactory,
+    learner: nn.Module,
+    inputs: Inputs,
+    trial: Trial,
+    protocol: Protocol,
+    *,
+    optimizer: OptimizerFactory,
+    rate: float,
+    points: list[int],
+    generator: torch.Generator | None = None,
+    tell: Callable[[], None] = lambda: None,
+) -> Trajectory:
+    """Learns one trial with an Avalanche strategy and measures it; see `zapbench.transfer.reference.run_trial`.
+
+    Args:
+        factory: makes the strategy.
+        learner: what it trains.
+        inputs: image indices -> the learner's inputs.
+        trial: classes, labels and images.
+        protocol: passes, images a step.
+        optimizer: called with parameters and `lr`.
+        rate: learning rate.
+        points: classes seen (i.i.d.: updates) at which to measure, rising.
+        generator: draws the order of an i.i.d. trial; torch's global one if None.
+        tell: called after each class (i.i.d.: update).
+    """
+    strategy = make(factory, learner, protocol, optimizer, rate)
+    rules = InTransfer(iid=protocol.protocol == "iid", generator=generator)
+    strategy.plugins.insert(0, rules)
+
+    def predict(batch: Tensor) -> Tensor:
+        logits: Tensor = strategy.model.eval()(batch)
+        return logits
+
+    measure = Measure(predict, inputs, trial)
+    wanted = set(points)
+    if rules.iid:
+        strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))
+        strategy.train(experiences(inputs, trial, protocol), eval_streams=[])
+        return measure.trajectory
+    for seen, experience in enumerate(experiences(inputs, trial, protocol), start=1):
+        strategy.asked = seen in wanted
+        strategy.train(experience, eval_streams=[])
+        if not rules.all_finite():
+            measure.curve.end(seen, "class")
+            break
+        if strategy.asked:
+            measure(seen, seen=seen)
+        tell()
+    return measure.trajectory

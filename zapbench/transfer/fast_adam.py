@@ -1,0 +1,249 @@
+"""Frozen sequential transfer with Adam, AdamW or momentum: a column of the head is stepped when its feature is needed.
+
+A step's gradient is the error times the image's features, and half or more of the features are 0 after a ReLU. Where
+feature j is 0, column j has no gradient and does not enter the logits, so its update can wait: until the next image
+in which j is not 0, then all the steps it has missed are made in one go, in the cache. What is computed is what the
+optimiser computes, step by step, to rounding; what is saved are passes over the head and its two moments through
+memory, which are what a plain loop waits for. Heads are independent, so each thread steps its own.
+
+Everything is transposed: a head is `(features + 1, outputs)`, its last row the bias, whose feature is always 1.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from numba import njit
+
+from zapbench.transfer.fast import Rule, Task, Tick, image_rows
+from zapbench.transfer.reference import EVALUATION_BATCH, Curve, Features, Trajectory
+
+Floats = npt.NDArray[np.floating]
+LONGEST = 256
+"""Steps after which every column is brought up to date: it bounds the errors that are kept, and tables."""
+
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+
+
+@compiled
+def _adam(w, m, v, root, error, x, at, missed, table):  # type: ignore[no-untyped-def]
+    """Makes, on one column, a step with gradient `error * x` (none where x is 0), then `missed` without.
+
+    Args:
+        w: weights of the column `(outputs,)`.
+        m: its first moments.
+        v: its second moments.
+        root: room for the roots of these.
+        error: of the step with a gradient.
+        x: the feature then; 0 where there was none.
+        at: number of steps made before all these.
+        missed: steps without gradient.
+        table: see `_table`.
+    """
+    rates, floors, powers1, powers2, decays, betas = table
+    beta1, other1, beta2, other2, root2 = betas[0], betas[1], betas[2], betas[3], betas[4]
+    decay = decays[1]
+    if x != 0:
+        rate, floor = rates[at], floors[at]
+        for i in range(len(w)):
+            g = error[i] * x
+            m[i] = beta1 * m[i] + other1 * g
+            v[i] = beta2 * v[i] + other2 * (g * g)
+            root[i] = np.sqrt(v[i])
+            w[i] = decay * w[i] - rate * m[i] / (root[i] + floor)
+        at += 1
+    elif missed > 0:
+        for i in range(len(w)):
+            root[i] = np.sqrt(v[i])
+    if missed == 0:
+        return
+    lasting = min(missed, int(betas[5]))
+    for t in range(at, at + lasting):
+        rate, floor = rates[t], floors[t]
+        for i in range(len(w)):
+            m[i] = beta1 * m[i]
+            root[i] = root2 * root[i]
+            w[i] = decay * w[i] - rate * m[i] / (root[i] + floor)
+    left1, left2, left3 = powers1[missed - lasting], powers2[missed], decays[missed - lasting]
+    for i in range(len(w)):
+        m[i] = left1 * m[i]
+        v[i] = left2 * v[i]
+        w[i] = left3 * w[i]
+
+
+@compiled
+def _momentum(w, m, error, x, missed, table):  # type: ignore[no-untyped-def]
+    """The same for SGD with momentum, where the missed steps are a geometric series."""
+    rates, series, powers = table[0], table[1], table[2]
+    if x != 0:
+        momentum, rate = powers[1], rates[0]
+        for i in range(len(w)):
+            m[i] = momentum * m[i] + error[i] * x
+            w[i] = w[i] - rate * m[i]
+    if missed > 0:
+        total, power = series[missed], powers[missed]
+        for i in range(len(w)):
+            w[i] = w[i] - total * m[i]
+            m[i] = power * m[i]
+
+
+@compiled
+def _catch_up(j, until, start, state, since, table, is_adam):  # type: ignore[no-untyped-def]
+    """Brings column `j` up to date, to `until` steps after `start`."""
+    w, m, v, errors, root, then, touched = state
+    first = since[j]
+    if is_adam:
+        if first >= 0:
+            _adam(w[j], m[j], v[j], root, errors[first], then[j], start + first, until - first - 1, table)
+        elif touched[j]:
+            _adam(w[j], m[j], v[j], root, errors[0], 0, start, until, table)
+        elif table[4][1] != 1:
+            w[j] *= table[4][until]
+    elif first >= 0:
+        _momentum(w[j], m[j], errors[first], then[j], until - first - 1, table)
+    elif touched[j]:
+        _momentum(w[j], m[j], errors[0], 0, until, table)
+
+
+@compiled
+def _steps(features, rows, labels, start, state, since, logits, table, is_adam):  # type: ignore[no-untyped-def]
+    """Makes a step for each of `rows` of the features; returns how many until the loss is not finite, or -1."""
+    w, _, _, errors, _, then, touched = state
+    width = len(w) - 1
+    since[:] = -1
+    for s in range(len(rows)):
+        x = features[rows[s]]
+        logits[:] = 0
+        for j in range(width + 1):
+            value = x[j] if j < width else then[width]
+            if value != 0:
+                _catch_up(j, s, start, state, since, table, is_adam)
+                then[j] = value
+                since[j] = s
+                touched[j] = True
+                row = w[j]
+                for i in range(len(logits)):
+                    logits[i] += value * row[i]
+        error = errors[s]
+        highest = logits.max()
+        total = 0.0
+        for i in range(len(logits)):
+            total += np.exp(logits[i] - highest)
+        # As torch rounds it: a label's error is what is left of 1 minus its probability, and Adam makes much of that.
+        spread = np.log(logits.dtype.type(total))
+        if not np.isfinite(spread - (logits[labels[s]] - highest)):
+            return s
+        for i in range(len(logits)):
+            error[i] = np.exp((logits[i] - highest) - spread)
+        error[labels[s]] -= 1
+    for j in range(width + 1):
+        _catch_up(j, len(rows), start, state, since, table, is_adam)
+    return -1
+
+
+@np.errstate(over="ignore")
+def _table(rule: Rule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
+    """Returns what the steps need of the optimiser, computed in float64.
+
+    For Adam: each step's rate and eps, both with the corrections of bias taken in; powers of beta1 and beta2; powers
+    of the weights' decay; and `(beta1, 1 - beta1, beta2, 1 - beta2, root of beta2, steps after which a first moment
+    without gradients moves nothing any more)`. For momentum: the rate, what missed steps add up to, powers.
+    """
+    count = np.arange(LONGEST + 1.0)
+    if rule.kind == "momentum":
+        powers = rule.momentum**count
+        series = rule.rate * rule.momentum * (1 - powers) / (1 - rule.momentum)
+        found = [np.array([rule.rate]), series, powers, powers, powers, powers]
+        return tuple(array.astype(dtype) for array in found)
+    (beta1, beta2), step = rule.betas, np.arange(1.0, steps + 1)
+    root = np.sqrt(1 - beta2**step)
+    ratio = beta1 / math.sqrt(beta2) if beta2 else math.inf
+    lost = np.finfo(np.dtype(dtype)).eps / 1000
+    lasting = LONGEST if ratio >= 1 else 1 if not ratio else math.ceil(math.log(lost) / math.log(ratio))
+    betas = np.array([beta1, 1 - beta1, beta2, 1 - beta2, math.sqrt(beta2), lasting])
+    decays = (1 - rule.rate * rule.decay) ** count
+    found = [rule.rate * root / (1 - beta1**step), rule.eps * root, beta1**count, beta2**count, decays, betas]
+    return tuple(array.astype(dtype) for array in found)
+
+
+class _Head:
+    """One task's head while it learns."""
+
+    def __init__(self, features: Features, task: Task) -> None:
+        weight = task.head.weight.detach()
+        self.task, self._features = task, features
+        self._train, self._held_out = image_rows(features, task)
+        self._rows = self._train.repeat(1, task.passes).flatten().numpy()
+        self.steps = len(self._rows)
+        self._labels = np.repeat(task.trial.labels, self.steps // len(task.trial.labels))
+        self.curve = Curve(len(task.trial.labels))
+        whole = torch.cat([weight, task.head.bias.detach()[:, None]], 1).T.contiguous().numpy()
+        width, outputs = whole.shape
+        self._is_adam = task.rule.kind == "adam"
+        second = (width if self._is_adam else 0, outputs)
+        errors, room, then = (np.zeros(n, whole.dtype) for n in ((LONGEST, outputs), outputs, width))
+        then[-1] = 1
+        touched = np.zeros(width, np.bool_)
+        self._state = (whole, np.zeros_like(whole), np.zeros(second, whole.dtype), errors, room, then, touched)
+        self._since, self._logits = np.zeros(width, np.int64), np.zeros(outputs, whole.dtype)
+        self._table = _table(task.rule, self.steps, whole.dtype)
+
+    def step(self, start: int, end: int) -> None:
+        """Makes steps `start` to `end`; says so where the loss is not finite."""
+        if self.curve.trajectory.diverged:
+            return
+        part = slice(start, end)
+        with np.errstate(all="ignore"):
+            at = _steps(
+                self._features.table.numpy(), self._rows[part], self._labels[part], start, self._state, self._since,
+                self._logits, self._table, self._is_adam,
+            )  # fmt: skip
+        if at >= 0:
+            self.curve.end((start + at) * len(self.task.trial.labels) // self.steps + 1)
+
+    def measure(self, seen: int) -> None:
+        """Adds a point over the first `seen` classes."""
+        if self.curve.trajectory.diverged:
+            return
+        whole = torch.from_numpy(self._state[0])
+        rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
+        labels = torch.from_numpy(self.task.trial.labels[:seen, None]).expand(rows.shape)
+        right = []
+        for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
+            logits = torch.addmm(whole[-1], self._features.table[part], whole[:-1])
+            right.append(logits.gather(1, own[:, None])[:, 0] >= logits.amax(1))
+        found = torch.cat(right).view(rows.shape).numpy()
+        self.curve.add(seen, found[:, trained:], found[:, :trained])
+
+
+def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Trajectory]:
+    """Learns and measures tasks of one protocol; see `zapbench.transfer.fast`."""
+    heads = [_Head(features, task) for task in tasks]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for classes in sorted({len(head.task.trial.labels) for head in heads}):
+            own = [head for head in heads if len(head.task.trial.labels) == classes]
+            points = sorted({point for head in own for point in head.task.points})
+            images = own[0].steps // classes
+            start = 0
+            while start < own[0].steps:
+                end = min(start + LONGEST, next(p for p in points if p * images > start) * images)
+                list(pool.map(lambda head, a=start, b=end: head.step(a, b), own))
+                start = end
+                tick()
+                for head in own:
+                    if start % images == 0 and start // images in head.task.points:
+                        head.measure(start // images)
+    return [head.curve.trajectory for head in heads]
+
+
+def memory(features: Features, tasks: Sequence[Task]) -> int:
+    """Returns the bytes that tasks take here: each its heads, old and new, its moments and some errors."""
+    total = 0
+    for task in tasks:
+        outputs, width = task.head.weight.shape
+        heads = 4 if task.rule.kind == "adam" else 3
+        total += task.head.weight.element_size() * outputs * (heads * (width + 1) + LONGEST)
+    return total
