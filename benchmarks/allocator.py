@@ -28,17 +28,17 @@ from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
 
 
-def serve(*, small: bool, filters: int, images_a_step: int, steps: int) -> None:
+def serve(*, small: bool, filters: int, images_per_step: int, steps: int) -> None:
     """Makes steps whenever a line comes in; answers with seconds and page faults a step."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     scenario = glyphs() if small else omniglot()
     images, index = scenario.tensor(), torch.from_numpy(scenario.trial(0, 0).train.flatten().copy())
     model = convnet(outputs=scenario.transfer_outputs, channels=1, size=28, filters=filters).eval()
-    gradients = gradients_of(model, images_a_step, fast=False)
+    gradients = gradients_of(model, images_per_step, fast=False)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, fused=True)
-    batches = [images(index[torch.randperm(len(index))[:images_a_step]]) for _ in range(steps)]
-    labels = torch.arange(images_a_step)
+    batches = [images(index[torch.randperm(len(index))[:images_per_step]]) for _ in range(steps)]
+    labels = torch.arange(images_per_step)
     for _ in sys.stdin:
         seconds, faults = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for batch in batches:
@@ -93,7 +93,7 @@ def main() -> None:
     if options.serve:
         if not options.as_it_comes:
             keep_freed_memory()
-        serve(small=options.small, filters=options.filters, images_a_step=options.images, steps=options.steps)
+        serve(small=options.small, filters=options.filters, images_per_step=options.images, steps=options.steps)
         return
     result: dict[str, object] = {
         "what": "a step of autograd and Adam(fused=True), one thread, processor time",

@@ -41,7 +41,7 @@ RUNS = Suite(
     trials=0,
     select_trials=1,
     rates=(0.001, 0.01),
-    bindings=("convnet.filters = 4", "ASB.episodes = 10", "glyphs.classes_a_selection_trial = 10"),
+    bindings=("convnet.filters = 4", "ASB.episodes = 10", "glyphs.classes_per_selection_trial = 10"),
 )
 LISTED = ("Suite.full = True", "Suite.trials = 20", "Suite.select_trials = 11")
 

@@ -28,7 +28,7 @@ LOG = os.environ.get("ZAPBENCH_TORTURE_LOG", "")
 SHRUNK = [
     "Suite.seeds = 2", "Suite.trials = 2", "Suite.select_trials = 1", "Suite.rates = [0.001, 0.01]",
     "Suite.strategies = ['iid_zap', 'asb_zap']", "Suite.tune = {}", "Suite.tried_before = {}",
-    "glyphs.classes_a_trial = 20", "glyphs.classes_a_selection_trial = 10",
+    "glyphs.classes_per_trial = 20", "glyphs.classes_per_selection_trial = 10",
     "ASB.episodes = 60", "IID.epochs = 2", "convnet.filters = 4",
 ]  # fmt: skip
 

@@ -32,7 +32,7 @@ from zapbench.transfer.reference import learner_for, run_trial, trial_generator
 ADAM = partial(torch.optim.Adam, fused=True)
 PROTOCOLS = {
     "single images": sequential_transfer(frozen=False, every=0),
-    "five images a step": sequential_transfer(frozen=False, images_a_step=5, every=0),
+    "five images a step": sequential_transfer(frozen=False, images_per_step=5, every=0),
     "batches of 64": iid_transfer(batch_size=64, epochs=2, every=0),
 }
 

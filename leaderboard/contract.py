@@ -69,15 +69,18 @@ FINGERPRINT_FIELDS = (
     "pretrain_classes",
     "report_pool",
     "select_pool",
-    "classes_a_trial",
+    "classes_per_trial",
     "images_trained_on",
     "images_held_out",
     "protocol",
     "frozen",
     "passes",
-    "images_a_step",
+    "images_per_step",
     "accuracy",
 )
+
+SERIALISED = {"classes_per_trial": "classes_a_trial", "images_per_step": "images_a_step"}
+"""Fields of a fingerprint that logs and hashes spell otherwise than the code: name in the code -> name in logs."""
 
 
 def canonical_json(value: Any) -> str:
@@ -97,7 +100,16 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
     if set(facts) != set(FINGERPRINT_FIELDS):
         wrong = sorted(set(facts) ^ set(FINGERPRINT_FIELDS))
         raise ValueError(f"a fingerprint takes exactly {len(FINGERPRINT_FIELDS)} fields; off: {', '.join(wrong)}")
-    return hashlib.sha256(canonical_json(dict(facts)).encode()).hexdigest()[:12]
+    return hashlib.sha256(canonical_json(_serialised(facts)).encode()).hexdigest()[:12]
+
+
+def _serialised(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {SERIALISED.get(name, name): value for name, value in facts.items()}
+
+
+def _deserialised(facts: Mapping[str, Any]) -> dict[str, Any]:
+    names = {written: name for name, written in SERIALISED.items()}
+    return {names.get(name, name): value for name, value in facts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +162,8 @@ class Description:
 
     def to_json(self) -> str:
         """Returns the text that `zapbench/run` holds at step 0."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=True)
+        values = asdict(self) | {"fingerprint_fields": _serialised(self.fingerprint_fields)}
+        return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
@@ -167,6 +180,8 @@ class Description:
         if not isinstance(values.get("bindings", []), list):
             raise ValueError("bindings are not a list")
         values["bindings"] = tuple(values.get("bindings", ()))
+        if isinstance(values.get("fingerprint_fields"), dict):
+            values["fingerprint_fields"] = _deserialised(values["fingerprint_fields"])
         try:
             description = cls(**values)
         except TypeError as error:

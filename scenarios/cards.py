@@ -47,7 +47,7 @@ Every scenario gives Avalanche benchmarks without the rest of zapbench:
     benchmark = omniglot().transfer_stream(seed=0)
 
 `benchmark.train_stream` has one class an experience, in the trial's order, and `benchmark.test_stream` its held-out
-images. `classes_an_experience=10` learns ten at once, `classes_an_experience=None` all (i.i.d.);
+images. `classes_per_experience=10` learns ten at once, `classes_per_experience=None` all (i.i.d.);
 `validation_images=3` sets three of the images trained on aside as `benchmark.valid_stream`. `pretraining_stream` gives
 the pre-training classes in the same forms.
 """

@@ -41,8 +41,8 @@ cut out and scaled to 20x20 in five faces, correlate above 0.93 (aspects within 
 
 @gin.register
 @sized(
-    classes_a_trial=60,
-    classes_a_selection_trial=60,
+    classes_per_trial=60,
+    classes_per_selection_trial=60,
     pretrain_images=15,
     validation_images=5,
     images_trained_on=15,

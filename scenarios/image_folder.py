@@ -33,8 +33,8 @@ Classes = int | str | Sequence[str]
 
 @gin.register
 @sized(
-    classes_a_trial=0,
-    classes_a_selection_trial=0,
+    classes_per_trial=0,
+    classes_per_selection_trial=0,
     pretrain_images=15,
     validation_images=5,
     images_trained_on=15,
@@ -79,8 +79,8 @@ def image_folder(
     report, select = pools["transfer"], pools["selection"]
     sizes = replace(
         sizes,
-        classes_a_trial=sizes.classes_a_trial or len(report),
-        classes_a_selection_trial=sizes.classes_a_selection_trial or len(select) or len(report),
+        classes_per_trial=sizes.classes_per_trial or len(report),
+        classes_per_selection_trial=sizes.classes_per_selection_trial or len(select) or len(report),
     )
     whole = outputs or max(len(pools["pretrain"]), len(report) + len(select))
     return Scenario(

@@ -33,8 +33,8 @@ STD = (0.229, 0.224, 0.225)
 
 @gin.register
 @sized(
-    classes_a_trial=20,
-    classes_a_selection_trial=16,
+    classes_per_trial=20,
+    classes_per_selection_trial=16,
     pretrain_images=500,
     validation_images=100,
     images_trained_on=30,

@@ -38,8 +38,8 @@ EVOLVED = "OmnImage-evolved-test-wnids.json"
 
 @gin.register
 @sized(
-    classes_a_trial=300,
-    classes_a_selection_trial=300,
+    classes_per_trial=300,
+    classes_per_selection_trial=300,
     pretrain_images=15,
     validation_images=5,
     images_trained_on=15,
@@ -50,7 +50,7 @@ def omni_image(
     sizes: Sizes,
     name: str = "omni_image",
     size: int = SIZE,
-    images_a_class: Literal[20, 100] = 20,
+    images_per_class: Literal[20, 100] = 20,
     split: Literal["evolved"] | int = "evolved",
     selection_classes: int = 0,
     outputs: int = 700,
@@ -63,17 +63,17 @@ def omni_image(
         sizes: see `Sizes`; each of them is a parameter of its own.
         name: the scenario's name.
         size: height and width that the network sees, in pixels.
-        images_a_class: which of the two versions, 20 or 100.
+        images_per_class: which of the two versions, 20 or 100.
         split: `evolved` for the authors' list of transfer classes, or a seed to draw them with.
         selection_classes: transfer classes set aside for selection trials.
         outputs: outputs of the head, in pre-training and in transfer.
     """
-    if images_a_class not in (20, 100):
-        raise ValueError(f"{name}: images_a_class is {images_a_class}; allowed: 20, 100")
+    if images_per_class not in (20, 100):
+        raise ValueError(f"{name}: images_per_class is {images_per_class}; allowed: 20, 100")
     if not 0 <= selection_classes < TRANSFER_CLASSES:
         raise ValueError(f"{name}: selection_classes is {selection_classes}; allowed: 0 to {TRANSFER_CLASSES - 1}")
     chosen = transfer_classes(split)
-    images = load(size, images_a_class)
+    images = load(size, images_per_class)
     transfer = [i for i, c in enumerate(images.classes) if c in chosen]
     aside = set(numpy_generator("omni_image selection classes", 1).permutation(transfer)[:selection_classes].tolist())
     return Scenario(
@@ -114,28 +114,28 @@ def transfer_classes(split: Literal["evolved"] | int) -> frozenset[str]:
     return frozenset(str(c) for c in order[:TRANSFER_CLASSES])
 
 
-def load(size: int = SIZE, images_a_class: int = 20) -> Images:
+def load(size: int = SIZE, images_per_class: int = 20) -> Images:
     """Returns the images, decoded or from the cache.
 
     Raises:
         ValueError: the data are missing, incomplete or corrupt.
     """
-    return _load(size, images_a_class, provide(_description(images_a_class)))
+    return _load(size, images_per_class, provide(_description(images_per_class)))
 
 
-def _description(images_a_class: int) -> DataSet:
-    return OMNI_IMAGE if images_a_class == 20 else OMNI_IMAGE_100
+def _description(images_per_class: int) -> DataSet:
+    return OMNI_IMAGE if images_per_class == 20 else OMNI_IMAGE_100
 
 
 @functools.lru_cache(maxsize=2)
-def _load(size: int, images_a_class: int, sources: tuple[Path, ...]) -> Images:
-    name = _description(images_a_class).name
+def _load(size: int, images_per_class: int, sources: tuple[Path, ...]) -> Images:
+    name = _description(images_per_class).name
     files = by_class(image_files(sources[0]), 1)
     check_classes(name, list(files), list(listed()))
     return decoded(name, files, Reading(mode="RGB", size=size, original=(SIZE, SIZE)))
 
 
-def build(imagenet: Path, *, images_a_class: int = 20, listing: Path | None = None) -> Path:
+def build(imagenet: Path, *, images_per_class: int = 20, listing: Path | None = None) -> Path:
     """Builds Omni-image from a local ImageNet-1k training folder; returns the archive, which appears whole.
 
     Images are stretched to 84x84 by area averaging, as the authors' are (OpenCV's INTER_AREA; this is PIL's box
@@ -143,15 +143,15 @@ def build(imagenet: Path, *, images_a_class: int = 20, listing: Path | None = No
 
     Args:
         imagenet: the folder `train` of ImageNet-1k, with `WNID/WNID_N.JPEG`.
-        images_a_class: which of the two versions, 20 or 100.
+        images_per_class: which of the two versions, 20 or 100.
         listing: the published list; the 20-image one is shipped.
 
     Raises:
         ValueError: the list is not at hand or not such a list, or an image is missing or corrupt.
         OSError: the disk is full, or there is no permission.
     """
-    description = _description(images_a_class)
-    names = _names(images_a_class, listing)
+    description = _description(images_per_class)
+    names = _names(images_per_class, listing)
     files: dict[str, list[ImageFile]] = {}
     for line in names:
         path = imagenet / line
@@ -159,7 +159,7 @@ def build(imagenet: Path, *, images_a_class: int = 20, listing: Path | None = No
             lost = "class" if not path.parent.is_dir() else "image"
             raise ValueError(f"{imagenet} lacks the {lost} {path.parent.name if lost == 'class' else line}")
         files.setdefault(line.split("/")[0], []).append(ImageFile(str(imagenet), line, (0, 0)))
-    target = description.path / f"OmnImage84_{images_a_class}_built.zip"
+    target = description.path / f"OmnImage84_{images_per_class}_built.zip"
     description.path.mkdir(parents=True, exist_ok=True)
     reading = Reading(mode="RGB", size=SIZE, resampling="box")
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=description.path) as scratch:
@@ -170,17 +170,17 @@ def build(imagenet: Path, *, images_a_class: int = 20, listing: Path | None = No
             for done, (name, image) in enumerate(zip(flat, pixels), start=1):
                 content = io.BytesIO()
                 Image.fromarray(image).save(content, "PNG")
-                archive.writestr(f"OmnImage84_{images_a_class}/{Path(name).with_suffix('.png')}", content.getvalue())
+                archive.writestr(f"OmnImage84_{images_per_class}/{Path(name).with_suffix('.png')}", content.getvalue())
                 tell(f"writing {target.name}", done, len(flat))
         os.replace(Path(scratch) / target.name, target)
     return target
 
 
-def _names(images_a_class: int, listing: Path | None) -> Sequence[str]:
-    if listing is None and images_a_class != 20:
+def _names(images_per_class: int, listing: Path | None) -> Sequence[str]:
+    if listing is None and images_per_class != 20:
         raise ValueError(
-            f"the list of Omni-image with {images_a_class} images a class is not shipped; give --list "
-            f"OmnImage_{images_a_class}.txt ({OMNI_IMAGE.source})"
+            f"the list of Omni-image with {images_per_class} images a class is not shipped; give --list "
+            f"OmnImage_{images_per_class}.txt ({OMNI_IMAGE.source})"
         )
     names = class_list(LIST) if listing is None else tuple(listing.read_text(encoding="utf-8").split())
     counts = Counter(name.split("/")[0] for name in names)
@@ -190,6 +190,6 @@ def _names(images_a_class: int, listing: Path | None) -> Sequence[str]:
         if len(parts) != 2 or ".." in parts:
             raise ValueError(f"{listing or LIST}: {name!r} is no WNID/FILE")
     for c, count in counts.items():
-        if count != images_a_class:
-            raise ValueError(f"{listing or LIST}: {count} images of {c}, and there should be {images_a_class}")
+        if count != images_per_class:
+            raise ValueError(f"{listing or LIST}: {count} images of {c}, and there should be {images_per_class}")
     return names

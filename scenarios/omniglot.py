@@ -25,8 +25,8 @@ IMAGES_A_CLASS = 20
 
 @gin.register
 @sized(
-    classes_a_trial=600,
-    classes_a_selection_trial=59,
+    classes_per_trial=600,
+    classes_per_selection_trial=59,
     pretrain_images=15,
     validation_images=5,
     images_trained_on=15,

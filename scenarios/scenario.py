@@ -119,8 +119,8 @@ class Scenario:
         pretrain_classes: classes to pre-train on, sorted.
         report_pool: classes that reported trials draw from.
         select_pool: classes that selection trials draw from; empty: they draw from `report_pool`.
-        classes_a_trial: classes a reported trial.
-        classes_a_selection_trial: classes a selection trial.
+        classes_per_trial: classes a reported trial.
+        classes_per_selection_trial: classes a selection trial.
         pretrain_images: images a class to pre-train on.
         validation_images: images a class for validation accuracy.
         images_trained_on: images a class that transfer trains on.
@@ -141,8 +141,8 @@ class Scenario:
     pretrain_classes: tuple[int, ...] = field(repr=False)
     report_pool: tuple[int, ...] = field(repr=False)
     select_pool: tuple[int, ...] = field(repr=False)
-    classes_a_trial: int
-    classes_a_selection_trial: int
+    classes_per_trial: int
+    classes_per_selection_trial: int
     pretrain_images: int
     validation_images: int
     images_trained_on: int
@@ -159,8 +159,8 @@ class Scenario:
         if self.draws not in ("nested", "crossed"):
             raise ValueError(f"{self.name}: draws is {self.draws!r}; allowed: nested, crossed")
         for name in (
-            "classes_a_trial",
-            "classes_a_selection_trial",
+            "classes_per_trial",
+            "classes_per_selection_trial",
             "pretrain_images",
             "images_trained_on",
             "images_held_out",
@@ -175,9 +175,9 @@ class Scenario:
             raise ValueError(f"{self.name}: pre-training and transfer classes overlap")
         if set(self.report_pool) & set(self.select_pool):
             raise ValueError(f"{self.name}: reported and selection classes overlap")
-        _at_most(self, "classes_a_trial", len(self.report_pool), "classes in the pool of reported trials")
+        _at_most(self, "classes_per_trial", len(self.report_pool), "classes in the pool of reported trials")
         pool = len(self.select_pool) or len(self.report_pool)
-        _at_most(self, "classes_a_selection_trial", pool, "classes in the pool of selection trials")
+        _at_most(self, "classes_per_selection_trial", pool, "classes in the pool of selection trials")
         _at_least(self, "pretrain_outputs", len(self.pretrain_classes), "pre-training classes")
         _at_least(self, "transfer_outputs", len(self.transfer_classes), "transfer classes")
         self._check_images(self.pretrain_classes, self.pretrain_images + self.validation_images, "pre-training")
@@ -219,31 +219,31 @@ class Scenario:
         generator = numpy_generator(f"trial {role}", self.name, *seeds)
         select = role == "select"
         pool = self.select_pool if select and self.select_pool else self.report_pool
-        count = self.classes_a_selection_trial if select else self.classes_a_trial
+        count = self.classes_per_selection_trial if select else self.classes_per_trial
         classes = generator.permutation(np.array(pool, dtype=np.int64))[:count]
         train, held_out = self._split(classes, (self.images_trained_on, self.images_held_out), generator)
         labels = np.searchsorted(np.array(self.transfer_classes, dtype=np.int64), classes)
         return Trial(classes, labels.astype(np.int64), train, held_out)
 
-    def pretraining_stream(self, seed: int = 0, *, classes_an_experience: int | None = None) -> Any:
+    def pretraining_stream(self, seed: int = 0, *, classes_per_experience: int | None = None) -> Any:
         """Returns the pre-training classes as an Avalanche benchmark with `train_stream` and `test_stream`.
 
         Args:
             seed: draws which images of a class are held out, as `pretraining` does.
-            classes_an_experience: None for one experience of all classes (i.i.d.); else class-incremental.
+            classes_per_experience: None for one experience of all classes (i.i.d.); else class-incremental.
         """
         from zapbench.scenarios.streams import benchmark  # Avalanche takes seconds to import: only who asks waits
 
         split = self.pretraining(seed)
         sets = {"train": split.train, "test": split.validation}
-        return benchmark(self.tensor(), sets, range(len(split.train)), classes_an_experience)
+        return benchmark(self.tensor(), sets, range(len(split.train)), classes_per_experience)
 
     def transfer_stream(
         self,
         seed: int = 0,
         *,
         pretrain_seed: int = 0,
-        classes_an_experience: int | None = 1,
+        classes_per_experience: int | None = 1,
         validation_images: int = 0,
         role: Role = "report",
     ) -> Any:
@@ -252,7 +252,7 @@ class Scenario:
         Args:
             seed: the transfer seed: which classes, in which order, which images.
             pretrain_seed: the pre-training seed, of which trials depend where draws are nested.
-            classes_an_experience: classes learned at once; None for one experience of all classes (i.i.d.).
+            classes_per_experience: classes learned at once; None for one experience of all classes (i.i.d.).
             validation_images: images a class, of those trained on, that become a `valid_stream`.
             role: whether a reported or a selection trial.
 
@@ -262,7 +262,7 @@ class Scenario:
         from zapbench.scenarios.streams import stream_of
 
         trial = self.trial(pretrain_seed, seed, role=role)
-        return stream_of(self.tensor(), trial, classes_an_experience, validation_images=validation_images)
+        return stream_of(self.tensor(), trial, classes_per_experience, validation_images=validation_images)
 
     def facts(self) -> dict[str, Any]:
         """Returns the scenario's part of the fingerprint."""
@@ -273,7 +273,7 @@ class Scenario:
             "pretrain_classes": self._list_of(self.pretrain_classes),
             "report_pool": self._list_of(self.report_pool),
             "select_pool": self._list_of(self.select_pool),
-            "classes_a_trial": self.classes_a_trial,
+            "classes_per_trial": self.classes_per_trial,
             "images_trained_on": self.images_trained_on,
             "images_held_out": self.images_held_out,
         }

@@ -15,8 +15,8 @@ class Sizes:
     """A protocol's sizes; `Scenario` takes them as they are.
 
     Attributes:
-        classes_a_trial: classes a reported trial.
-        classes_a_selection_trial: classes a selection trial.
+        classes_per_trial: classes a reported trial.
+        classes_per_selection_trial: classes a selection trial.
         pretrain_images: images a class to pre-train on.
         validation_images: images a class for validation accuracy.
         images_trained_on: images a class that transfer trains on.
@@ -25,8 +25,8 @@ class Sizes:
         augmentation: changes the images that are pre-trained on, or None; see `Scenario`.
     """
 
-    classes_a_trial: int
-    classes_a_selection_trial: int
+    classes_per_trial: int
+    classes_per_selection_trial: int
     pretrain_images: int
     validation_images: int
     images_trained_on: int

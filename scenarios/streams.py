@@ -54,14 +54,14 @@ def pretraining_experience(images: ImageTensor, index: Indices, augmentation: Au
 
 
 def stream_of(
-    images: Source, trial: Trial, classes_an_experience: int | None = 1, *, validation_images: int = 0
+    images: Source, trial: Trial, classes_per_experience: int | None = 1, *, validation_images: int = 0
 ) -> Any:
     """Returns a trial as a class-incremental Avalanche benchmark, its classes in the trial's order.
 
     Args:
         images: all images, or their features.
         trial: classes in the order learned; a label is the class's place in the whole transfer set.
-        classes_an_experience: classes learned at once (the last experience may have fewer); None for all.
+        classes_per_experience: classes learned at once (the last experience may have fewer); None for all.
         validation_images: images a class, the last of those trained on, that become a `valid_stream`.
 
     Raises:
@@ -74,14 +74,14 @@ def stream_of(
     sets = {"train": trial.train[:, :rest], "test": trial.held_out}
     if validation_images:
         sets["valid"] = trial.train[:, rest:]
-    return benchmark(images, sets, trial.labels, classes_an_experience)
+    return benchmark(images, sets, trial.labels, classes_per_experience)
 
 
 def benchmark(
     images: Source,
     sets: Mapping[str, Indices],
     labels: Sequence[int] | Indices,
-    classes_an_experience: int | None,
+    classes_per_experience: int | None,
 ) -> Any:
     """Returns an Avalanche benchmark whose streams learn the same classes in the same order.
 
@@ -93,14 +93,14 @@ def benchmark(
         images: all images, or their features.
         sets: stream -> `(classes, images a class)` image indices.
         labels: `(classes,)` the label of each row.
-        classes_an_experience: rows an experience; None for all.
+        classes_per_experience: rows an experience; None for all.
 
     Raises:
         ValueError: there is no class in an experience.
     """
-    size = len(labels) if classes_an_experience is None else classes_an_experience
+    size = len(labels) if classes_per_experience is None else classes_per_experience
     if size < 1:
-        raise ValueError(f"classes_an_experience must be at least 1, got {classes_an_experience}")
+        raise ValueError(f"classes_per_experience must be at least 1, got {classes_per_experience}")
     every = np.asarray(labels, dtype=np.int64)
 
     def parts(index: Indices) -> list[Gathered]:

@@ -25,8 +25,8 @@ STD = (0.229, 0.224, 0.225)
 
 @gin.register
 @sized(
-    classes_a_trial=60,
-    classes_a_selection_trial=40,
+    classes_per_trial=60,
+    classes_per_selection_trial=40,
     pretrain_images=100,
     validation_images=30,
     images_trained_on=30,

@@ -96,7 +96,7 @@ def test_no_two_configurations_are_left_out():
 
 
 FEW = (
-    "glyphs.classes_a_trial = 2", "glyphs.pretrain_images = 2", "glyphs.images_trained_on = 2",
+    "glyphs.classes_per_trial = 2", "glyphs.pretrain_images = 2", "glyphs.images_trained_on = 2",
     "glyphs.validation_images = 0", "K = 2", "R = 2", "ASB_EPISODES = 2", "META_EPISODES = 2", "IID_EPOCHS = 1",
 )  # fmt: skip
 

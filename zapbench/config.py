@@ -27,6 +27,14 @@ DEVICE = "run.device"
 OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
 
+RENAMED = {
+    "classes_a_trial": "classes_per_trial",
+    "classes_a_selection_trial": "classes_per_selection_trial",
+    "images_a_step": "images_per_step",
+    "images_a_class": "images_per_class",
+}
+"""Parameters that older files and logs spell otherwise: they are read under both names, and hashed under the first."""
+
 KINDS = ("scenarios", "strategies", "transfers", "suites")
 TRANSFER_SCOPE = "transfer/"
 """A binding in this scope reaches transfer alone; any other reaches pre-training."""
@@ -131,6 +139,22 @@ def summary(kind: str, name: str) -> str:
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
+def read_text(path: Path) -> str:
+    """Returns the text of a .gin file, with parameters that were renamed since it was written under their new names."""
+    return _with_new_names(path.read_text(encoding="utf-8"))
+
+
+def _with_new_names(text: str) -> str:
+    return re.sub(rf"(?<=\.)(?:{'|'.join(RENAMED)})\b", lambda match: RENAMED[match.group()], text)
+
+
+def _with_first_names(key: str) -> str:
+    """Returns the key of a binding as configurations were first hashed: hashes of published runs do not move."""
+    first = {new: old for old, new in RENAMED.items()}
+    name, dot, parameter = key.rpartition(".")
+    return f"{name}{dot}{first.get(parameter, parameter)}"
+
+
 def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
     """Parses `-p` bindings without importing anything; the last one of a key wins.
 
@@ -140,7 +164,7 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
     parsed: dict[str, Binding] = {}
     for line in lines:
         try:
-            statements = list(config_parser.ConfigParser(line, _Text()))
+            statements = list(config_parser.ConfigParser(_with_new_names(line), _Text()))
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None
@@ -159,7 +183,7 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
 @functools.lru_cache(maxsize=256)
 def bindings_of(kind: str, name: str) -> dict[str, str]:
     """Returns the bindings of a configuration file, key -> value as text, importing nothing."""
-    text = find(kind, name).read_text(encoding="utf-8")
+    text = read_text(find(kind, name))
     found = {}
     for statement in config_parser.ConfigParser(text, _Text()):
         if isinstance(statement, config_parser.BindingStatement):
@@ -172,7 +196,7 @@ def bindings_of(kind: str, name: str) -> dict[str, str]:
 @functools.lru_cache(maxsize=256)
 def mentioned(kind: str, name: str) -> frozenset[str]:
     """Returns the configurables and macros that a configuration file names, importing nothing."""
-    statements = config_parser.ConfigParser(find(kind, name).read_text(encoding="utf-8"), _Text())
+    statements = config_parser.ConfigParser(read_text(find(kind, name)), _Text())
     found = {"run"}
     for statement in statements:
         if isinstance(statement, config_parser.BindingStatement):
@@ -231,7 +255,8 @@ def follow(whole: Mapping[str, str]) -> dict[str, str]:
 
 def hash_of(scenario: str, strategy: str, bindings: Sequence[Binding]) -> str:
     """Returns a hash of the configuration that reaches pre-training: another one makes another model."""
-    text = "\n".join(f"{key} = {value}" for key, value in reachable(scenario, strategy, bindings).items())
+    reached = {_with_first_names(key): value for key, value in reachable(scenario, strategy, bindings).items()}
+    text = "\n".join(f"{key} = {value}" for key, value in sorted(reached.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -271,7 +296,7 @@ def compose(
     try:
         with gin.unlock_config():
             for path in paths:
-                gin.parse_config(path.read_text(encoding="utf-8"))
+                gin.parse_config(read_text(path))
             gin.parse_config([str(binding) for binding in bindings])
             _check_parameters(bindings)
             gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")

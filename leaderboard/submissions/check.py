@@ -94,20 +94,20 @@ def _on_steps(trial: pd.Series, last: int | None, facts: Mapping[str, Any]) -> I
     if not all(isinstance(facts[name], int) and facts[name] > 0 for name in _COUNTED):
         yield f"{trial['file']}: a fingerprint whose counts are not whole numbers above 0"
         return
-    expected = facts["classes_a_trial"]
+    expected = facts["classes_per_trial"]
     if facts["protocol"] != "sequential":
         images = expected * facts["images_trained_on"]
-        expected = facts["passes"] * -(-images // facts["images_a_step"])
+        expected = facts["passes"] * -(-images // facts["images_per_step"])
     reported_ = trial["role"] == contract.REPORT
     if trial["status"] == contract.FINISHED and reported_ and last != expected:
         yield f"{trial['file']}: ends at step {last or 0}; its protocol has {expected}"
     elif trial["status"] == contract.DIVERGED and reported_ and last is not None and last > expected:
         yield f"{trial['file']}: goes to step {last}; its protocol has {expected}"
-    if trial["outputs"] < facts["classes_a_trial"]:
-        yield f"{trial['file']}: {trial['outputs']} outputs for {facts['classes_a_trial']} classes"
+    if trial["outputs"] < facts["classes_per_trial"]:
+        yield f"{trial['file']}: {trial['outputs']} outputs for {facts['classes_per_trial']} classes"
 
 
-_COUNTED = ("classes_a_trial", "images_trained_on", "images_held_out", "passes", "images_a_step")
+_COUNTED = ("classes_per_trial", "images_trained_on", "images_held_out", "passes", "images_per_step")
 
 
 def _results(logs: Logs) -> Iterator[tuple[str, str]]:

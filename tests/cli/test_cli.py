@@ -14,8 +14,8 @@ from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.parse import read_file
 
 SHRUNK = [
-    "-p", "glyphs.classes_a_trial = 5",
-    "-p", "glyphs.classes_a_selection_trial = 5",
+    "-p", "glyphs.classes_per_trial = 5",
+    "-p", "glyphs.classes_per_selection_trial = 5",
     "-p", "ASB.episodes = 4",
     "-p", "ASB.inner_images = 3",
     "-p", "convnet.filters = 4",
@@ -151,7 +151,7 @@ def test_a_diverging_rate_is_a_result_too(tmp_path):
         (["run", "glyphs", "asb", "-p", "IID.epochs = 3"], "IID.epochs = 3 reaches nothing in these runs"),
         (["run", "glyphs", "asb", "-p", "K = 0"], "inner_images (K) must be at least 1, got 0"),
         (["run", "glyphs", "asb", "-p", "INNER_LR = -1"], "inner_lr must be above 0, got -1"),
-        (["run", "glyphs", "asb", "-p", "glyphs.classes_a_trial = 149"], "is 149, and there are 148 classes"),
+        (["run", "glyphs", "asb", "-p", "glyphs.classes_per_trial = 149"], "is 149, and there are 148 classes"),
         (["run", "glyphs", "asb", "-p", "ASB.episodes = 'many'"], "ASB: '<' not supported"),
         (["run", "glyphs", "asb", "-p", "convnet.blocks = 9"], "images of 28x28 are too small for 9 blocks"),
         (["run", "glyphs", "asb", "--rates", "0"], "a learning rate must be above 0, got 0.0"),
@@ -200,7 +200,7 @@ def test_a_suite_runs_in_processes_and_chooses_before_it_reports(tmp_path, capsy
     for binding in (
         "Suite.seeds = 1", "Suite.trials = 2", "Suite.select_trials = 1", "Suite.rates = [0.001, 0.01]",
         "Suite.strategies = ['asb']", "Suite.tune = {'asb': [{'ASB.inner_lr': 0.1}, {'ASB.inner_lr': 1e30}]}",
-        "Suite.tried_before = {}", "glyphs.classes_a_trial = 5", "glyphs.classes_a_selection_trial = 5",
+        "Suite.tried_before = {}", "glyphs.classes_per_trial = 5", "glyphs.classes_per_selection_trial = 5",
         "ASB.episodes = 4", "convnet.filters = 4",
     ):  # fmt: skip
         arguments += ["-p", binding]

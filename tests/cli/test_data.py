@@ -119,7 +119,7 @@ def test_every_shipped_scenario_is_on_exactly_one_card():
 def test_the_sizes_on_a_card_are_the_scenarios_own(name, provide):
     provide(name)
     scenario, sizes = scenario_of(name), sizes_of(name)
-    for size in ("classes_a_trial", "pretrain_images", "images_trained_on", "images_held_out", "size", "draws"):
+    for size in ("classes_per_trial", "pretrain_images", "images_trained_on", "images_held_out", "size", "draws"):
         assert getattr(scenario, size) == sizes[size], size
 
 

@@ -9,7 +9,7 @@ import pytest
 from zapbench.cli.main import main
 from zapbench.cli.new_strategy import new_strategy
 
-SHRUNK = ["-p", "glyphs.classes_a_trial = 5", "-p", "glyphs.classes_a_selection_trial = 5", "-p", "IID.epochs = 1"]
+SHRUNK = ["-p", "glyphs.classes_per_trial = 5", "-p", "glyphs.classes_per_selection_trial = 5", "-p", "IID.epochs = 1"]
 
 
 def run(words, folder):

@@ -97,9 +97,9 @@ def test_the_wheel_runs_from_a_clean_environment_in_another_folder(wheel, tmp_pa
         "-p",
         "ASB.episodes = 3",
         "-p",
-        "glyphs.classes_a_trial = 4",
+        "glyphs.classes_per_trial = 4",
         "-p",
-        "glyphs.classes_a_selection_trial = 4",
+        "glyphs.classes_per_selection_trial = 4",
     ]
     version = subprocess.run([tmp_path / "env" / "bin" / "zapbench", "--version"], capture_output=True, text=True)
     assert version.stdout == f"zapbench {wheel.name.split('-')[1]}\n"

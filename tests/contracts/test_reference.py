@@ -29,7 +29,7 @@ def test_every_parameter_that_a_shipped_file_binds_is_on_the_page(page):
 
 @pytest.mark.parametrize(
     ("parameter", "default"),
-    [("convnet.filters", 256), ("ZapEpisodeClass.every", 1), ("Suite.trials", 10), ("glyphs.classes_a_trial", 60)],
+    [("convnet.filters", 256), ("ZapEpisodeClass.every", 1), ("Suite.trials", 10), ("glyphs.classes_per_trial", 60)],
 )
 def test_defaults_are_those_of_the_code(parameter, default, page):
     (shown,) = re.findall(rf"^\| `{re.escape(parameter)}` \| `(.*)` \|$", page, re.M)

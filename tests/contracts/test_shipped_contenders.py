@@ -36,11 +36,11 @@ def test_frozen_and_unfrozen_a_contender_has_the_same_numbers():
 def test_any_contender_learns_in_mini_batches_by_a_binding():
     import gin
 
-    every = config.parse_bindings(["transfer/sequential_transfer.images_a_step = 15"])
+    every = config.parse_bindings(["transfer/sequential_transfer.images_per_step = 15"])
     for name in ("replay", "cumulative_unfrozen", "sequential"):
         kept = config.concerning("glyphs", "iid", [name], every)
         config.compose("glyphs", "iid", name, kept, pretrain_seed=0)
         with gin.config_scope("transfer"):
             protocol = gin.get_configurable("sequential_transfer")()
-        assert protocol.images_a_step == 15
-        assert protocol.name.endswith("frozen, 15 images a step")
+        assert protocol.images_per_step == 15
+        assert protocol.name.endswith("frozen, 15 images per step")

@@ -16,7 +16,7 @@ from zapbench.cli.main import main
 from zapbench.leaderboard.read.load import load
 from zapbench.networks.classifier import convnet
 
-SHRUNK = ["-p", "glyphs.classes_a_trial = 5", "-p", "glyphs.classes_a_selection_trial = 5"]
+SHRUNK = ["-p", "glyphs.classes_per_trial = 5", "-p", "glyphs.classes_per_selection_trial = 5"]
 FEW = ["--rates", "0.01", "--trials", "2", "--select-trials", "1"]
 
 

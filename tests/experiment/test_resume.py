@@ -38,8 +38,8 @@ def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):
 
 SHRUNK = [
     "convnet.filters = 4",
-    "glyphs.classes_a_trial = 5",
-    "glyphs.classes_a_selection_trial = 5",
+    "glyphs.classes_per_trial = 5",
+    "glyphs.classes_per_selection_trial = 5",
     "run.checkpoint_seconds = 0.0",
 ]
 SMALL = {

@@ -44,8 +44,8 @@ _torture.loader.exec_module(torture)
 
 BINDINGS = (
     "convnet.filters = 4",
-    "glyphs.classes_a_trial = 5",
-    "glyphs.classes_a_selection_trial = 5",
+    "glyphs.classes_per_trial = 5",
+    "glyphs.classes_per_selection_trial = 5",
     "ASB.episodes = 600",
     "ASB.inner_images = 3",
     "ASB.random_images = 16",

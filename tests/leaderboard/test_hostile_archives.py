@@ -157,7 +157,7 @@ def test_a_configuration_that_imports_is_kept_as_text(tmp_path):
 
 
 def test_curves_of_zeros_or_chance_are_no_copies(tmp_path):
-    facts = {name: 1 for name in contract.FINGERPRINT_FIELDS} | {"classes_a_trial": 6, "protocol": "sequential"}
+    facts = {name: 1 for name in contract.FINGERPRINT_FIELDS} | {"classes_per_trial": 6, "protocol": "sequential"}
     for seed in range(3):
         write(tmp_path / "logs", list(np.zeros(6)), seed=seed, facts=facts)
     from zapbench.leaderboard.submissions.archives import pack

@@ -16,7 +16,7 @@ from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
 
-SIX = FACTS | {"classes_a_trial": 6, "protocol": "sequential"}
+SIX = FACTS | {"classes_per_trial": 6, "protocol": "sequential"}
 
 
 def checked(folder, beside=None):
@@ -93,7 +93,13 @@ def test_a_trial_that_ends_elsewhere_than_its_protocol_is_named(tmp_path, steps)
 
 
 def test_updates_of_iid_transfer_are_counted_in_batches(tmp_path):
-    facts = FACTS | {"protocol": "iid", "classes_a_trial": 5, "images_trained_on": 3, "passes": 2, "images_a_step": 6}
+    facts = FACTS | {
+        "protocol": "iid",
+        "classes_per_trial": 5,
+        "images_trained_on": 3,
+        "passes": 2,
+        "images_per_step": 6,
+    }
     write_submission(tmp_path / "logs", facts=facts)  # two passes over 15 images, 6 a step: six updates
     assert checked(tmp_path / "logs").problems == []
 
@@ -119,7 +125,7 @@ def test_failed_and_unfinished_trials_and_copies_are_named(logs):
 
 def test_a_fingerprint_that_is_not_of_its_fields_is_refused_everywhere(logs):
     path = sorted(logs.rglob("*tfevents*"))[0]
-    path.write_bytes(path.read_bytes().replace(b'"classes_a_trial": 6', b'"classes_a_trial": 5'))
+    path.write_bytes(path.read_bytes().replace(b'"classes_per_trial": 6', b'"classes_per_trial": 5'))
     assert "is not that of its fields" in load(logs).problems[0]
     refused(logs, "is not that of its fields")
 

@@ -113,10 +113,10 @@ def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
 
 
 def test_other_facts_make_another_table_which_says_what_differs(logs):
-    write(logs, [0.5], method="best", facts=FACTS | {"classes_a_trial": 2}, rate=0.5)
+    write(logs, [0.5], method="best", facts=FACTS | {"classes_per_trial": 2}, rate=0.5)
     first, second = tables(load(logs))
     assert first.fingerprint != second.fingerprint
-    assert f"not comparable with table {second.fingerprint}: they differ in classes_a_trial" in first.notes
+    assert f"not comparable with table {second.fingerprint}: they differ in classes_per_trial" in first.notes
 
 
 def test_a_missing_seed_at_the_chosen_setting_is_said(tmp_path):

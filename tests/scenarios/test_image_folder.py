@@ -37,7 +37,7 @@ def test_an_image_folder_is_split_by_number_the_same_way_every_time(letters):
     one, two = (image_folder(root=str(letters), name="mine", pretrain=4, selection=2, **SPLIT) for _ in "ab")
     assert (one.pretrain_classes, one.report_pool) == (two.pretrain_classes, two.report_pool)
     assert [len(p) for p in (one.pretrain_classes, one.report_pool, one.select_pool)] == [4, 4, 2]
-    assert one.classes_a_trial == 4
+    assert one.classes_per_trial == 4
     other = image_folder(root=str(letters), name="another", pretrain=4, selection=2, **SPLIT)
     assert other.pretrain_classes != one.pretrain_classes
     assert one.images.pixels.shape == (40, 32, 32, 3)

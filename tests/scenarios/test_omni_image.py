@@ -20,7 +20,7 @@ def test_omni_image_is_read_from_its_archive(data_root, photographs):
         expected = [np.asarray(Image.open(io.BytesIO(contents[(place + i) % len(contents)]))) for i in range(2)]
         assert np.array_equal(own, np.stack(expected))
     other = omni_image.omni_image(
-        **FEW, split=3, selection_classes=50, classes_a_trial=250, classes_a_selection_trial=50
+        **FEW, split=3, selection_classes=50, classes_per_trial=250, classes_per_selection_trial=50
     )
     assert {scenario.images.classes[c] for c in other.transfer_classes} == omni_image.transfer_classes(3)
     assert len(other.select_pool) == 50
@@ -83,7 +83,7 @@ def test_a_build_that_lacks_something_says_what_and_leaves_nothing(imagenet, dat
     with pytest.raises(ValueError, match=r"list\.txt: 'n00000000' is none of its 6 classes"):
         omni_image.build(imagenet, listing=wrong)
     with pytest.raises(ValueError, match=r"give --list OmnImage_100\.txt"):
-        omni_image.build(imagenet, images_a_class=100)
+        omni_image.build(imagenet, images_per_class=100)
 
 
 def test_a_build_on_a_full_disk_leaves_nothing(imagenet, data_root):

@@ -21,8 +21,8 @@ def small_omniglot():
         name="omniglot_small",
         pretrain_classes=100,
         selection_classes=100,
-        classes_a_trial=100,
-        classes_a_selection_trial=100,
+        classes_per_trial=100,
+        classes_per_selection_trial=100,
     )
 
 
@@ -52,7 +52,7 @@ def test_sizes_are_the_papers(name, provide):
     )  # fmt: skip
     assert (*pools, *images, scenario.pretrain_outputs) == PROTOCOL[name]
     assert scenario.pretrain_outputs == scenario.transfer_outputs
-    assert scenario.classes_a_trial == len(scenario.report_pool)
+    assert scenario.classes_per_trial == len(scenario.report_pool)
 
 
 def test_pretraining_reported_and_selection_classes_are_disjoint(scenario):
@@ -63,7 +63,7 @@ def test_pretraining_reported_and_selection_classes_are_disjoint(scenario):
 @pytest.mark.parametrize("role", ["report", "select"])
 def test_a_trial_has_its_sizes_and_no_image_on_both_sides(scenario, role):
     trial = scenario.trial(1, 2, role=role)
-    count = scenario.classes_a_trial if role == "report" else scenario.classes_a_selection_trial
+    count = scenario.classes_per_trial if role == "report" else scenario.classes_per_selection_trial
     assert trial.train.shape == (count, scenario.images_trained_on)
     assert trial.held_out.shape == (count, scenario.images_held_out)
     whole = np.concatenate([trial.train, trial.held_out], axis=1)
@@ -119,8 +119,8 @@ def test_every_scenario_keeps_selection_apart_where_it_has_the_classes(scenario)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"classes_a_trial": 6}, "classes_a_trial is 6, and there are 5 classes"),
-        ({"classes_a_trial": 0}, "classes_a_trial must be at least 1, got 0"),
+        ({"classes_per_trial": 6}, "classes_per_trial is 6, and there are 5 classes"),
+        ({"classes_per_trial": 0}, "classes_per_trial must be at least 1, got 0"),
         ({"pretrain_images": 8}, "pre-training wants 10 images a class, and class 'class 0' has 8"),
         ({"images_held_out": 4}, "transfer wants 9 images a class, and class 'class 4' has 8"),
         ({"pretrain_outputs": 3}, "pretrain_outputs is 3, and there are 4 pre-training classes"),

@@ -41,7 +41,7 @@ def test_streams_are_the_same_for_a_seed_and_others_for_another(tiny):
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1, 1, 1]), (2, [2, 2]), (3, [3, 1]), (9, [4]), (None, [4])])
 def test_several_classes_are_learned_at_once_and_none_is_lost(tiny, size, sizes):
-    stream = tiny.transfer_stream(classes_an_experience=size).train_stream
+    stream = tiny.transfer_stream(classes_per_experience=size).train_stream
     assert [len(experience.classes_in_this_experience) for experience in stream] == sizes
     assert [len(experience.dataset) for experience in stream] == [5 * count for count in sizes]
     assert stream[-1].classes_seen_so_far == set(tiny.trial(0, 0).labels.tolist())
@@ -63,7 +63,7 @@ def test_train_validation_and_test_images_of_a_class_are_apart_and_whole(tiny):
     ("change", "words"),
     [
         ({"validation_images": 5}, "validation_images is 5; allowed: 0 to 4"),
-        ({"classes_an_experience": 0}, "classes_an_experience must be at least 1, got 0"),
+        ({"classes_per_experience": 0}, "classes_per_experience must be at least 1, got 0"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused_in_words(tiny, change, words):
@@ -77,7 +77,7 @@ def test_the_pretraining_classes_are_a_stream_too(tiny):
     assert classes_of(whole.train_stream) == [[0, 1, 2, 3]]
     images = whole.train_stream[0].images(torch.arange(24))
     assert torch.equal(images, tiny.tensor()(torch.from_numpy(split.train.reshape(-1))))
-    assert len(tiny.pretraining_stream(classes_an_experience=2).train_stream) == 2
+    assert len(tiny.pretraining_stream(classes_per_experience=2).train_stream) == 2
 
 
 def test_any_avalanche_strategy_learns_from_a_stream(tiny):
@@ -85,7 +85,7 @@ def test_any_avalanche_strategy_learns_from_a_stream(tiny):
     from avalanche.training.plugins import EvaluationPlugin, ReplayPlugin
     from avalanche.training.supervised import Naive
 
-    found = tiny.transfer_stream(classes_an_experience=2)
+    found = tiny.transfer_stream(classes_per_experience=2)
     seed_global_state("streams", 0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, tiny.transfer_outputs))
     with warnings.catch_warnings():

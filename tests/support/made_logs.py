@@ -66,7 +66,7 @@ def write_table(folder):
 
 def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, facts=None):
     """Whole trials of a protocol of six classes; every curve is another one."""
-    facts = facts or FACTS | {"classes_a_trial": 6, "protocol": "sequential"}
+    facts = facts or FACTS | {"classes_per_trial": 6, "protocol": "sequential"}
     for number, method in enumerate(methods):
         for seed in range(seeds):
             for trial in range(trials):

@@ -48,8 +48,8 @@ def small(real_omniglot_root):
         name="omniglot_small",
         pretrain_classes=100,
         selection_classes=100,
-        classes_a_trial=100,
-        classes_a_selection_trial=100,
+        classes_per_trial=100,
+        classes_per_selection_trial=100,
     )
 
 
@@ -92,7 +92,7 @@ def test_the_general_engine_and_the_feature_engine_give_the_same_trajectory(smal
 def test_the_engines_agree_where_all_layers_learn_in_mini_batches_and_several_passes(tiny):
     model = convnet(outputs=6, channels=1, size=28, filters=4)
     images, trial = tiny.tensor(), tiny.trial(0, 0)
-    sizes = {"frozen": False, "passes": 2, "images_a_step": 3}
+    sizes = {"frozen": False, "passes": 2, "images_per_step": 3}
     protocol = sequential_transfer(**sizes)
 
     def whole():
@@ -179,7 +179,7 @@ import zapbench.contenders
 run.transfer_strategy = @transfer/Naive
 transfer/iid_transfer.learner = "naive"
 """)
-    small = ["glyphs.classes_a_trial = 3", "glyphs.pretrain_images = 1", "glyphs.validation_images = 0",
+    small = ["glyphs.classes_per_trial = 3", "glyphs.pretrain_images = 1", "glyphs.validation_images = 0",
              "convnet.filters = 4", "IID_EPOCHS = 1", "IID_TRANSFER_BATCH = 5"]  # fmt: skip
     run = RunSpec("glyphs", "iid", 0, bindings=parse_bindings(small))
     found = []

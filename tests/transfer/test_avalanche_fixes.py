@@ -34,7 +34,7 @@ OUTPUTS = 300
 
 @pytest.fixture(scope="module")
 def letters():
-    return glyphs(classes_a_trial=20)
+    return glyphs(classes_per_trial=20)
 
 
 @pytest.fixture(scope="module")

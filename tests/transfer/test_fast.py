@@ -38,8 +38,8 @@ def pretrained():
         name="small",
         pretrain_classes=40,
         selection_classes=20,
-        classes_a_trial=CLASSES,
-        classes_a_selection_trial=10,
+        classes_per_trial=CLASSES,
+        classes_per_selection_trial=10,
     )
     torch.manual_seed(0)
     model = convnet(outputs=scenario.pretrain_outputs, channels=1, size=28, filters=8)
@@ -228,11 +228,11 @@ def test_an_engine_is_chosen_where_it_computes_the_same_and_nowhere_else(real_om
         partial(torch.optim.Adam, eps=0.0),
     ]
     assert [chosen(optimizer) for optimizer in unknown] == ["plain"] * len(unknown)
-    others = [sequential_transfer(frozen=False), sequential_transfer(images_a_step=5), iid_transfer(frozen=True)]
+    others = [sequential_transfer(frozen=False), sequential_transfer(images_per_step=5), iid_transfer(frozen=True)]
     assert [chosen(SGD, protocol) for protocol in others] == ["plain"] * 3
 
 
-SHRUNK = ["convnet.filters = 4", "glyphs.classes_a_trial = 5", "glyphs.classes_a_selection_trial = 5"]
+SHRUNK = ["convnet.filters = 4", "glyphs.classes_per_trial = 5", "glyphs.classes_per_selection_trial = 5"]
 
 
 @pytest.mark.parametrize(("transfer", "engine"), [("sequential", "columns"), ("sequential_sgd", "gram")])

@@ -36,7 +36,7 @@ SHRUNK_TRIALS = (
     *SHRUNK,
     "glyphs.pretrain_images = 1",
     "glyphs.validation_images = 0",
-    "glyphs.classes_a_trial = 4",
+    "glyphs.classes_per_trial = 4",
     "glyphs.images_trained_on = 6",
     "glyphs.images_held_out = 2",
     "IID_EPOCHS = 1",

@@ -147,7 +147,7 @@ def _loaders() -> "dict[str, Callable[[], Images]]":
         "omniglot": omniglot.load,
         "mini_imagenet": mini_imagenet.load,
         "omni_image": omni_image.load,
-        "omni_image_100": lambda: omni_image.load(images_a_class=100),
+        "omni_image_100": lambda: omni_image.load(images_per_class=100),
         "tiny_imagenet": tiny_imagenet.load,
     }
 
@@ -164,7 +164,7 @@ def _build(options: argparse.Namespace) -> int:
         raise ValueError(f"--imagenet: there is no folder {options.imagenet}")
     if options.list is not None and not options.list.is_file():
         raise ValueError(f"--list: there is no file {options.list}")
-    print(omni_image.build(options.imagenet, images_a_class=counts[name], listing=options.list))
+    print(omni_image.build(options.imagenet, images_per_class=counts[name], listing=options.list))
     return 0
 
 
@@ -194,7 +194,7 @@ def scenario_of(name: str) -> "Scenario":
     gin.clear_config()
     try:
         with gin.unlock_config():
-            gin.parse_config(path.read_text(encoding="utf-8"))
+            gin.parse_config(config.read_text(path))
         made: Scenario = gin.query_parameter("run.scenario").scoped_configurable_fn()
     except (ValueError, TypeError, SyntaxError, ImportError) as error:
         raise ValueError(config.explain(error)) from None

@@ -128,7 +128,7 @@ class Trials:
             return "avalanche"
         if self.protocol.frozen:
             return "features"
-        fast = self.protocol.layers is None and is_written_out(self.shown, self.protocol.images_a_step)
+        fast = self.protocol.layers is None and is_written_out(self.shown, self.protocol.images_per_step)
         return "written out" if fast else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:

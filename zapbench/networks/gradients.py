@@ -12,27 +12,27 @@ Gradients = Callable[[Tensor, Tensor], Tensor]
 
 
 WORTHWHILE = 192
-"""Filters, times one more than images a step, up to which writing gradients out gains (`benchmarks/unfrozen.py`)."""
+"""Filters, times one more than images per step, up to which writing gradients out gains (`benchmarks/unfrozen.py`)."""
 
 
-def is_written_out(learner: nn.Module, images_a_step: int) -> bool:
+def is_written_out(learner: nn.Module, images_per_step: int) -> bool:
     """Returns whether the learner's gradients are written out: to rounding those of autograd, and sooner there."""
-    if type(learner) is not Classifier or len(next(learner.parameters())) * (images_a_step + 1) > WORTHWHILE:
+    if type(learner) is not Classifier or len(next(learner.parameters())) * (images_per_step + 1) > WORTHWHILE:
         return False
     from zapbench.networks.manual_gradients import applies  # compiles: only where it is used
 
     return applies(learner, nn.CrossEntropyLoss())
 
 
-def gradients_of(learner: nn.Module, images_a_step: int, *, fast: bool = True) -> Gradients:
+def gradients_of(learner: nn.Module, images_per_step: int, *, fast: bool = True) -> Gradients:
     """Returns what computes the learner's gradients.
 
     Args:
         learner: maps inputs to logits; where its gradients are written out, its weights become views of others.
-        images_a_step: images of a mini-batch.
+        images_per_step: images of a mini-batch.
         fast: whether they are written out where that can stand in for autograd, and gains.
     """
-    return _written_out(learner) if fast and is_written_out(learner, images_a_step) else _autograd(learner)
+    return _written_out(learner) if fast and is_written_out(learner, images_per_step) else _autograd(learner)
 
 
 def _autograd(learner: nn.Module) -> Gradients:

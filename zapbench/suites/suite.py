@@ -132,7 +132,7 @@ def load_suite(name: str, bindings: Sequence[str] = ()) -> Suite:
     gin.clear_config()
     try:
         with gin.unlock_config():
-            gin.parse_config([path.read_text(encoding="utf-8"), *own])
+            gin.parse_config([config.read_text(path), *own])
         suite: Suite = gin.get_configurable("Suite")()
     except (ValueError, TypeError, SyntaxError, ImportError) as error:
         raise ValueError(f"suite {name}: {config.explain(error)}") from None

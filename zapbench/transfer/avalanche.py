@@ -139,7 +139,7 @@ def make(
         model=learner,
         optimizer=optimizer(parameters, lr=rate),
         criterion=nn.CrossEntropyLoss(),
-        train_mb_size=protocol.images_a_step,
+        train_mb_size=protocol.images_per_step,
         train_epochs=protocol.passes,
         evaluator=silent_evaluator(),
         device=str(next(learner.parameters()).device),
@@ -194,7 +194,7 @@ def run_contender(
         learner: what it trains.
         inputs: image indices -> the learner's inputs.
         trial: classes, labels and images.
-        protocol: passes, images a step.
+        protocol: passes, images per step.
         optimizer: called with parameters and `lr`.
         rate: learning rate.
         points: classes seen (i.i.d.: updates) at which to measure, rising.

@@ -131,7 +131,7 @@ class GDumbWhenAsked(plugins.GDumbPlugin):
     Args:
         mem_size: images that are remembered.
         epochs: passes over them.
-        batch_size: images a step.
+        batch_size: images per step.
     """
 
     def __init__(self, *, mem_size: int = 500, epochs: int = 10, batch_size: int = 16) -> None:
@@ -171,7 +171,7 @@ class CumulativeInBatches(Cumulative):
     This one makes one pass in shuffled batches of its own. The batch is unverified: it is ours.
 
     Args:
-        batch_size: images a step.
+        batch_size: images per step.
         kwargs: Avalanche's.
     """
 

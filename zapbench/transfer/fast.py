@@ -86,7 +86,7 @@ def engine_for(
     protocol: Protocol, optimizer: OptimizerFactory, features: Features, rates: Iterable[float]
 ) -> Engine | None:
     """Returns the engine that gives the plain loop's trajectories at all rates, or None where only that loop does."""
-    one_by_one = protocol.protocol == "sequential" and protocol.frozen and protocol.images_a_step == 1
+    one_by_one = protocol.protocol == "sequential" and protocol.frozen and protocol.images_per_step == 1
     known = features.table.device.type == "cpu" and features.table.dtype in (torch.float32, torch.float64)
     if not (one_by_one and known):
         return None

@@ -16,7 +16,7 @@ class Protocol:
         protocol: `sequential`, `iid` or `at_once`.
         frozen: whether only the head learns.
         passes: passes over the images trained on.
-        images_a_step: images a step; 0 for all (at once).
+        images_per_step: images per gradient step; 0 for all (at once).
         every: classes (or updates) between two points of a reported trial's curves; 0 for the end alone.
         every_select: the same for selection trials.
         first: whether a reported trial is measured after the first class (or update), too; the official code's points
@@ -32,7 +32,7 @@ class Protocol:
     protocol: Literal["sequential", "iid", "at_once"]
     frozen: bool
     passes: int
-    images_a_step: int
+    images_per_step: int
     every: int = 1
     every_select: int = 0
     first: bool = False
@@ -43,7 +43,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Checks sizes before anything is trained."""
-        for name in ("passes", "images_a_step"):
+        for name in ("passes", "images_per_step"):
             if getattr(self, name) < (self.protocol != "at_once"):
                 raise ValueError(f"{self.protocol}: {name} must be at least 1, got {getattr(self, name)}")
         for name, allowed in (("start", ("random", "lstsq")), ("head", ("scenario", "classes"))):
@@ -60,8 +60,8 @@ class Protocol:
     def name(self) -> str:
         """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`; mini-batches are named."""
         learns = "frozen" if self.frozen else "unfrozen" if self.layers is None else f"last {self.layers} layers"
-        batches = self.protocol == "sequential" and self.images_a_step > 1
-        words = f", {self.images_a_step} images a step" if batches else ""
+        batches = self.protocol == "sequential" and self.images_per_step > 1
+        words = f", {self.images_per_step} images per step" if batches else ""
         return f"{self._order.replace('_', ' ')}, {learns}{words}"
 
     @property
@@ -79,7 +79,7 @@ class Protocol:
             "protocol": self._order,
             "frozen": self.frozen if self.layers is None else f"all but the last {self.layers} layers",
             "passes": self.passes,
-            "images_a_step": self.images_a_step,
+            "images_per_step": self.images_per_step,
             "accuracy": "arg-max over all outputs, mean over seen classes",
         }
 
@@ -96,7 +96,7 @@ def sequential_transfer(
     *,
     frozen: bool = True,
     passes: int = 1,
-    images_a_step: int = 1,
+    images_per_step: int = 1,
     layers: int | None = None,
     head: Literal["scenario", "classes"] = "scenario",
     every: int = 1,
@@ -109,7 +109,7 @@ def sequential_transfer(
         protocol="sequential",
         frozen=frozen,
         passes=passes,
-        images_a_step=images_a_step,
+        images_per_step=images_per_step,
         every=every,
         every_select=every_select,
         first=first,
@@ -138,7 +138,7 @@ def iid_transfer(
         protocol="iid",
         frozen=frozen,
         passes=epochs,
-        images_a_step=batch_size,
+        images_per_step=batch_size,
         every=every,
         every_select=every_select,
         first=first,
@@ -156,7 +156,7 @@ def least_squares_transfer(*, head: Literal["scenario", "classes"] = "scenario")
         protocol="at_once",
         frozen=True,
         passes=1,
-        images_a_step=0,
+        images_per_step=0,
         learner=_row("lstsq", head),
         start="lstsq",
         head=head,
@@ -168,8 +168,8 @@ def _row(learner: str, head: str) -> str:
     return ", ".join(part for part in (learner, "an output a class" if head == "classes" else "") if part)
 
 
-def count_steps(protocol: Protocol, classes: int, images_a_class: int) -> int:
+def count_steps(protocol: Protocol, classes: int, images_per_class: int) -> int:
     """Returns the last point of a trial's curves: classes (sequential), updates (i.i.d.) or 1 (at once)."""
     if protocol.protocol != "iid":
         return classes if protocol.protocol == "sequential" else 1
-    return protocol.passes * -(-classes * images_a_class // protocol.images_a_step)
+    return protocol.passes * -(-classes * images_per_class // protocol.images_per_step)

@@ -117,7 +117,7 @@ def run_trial(
         learner: maps `inputs(index)` to logits; its parameters are trained in place.
         inputs: image indices -> the learner's inputs.
         trial: classes, labels and images.
-        protocol: sequential or i.i.d., passes, images a step.
+        protocol: sequential or i.i.d., passes, images per step.
         optimizer: called with parameters and `lr`.
         rate: learning rate.
         points: steps at which to measure, rising; see `Protocol.points`.
@@ -128,7 +128,7 @@ def run_trial(
         The curves; where a loss was not finite they end before it, and `diverged` says where.
     """
     stepper = optimizer([p for p in learner.parameters() if p.requires_grad], lr=rate)
-    gradients = gradients_of(learner, protocol.images_a_step, fast=fast)
+    gradients = gradients_of(learner, protocol.images_per_step, fast=fast)
     measure = Measure(learner, inputs, trial)
     wanted = set(points)
     for step, (images, labels) in enumerate(_steps(trial, protocol, generator), start=1):
@@ -203,13 +203,13 @@ def _steps(trial: Trial, protocol: Protocol, generator: torch.Generator) -> Iter
         return
     if protocol.protocol == "sequential":
         for images, label in zip(train, labels):
-            batches = list(images.split(protocol.images_a_step)) * protocol.passes
+            batches = list(images.split(protocol.images_per_step)) * protocol.passes
             yield batches, [label.repeat(len(batch)) for batch in batches]
         return
     flat, flat_labels = train.flatten(), labels.repeat_interleave(train.shape[1])
     for _ in range(protocol.passes):
         order = torch.randperm(len(flat), generator=generator)
-        for batch in order.split(protocol.images_a_step):
+        for batch in order.split(protocol.images_per_step):
             yield [flat[batch]], [flat_labels[batch]]
 
 
