@@ -24,9 +24,12 @@ import numpy as np
 import torch
 from transfer import FUSED, Bench
 
-from zapbench.transfer.fast import Task, engine_for, rule_of
+from zapbench.transfer.fast import fast_engine_for
+from zapbench.transfer.features import Features
+from zapbench.transfer.metrics import Curve
+from zapbench.transfer.plan import TrialPlan
 from zapbench.transfer.protocol import sequential_transfer
-from zapbench.transfer.reference import Curve, Features, run_trial
+from zapbench.transfer.reference import run_trial
 
 PROTOCOL = sequential_transfer(every=0)
 RATES = {"sgd": (0.01, 0.03, 0.1), "adam": (0.001, 0.003)}
@@ -78,17 +81,14 @@ def compare(bench: Bench, optimizer, rate: float) -> dict[str, float]:
 
     def plain(side: Side) -> tuple[np.ndarray, torch.nn.Linear]:
         head = deepcopy(side.head)
-        generator = torch.Generator()
-        learn = partial(
-            run_trial, head, side.features, bench.trial, PROTOCOL,
-            optimizer=optimizer, rate=rate, points=points, generator=generator,
-        )  # fmt: skip
+        plan = TrialPlan(bench.trial, head, PROTOCOL, optimizer, rate, points)
+        learn = partial(run_trial, side.features, plan)
         return right(learn), head
 
     def engine(side: Side) -> np.ndarray:
-        task = Task(bench.trial, deepcopy(side.head), rule_of(optimizer, rate), points)
-        chosen = engine_for(PROTOCOL, optimizer, side.features, (rate,))
-        return right(lambda: chosen.transfer(side.features, [task], lambda: None))
+        plan = TrialPlan(bench.trial, deepcopy(side.head), PROTOCOL, optimizer, rate, points)
+        chosen = fast_engine_for(PROTOCOL, optimizer, side.features, (rate,))
+        return right(lambda: chosen.transfer(side.features, [plan], lambda: None))
 
     single = Side(bench.features, bench.head())
     double = single.double()

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from zapbench.checks.reproduce import CHECKPOINT, work_of
+from zapbench.checks.reproduce import CHECKPOINT, job_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import description_of, ending_of
 from zapbench.suites.costs import kind
@@ -31,7 +31,8 @@ def main() -> None:
             about = description_of(path)
             if status != contract.FINISHED or about is None or not seconds > 0:
                 continue
-            run, trials = work_of(about)
+            job = job_of(about)
+            run, trials = job.run, job.trials
             if run.config_hash != about.config_hash:  # another configuration by now
                 continue
             checkpoint = path.with_name(CHECKPOINT)

@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
-from zapbench.experiment.resources import Cost  # noqa: E402
+from zapbench.experiment.resources import ResourceMeter  # noqa: E402
 from zapbench.launchers.job import prepare_process  # noqa: E402
 from zapbench.networks.classifier import convnet  # noqa: E402
 from zapbench.plugins import silent_evaluator  # noqa: E402
@@ -176,7 +176,7 @@ def rise(method: str, name: str, filters: int) -> float:
     make = PLAIN[method] if name == "plain" else lambda setting: ours(method, setting)
     make(Setting(2))(0, 1)  # libraries, compiled loops
     run = make(Setting(filters))
-    cost = Cost()  # the peak starts again: a child's maximum of getrusage may be its parent's
+    cost = ResourceMeter()  # the peak starts again: a child's maximum of getrusage may be its parent's
     before = cost.peak_memory()
     run(0, 3)
     return (cost.peak_memory() - before) / 2**20

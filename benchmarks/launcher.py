@@ -26,14 +26,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zapbench.launchers.job import Work
-from zapbench.launchers.local import Pool
+from zapbench.launchers.local import ProcessPoolLauncher
 from zapbench.launchers.progress import display
 from zapbench.leaderboard.read.load import load
 from zapbench.suites.forecast import forecast
 from zapbench.suites.plan import group, plan
 from zapbench.suites.suite import Suite, load_suite
-from zapbench.tasks import Outcome
+from zapbench.tasks import Job, Outcome
 
 RUNS = Suite(
     scenarios=("glyphs",),
@@ -46,12 +45,12 @@ RUNS = Suite(
 LISTED = ("Suite.full = True", "Suite.trials = 20", "Suite.select_trials = 11")
 
 
-def jobs_of(suite: Suite) -> list[list[Work]]:
+def jobs_of(suite: Suite) -> list[Job]:
     grouped = group(plan(suite))
-    return [[(run, tuple(task.trial for task in tasks if task.trial))] for run, tasks in grouped.items()]
+    return [Job(run, tuple(task.trial for task in tasks if task.trial)) for run, tasks in grouped.items()]
 
 
-def timed_runs(pool: Pool, suite: Suite) -> float:
+def timed_runs(pool: ProcessPoolLauncher, suite: Suite) -> float:
     """Returns the wall-clock seconds of all runs of a suite."""
     jobs = jobs_of(suite)
     began = time.perf_counter()
@@ -63,7 +62,7 @@ def timed_runs(pool: Pool, suite: Suite) -> float:
 
 def overhead(runs: int, processes: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="zapbench-launcher-") as out:
-        pool = Pool(Path(out), "", 1, processes)
+        pool = ProcessPoolLauncher(Path(out), "", 1, processes)
         try:
             timed_runs(pool, Suite(**vars(RUNS) | {"seeds": tuple(range(1000, 1000 + 2 * processes))}))
             wall = timed_runs(pool, Suite(**vars(RUNS) | {"seeds": runs}))

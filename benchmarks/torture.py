@@ -52,8 +52,7 @@ def instrument() -> None:
     """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
     from tensorboard.summary.writer import record_writer
 
-    from zapbench.experiment import pretraining as origin
-    from zapbench.experiment import trials
+    from zapbench.experiment import pretraining, trials
 
     def logged(name, function):
         def wrapped(*args, **kwargs):
@@ -80,7 +79,7 @@ def instrument() -> None:
             time.sleep(0.01)
             file.write(content[len(content) // 2 :])
 
-    origin.Pretraining._train = logged("pre-training", origin.Pretraining._train)
+    pretraining.Pretraining._train = logged("pre-training", pretraining.Pretraining._train)
     trials.Trials._trial = logged("transfer", trials.Trials._trial)
     trials.Trials._sweep = logged("transfer", trials.Trials._sweep)
     os.fsync = slow_sync

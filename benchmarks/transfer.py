@@ -29,16 +29,18 @@ import torch
 
 from zapbench import config
 from zapbench.experiment import checkpoints
-from zapbench.experiment.context import Job
+from zapbench.experiment.context import Options
 from zapbench.experiment.root import execute
 from zapbench.launchers.job import prepare_process
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.tasks import RunSpec
-from zapbench.transfer.fast import Task, engine_for, rule_of
+from zapbench.tasks import Job, RunSpec
+from zapbench.transfer.fast import fast_engine_for
+from zapbench.transfer.features import Features
+from zapbench.transfer.plan import OptimizerFactory, TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import sequential_transfer
-from zapbench.transfer.reference import Features, learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 TWO = (0.001, 0.003)
@@ -79,7 +81,7 @@ class Bench:
         self.scenario = glyphs() if small else omniglot()
         name, filters = ("glyphs", 16) if small else ("omniglot", 256)
         run = RunSpec(name, "iid", 0, (), config.parse_bindings(["IID.epochs = 1"]))
-        execute(Job(run, (), runs))
+        execute(Job(run), Options(runs))
         found = checkpoints.load(runs / run.folder / checkpoints.FILE)
         self.model = convnet(outputs=found.outputs, channels=1, size=28, filters=filters)
         self.model.load_state_dict(found.model)
@@ -92,23 +94,18 @@ class Bench:
         draws = trial_generator("head", self.scenario.name, 0, 0, "report")
         return learner_for(self.model, sequential_transfer(), self.scenario.transfer_outputs, draws, self.features)
 
-    def task(self, case: Case, rate: float) -> Task:
+    def plan(self, case: Case, rate: float, optimizer: OptimizerFactory) -> TrialPlan:
         points = sequential_transfer(**case.points).points(len(self.trial.labels), "report")
-        return Task(self.trial, self.head(), rule_of(case.fast, rate), points)
+        return TrialPlan(self.trial, self.head(), sequential_transfer(**case.points), optimizer, rate, points, draw=0)
 
     def engine(self, case: Case):
-        tasks = [self.task(case, rate) for rate in case.rates]
-        chosen = engine_for(sequential_transfer(), case.fast, self.features, case.rates)
-        return timed(lambda: chosen.transfer(self.features, tasks, lambda: None))
+        plans = [self.plan(case, rate, case.fast) for rate in case.rates]
+        chosen = fast_engine_for(sequential_transfer(), case.fast, self.features, case.rates)
+        return timed(lambda: chosen.transfer(self.features, plans, lambda: None))
 
     def plain(self, case: Case, rate: float):
-        task = self.task(case, rate)
-        return timed(
-            lambda: run_trial(
-                task.head, self.features, self.trial, sequential_transfer(**case.points),
-                optimizer=case.plain, rate=rate, points=task.points, generator=torch.Generator(),
-            )
-        )  # fmt: skip
+        plan = self.plan(case, rate, case.plain)
+        return timed(lambda: run_trial(self.features, plan))
 
     def compare(self, case: Case, pairs: int) -> dict[str, object]:
         self.engine(case)  # compiles

@@ -26,8 +26,9 @@ from zapbench.networks import gradients
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import count_steps, iid_transfer, sequential_transfer
-from zapbench.transfer.reference import learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 ADAM = partial(torch.optim.Adam, fused=True)
 PROTOCOLS = {
@@ -48,10 +49,7 @@ def learn(scenario, images, filters: int, protocol, classes: int, *, fast: bool)
     points = protocol.points(count_steps(protocol, *trial.train.shape), "report")
     order = trial_generator("order", scenario.name, 0, 0, "report")
     return timed(
-        lambda: run_trial(
-            learner, images, trial, protocol,
-            optimizer=ADAM, rate=0.001, points=points, generator=order, fast=fast,
-        )
+        lambda: run_trial(images, TrialPlan(trial, learner, protocol, optimizer=ADAM, rate=0.001, points=points, order=order), fast=fast)
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import gin
 
 from zapbench import config
 from zapbench.cli.main import _parser
+from zapbench.experiment.registry import register_everything
 
 MODULES = {
     "The record": ("zapbench.leaderboard.contract",),
@@ -67,7 +68,7 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str,
 
 def configurables() -> str:
     """Returns everything that a .gin file or `-p` can bind, with parameters and defaults, from gin's registry."""
-    config.register_everything()
+    register_everything()
     for module in ("experiment", "contenders", "protocol", "suite", "leaderboard.mapping"):
         importlib.import_module(f"zapbench.{module}")
     own: dict[str, dict[str, Any]] = {}

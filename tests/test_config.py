@@ -7,10 +7,11 @@ import pytest
 
 from zapbench import config
 from zapbench.config import compose, parse_bindings
-from zapbench.experiment.context import Job
+from zapbench.experiment.context import Options
 from zapbench.experiment.pretraining import Pretraining
-from zapbench.experiment.root import execute
-from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import configured, execute
+from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.transfer.avalanche import UNVERIFIED
 
 
@@ -23,7 +24,7 @@ def test_every_configuration_starts_with_a_line_that_says_what_it_is(kind):
 
 def test_a_default_that_no_paper_was_seen_to_give_is_marked_in_the_docstring_and_in_the_list():
     """Both ways: what a docstring says, the files that name it say in the line that `zapbench list` prints."""
-    config.register_everything()
+    register_everything()
     wrapped = {name: gin.config._REGISTRY.get_match(name).wrapped for name in config.configurables()}
     marked = {name for name, thing in wrapped.items() if "unverified" in (thing.__doc__ or "")}
     assert {"ShrinkAndPerturb", "ContinualBackprop", "Reptile", "RIFLE", "later_layer_forgetting"} <= marked
@@ -76,8 +77,7 @@ def test_every_scenario_and_strategy_bind_and_can_be_made_and_both_with_every_tr
     once("rehearse")
     run = RunSpec(scenario, strategy, 0, bindings=parse_bindings(NARROW))
     for transfer in some_transfers(scenario, strategy):
-        outcome = execute(Job(run, (TrialSpec(transfer, 0.01, "report", 0),), tmp_path, check=True))
-        assert not outcome.failed, transfer
+        configured(Job(run, (TrialSpec(transfer, 0.01, "report", 0),)), Options(tmp_path)).rehearse()
     assert not list(tmp_path.iterdir()), "a check writes nothing"
 
 
@@ -115,7 +115,7 @@ def test_every_transfer_learns_a_little_on_glyphs(transfer, tmp_path):
 def run_few_steps(strategy, transfer, out):
     trials = (TrialSpec(transfer, 0.001, "report", 0),)
     run = RunSpec("glyphs", strategy, 0, bindings=parse_bindings(FEW))
-    outcome = execute(Job(run, trials, out))
+    outcome = execute(Job(run, trials), Options(out))
     assert not outcome.failed
     assert not outcome.diverged
     assert len(list(out.rglob("*tfevents*"))) == 2

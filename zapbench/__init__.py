@@ -4,4 +4,8 @@ Start at `zapbench.cli` (the commands), `zapbench.experiment` (what one run does
 `zapbench.leaderboard` (from TensorBoard logs to a ranked table).
 """
 
+from zapbench.moved import find_moved_modules
+
 __version__ = "0.1.0"
+
+find_moved_modules()

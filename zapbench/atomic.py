@@ -1,34 +1,34 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears complete or not at all."""
 
 import errno
 import os
 from pathlib import Path
 
 LOCK_FILE = ".lock"
-"""Name of the file in a run's folder that its only writer holds a lock on."""
+"""The file in a run's folder that its only writer locks."""
 
-PART = ".part-"
-"""Start of the name of a file that is being written; what is left of one by a crash is nobody's record."""
+PARTIAL = ".part-"
+"""How the name of a file begins that is being written; a crash may leave one, and it is ignored."""
 
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors of the output folder that no other run would escape."""
+"""Errors of the output folder that every other run would meet, too."""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that it appears whole or not at all: write beside, sync, rename."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file atomically: under another name in the same folder, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{PART}{os.getpid()}")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}")
     try:
-        with part.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(partial, path)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def clear_parts(folder: Path) -> None:
-    """Removes what a crash left of files that were being written below a folder; for who holds the folder's lock."""
-    for part in folder.rglob(f"{PART}*"):
-        part.unlink(missing_ok=True)
+def remove_partial_files(folder: Path) -> None:
+    """Removes files below a folder that a crash left partially written; the caller holds the folder's lock."""
+    for partial in folder.rglob(f"{PARTIAL}*"):
+        partial.unlink(missing_ok=True)

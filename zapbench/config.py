@@ -7,7 +7,6 @@ code default < scenario < strategy < transfer < suite < `-p`.
 
 import functools
 import hashlib
-import importlib
 import inspect
 import re
 import sys
@@ -277,6 +276,8 @@ def compose(
 ) -> None:
     """Makes the configuration of a task the current one, checks and locks it.
 
+    What the files name must be registered: see `zapbench.experiment.registry`.
+
     Args:
         scenario: name or path.
         strategy: name or path.
@@ -288,7 +289,6 @@ def compose(
         ValueError: an unknown name or parameter, or a value that gin cannot read, in one line.
     """
     gin.clear_config()
-    register_everything()
     paths = [find("scenarios", scenario), find("strategies", strategy)]
     if transfer is not None:
         paths.append(find("transfers", transfer))
@@ -310,17 +310,6 @@ def _let_import_from(folders: Iterable[Path]) -> None:
     for folder in folders:
         if str(folder) not in sys.path:
             sys.path.append(str(folder))
-
-
-@functools.cache
-def register_everything() -> None:
-    """Imports every module that registers something, so that a name is unknown only where nobody has it."""
-    for module in ("networks.classifier", "networks.oml", "networks.anml", "networks.backbones", "experiment.root"):
-        importlib.import_module(f"zapbench.{module}")
-    for package in ("scenarios", "strategies"):
-        folder = root().parent / package
-        for path in sorted(folder.glob("[a-z]*.py")):
-            importlib.import_module(f"zapbench.{package}.{path.stem}")
 
 
 def explain(error: BaseException) -> str:

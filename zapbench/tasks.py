@@ -108,6 +108,29 @@ class Task:
         return self.run.folder if self.trial is None else self.run.folder / self.trial.folder
 
 
+@dataclass(frozen=True)
+class Job:
+    """A run with the trials that share its model: what a launcher hands out. Without trials, its pre-training alone."""
+
+    run: RunSpec
+    trials: tuple[TrialSpec, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What progress and logs call the job: the run's folder."""
+        return self.run.folder.as_posix()
+
+    @property
+    def transfer(self) -> str | None:
+        """The transfer of the first trial; None without trials."""
+        return self.trials[0].transfer if self.trials else None
+
+    def by_transfer(self) -> "list[Job]":
+        """Returns the job as jobs of one transfer each, as a configuration is composed for one transfer."""
+        names = dict.fromkeys(trial.transfer for trial in self.trials)
+        return [Job(self.run, tuple(t for t in self.trials if t.transfer == name)) for name in names] or [self]
+
+
 @dataclass
 class Outcome:
     """How some tasks ended.
@@ -115,8 +138,8 @@ class Outcome:
     Attributes:
         failed: folder -> reason.
         diverged: folder -> reason.
-        stopped: whether somebody asked for an end before the end.
-        fatal: why nothing more can be done at all (a full disk, no permission); empty if it can.
+        stopped: whether a person stopped them before the end.
+        fatal: why no other task can run either (a full disk, no permission); empty if others can.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
@@ -130,3 +153,13 @@ class Outcome:
         self.diverged |= other.diverged
         self.stopped |= other.stopped
         self.fatal = self.fatal or other.fatal
+
+    def __str__(self) -> str:
+        """Says how the tasks ended."""
+        if self.stopped:
+            return "stopped"
+        if self.fatal:
+            return f"stopped ({self.fatal})"
+        if self.failed:
+            return f"failed ({next(iter(self.failed.values()))})"
+        return f"done, {len(self.diverged)} task(s) diverged" if self.diverged else "done"

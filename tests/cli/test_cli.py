@@ -61,13 +61,14 @@ def test_the_same_seed_gives_the_same_bits_twice(finished, tmp_path):
 def test_every_method_meets_the_same_classes_order_images_and_head(tmp_path, monkeypatch):
     met = {}
 
-    def watch(self, model, spec, inputs, original=Trials.draw):
-        trial, learner, points = original(self, model, spec, inputs)
-        draws = (trial.classes, trial.labels, trial.train, trial.held_out, learner.weight)
+    def watch(self, model, spec, inputs, original=Trials.plan):
+        plan = original(self, model, spec, inputs)
+        trial = plan.trial
+        draws = (trial.classes, trial.labels, trial.train, trial.held_out, plan.head.weight)
         met.setdefault(strategy, []).append([part.tolist() for part in draws])
-        return trial, learner, points
+        return plan
 
-    monkeypatch.setattr(Trials, "draw", watch)
+    monkeypatch.setattr(Trials, "plan", watch)
     for strategy in ("asb_zap", "asb"):
         assert run(tmp_path, strategy=strategy) == 0
     assert met["asb"] == met["asb_zap"]

@@ -11,7 +11,7 @@ from support.paths import ROOT
 from zapbench import config
 from zapbench.cli.data import scenario_of
 from zapbench.cli.main import main
-from zapbench.scenarios.cards import all_cards, sizes_of
+from zapbench.cli.scenario_cards import all_cards, sizes_of
 from zapbench.scenarios.catalog import CATALOG
 
 DOCS = ROOT / "docs"

@@ -4,6 +4,7 @@ import pytest
 
 from zapbench import config
 from zapbench.checks import transfer as check_transfer
+from zapbench.experiment.registry import register_everything
 
 
 @pytest.mark.parametrize("name", config.names("transfers"))
@@ -22,6 +23,7 @@ def test_the_check_shrinks_what_there_is():
         if b not in config.parse_bindings(check_transfer.SHRUNK)
     ]
     assert {b.selector for b in shrunk} <= named
+    register_everything()
     config.compose("glyphs", "iid", "sequential", shrunk, pretrain_seed=0)
 
 

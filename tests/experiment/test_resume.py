@@ -12,10 +12,10 @@ import torch
 from support.paths import ROOT
 
 from zapbench import config
-from zapbench.atomic import PART, write_whole
+from zapbench.atomic import PARTIAL, write_atomically
 from zapbench.experiment import checkpoints
 from zapbench.experiment.checkpoints import Checkpoint
-from zapbench.experiment.context import LOCK_FILE, Job
+from zapbench.experiment.context import LOCK_FILE, Job, Options
 from zapbench.experiment.root import execute
 from zapbench.launchers.interrupts import clean_end
 from zapbench.leaderboard import contract
@@ -27,12 +27,12 @@ from zapbench.tasks import RunSpec, Stopped, TrialSpec
 
 def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):
     run, trial = spec("asb_zap"), TrialSpec("sequential", 0.01, "report", 0)
-    execute(Job(run, (trial,), tmp_path))
+    execute(Job(run, (trial,)), Options(tmp_path))
     folder = tmp_path / run.folder / trial.folder
-    left = folder / f"{PART}12345"
+    left = folder / f"{PARTIAL}12345"
     shutil.copy(folder / contract.EVENT_FILE, left)
     assert len(load(tmp_path).trials) == 1
-    execute(Job(run, (trial,), tmp_path))
+    execute(Job(run, (trial,)), Options(tmp_path))
     assert not left.exists()
 
 
@@ -77,13 +77,13 @@ def stop_after(calls):
 @pytest.mark.parametrize("strategy", ["asb_zap", "iid_zap"])
 def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path):
     run = spec(strategy)
-    execute(Job(run, (), tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "whole"))
     for calls in (4, 7, 9):
         with pytest.raises(Stopped):
-            execute(Job(run, (), tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
+            execute(Job(run), Options(tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
         assert status_of(tmp_path / "cut" / run.folder / contract.EVENT_FILE) == contract.UNFINISHED
         assert not checkpoints.load(tmp_path / "cut" / run.folder / checkpoints.FILE).finished
-    execute(Job(run, (), tmp_path / "cut"))
+    execute(Job(run), Options(tmp_path / "cut"))
     assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
     first, second = weights(tmp_path / "whole", run), weights(tmp_path / "cut", run)
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -91,9 +91,9 @@ def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path
 
 def test_a_torn_tail_is_cut_and_nothing_is_written_twice(tmp_path, monkeypatch):
     run = spec("asb_zap")
-    execute(Job(run, (), tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "whole"))
     with pytest.raises(Stopped):
-        execute(Job(run, (), tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
+        execute(Job(run), Options(tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
     path = tmp_path / "cut" / run.folder / contract.EVENT_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
@@ -101,7 +101,7 @@ def test_a_torn_tail_is_cut_and_nothing_is_written_twice(tmp_path, monkeypatch):
     list(read_events(path, tail))
     assert tail.damage
     kept = whole[: tail.whole]
-    execute(Job(run, (), tmp_path / "cut"))
+    execute(Job(run), Options(tmp_path / "cut"))
     list(read_events(path, tail := Tail()))
     assert not tail.damage
     assert path.read_bytes().startswith(kept)
@@ -113,25 +113,25 @@ def test_a_record_whose_very_start_is_torn_is_begun_anew(tmp_path):
     path = tmp_path / run.folder / contract.EVENT_FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\x18\x00\x00")
-    execute(Job(run, (), tmp_path))
+    execute(Job(run), Options(tmp_path))
     assert record(tmp_path, run)[1].status == contract.FINISHED
 
 
 def test_a_checkpoint_of_another_configuration_or_schema_is_refused_in_words(tmp_path):
     run = spec("asb_zap")
-    execute(Job(run, (), tmp_path))
+    execute(Job(run), Options(tmp_path))
     path = tmp_path / run.folder / checkpoints.FILE
     (tmp_path / run.folder / contract.EVENT_FILE).unlink()
     held = checkpoints.load(path)
     checkpoints.save(path, Checkpoint(**(vars(held) | {"config_hash": "other"})))
     with pytest.raises(ValueError, match=r"is of another configuration \(other, not"):
-        execute(Job(run, (), tmp_path))
+        execute(Job(run), Options(tmp_path))
     torch.save({"schema": 99, **vars(held)}, path)
     with pytest.raises(ValueError, match="is not a checkpoint of schema 1"):
-        execute(Job(run, (), tmp_path))
+        execute(Job(run), Options(tmp_path))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="is not a readable checkpoint"):
-        execute(Job(run, (), tmp_path))
+        execute(Job(run), Options(tmp_path))
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path):
@@ -147,14 +147,14 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    write_whole(path, b"old")
+    write_atomically(path, b"old")
 
     def full(source, target):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -300,11 +300,11 @@ def test_a_failed_run_is_tried_once_more_and_then_reported(tmp_path, monkeypatch
 def test_a_repeated_trial_is_the_same_and_a_changed_record_is_not(tmp_path, capsys):
     from zapbench.cli.main import main
     from zapbench.experiment.record import write_trial
-    from zapbench.transfer.reference import Trajectory
+    from zapbench.transfer.metrics import Trajectory
 
     run = spec("asb_zap")
     trial = TrialSpec("sequential", 0.01, "report", 0)
-    execute(Job(run, (trial,), tmp_path))
+    execute(Job(run, (trial,)), Options(tmp_path))
     folder = tmp_path / run.folder / trial.folder
     for place in (folder, tmp_path / run.folder):
         assert main(["repeat", str(place)]) == 0

@@ -12,7 +12,7 @@ from zapbench.launchers import allocator
 STEPS = """
 import ctypes
 import resource
-from zapbench.jobs import prepare_process
+from zapbench.launchers.job import prepare_process
 ctypes.CDLL(None).mallopt(-3, 131072)  # as a process begins; later it depends on what has been freed
 {prepare}
 import torch

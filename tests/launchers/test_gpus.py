@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from zapbench.launchers.gpus import VISIBLE, assign, visible_devices
-from zapbench.launchers.local import Pool
+from zapbench.launchers.local import ProcessPoolLauncher
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_environment_says_which_gpus_there_are_else_the_driver(monkeypatch, 
 
 
 def test_every_worker_of_a_pool_sees_its_own_share(tmp_path):
-    pool = Pool(tmp_path, "", 1, 2, ["7", "8"])
+    pool = ProcessPoolLauncher(tmp_path, "", 1, 2, ["7", "8"])
     try:
         words = ["sh", "-c", f"sleep 1; echo ${VISIBLE} $OMP_NUM_THREADS"]
         both = [pool._pool.submit(subprocess.check_output, words) for _ in range(2)]

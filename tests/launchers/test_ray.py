@@ -27,16 +27,16 @@ from zapbench import config
 from zapbench.atomic import LOCK_FILE
 from zapbench.cli.main import main
 from zapbench.experiment import checkpoints
-from zapbench.launchers.local import Engine
-from zapbench.launchers.progress import Show, display
-from zapbench.launchers.ray import RayCluster
+from zapbench.launchers.base import Launcher
+from zapbench.launchers.progress import Display, display
+from zapbench.launchers.ray import RayLauncher
 from zapbench.launchers.ray_worker import sees
-from zapbench.launchers.run_files import belongings, heads, made, unpack
+from zapbench.launchers.run_files import changed_files, files_to_resume, record_heads, write_files
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
 from zapbench.suites.run import run_suite
 from zapbench.suites.suite import Suite
-from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.tasks import Job, RunSpec, TrialSpec
 
 _torture = importlib.util.spec_from_file_location("torture", ROOT / "benchmarks" / "torture.py")
 torture = importlib.util.module_from_spec(_torture)
@@ -192,53 +192,53 @@ def test_what_a_cluster_says_between_the_runs_and_its_end_is_kept_with_the_logs(
     from ray._private.utils import publish_error_to_driver
     from ray._raylet import GcsClient
 
-    engine = RayCluster(tmp_path, "", 1, address=cluster.address)
+    launcher = RayLauncher(tmp_path, "", 1, address=cluster.address)
     try:
         for _ in range(2):
             with display(Console(file=io.StringIO()), "nothing", 0) as show:
-                assert list(engine.run([], show)) == []
+                assert list(launcher.run([], show)) == []
         publish_error_to_driver("raylet_died", "A page about a node", GcsClient(address=cluster.address))
         wait_for(lambda: [path for path in tmp_path.glob("logs/*.log") if "A page about" in path.read_text()])
     finally:
-        engine.close()
+        launcher.close()
     print("after")
     assert capsys.readouterr().out == "after\n"
 
 
-class Unmounted(RayCluster):
+class Unmounted(RayLauncher):
     """A cluster whose nodes see no output folder, as without a shared disk; stops itself when it is told to."""
 
     stops = False
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
-        self._orders = replace(self._orders, out=Path("/proc/unmounted") / self._orders.out.relative_to("/"))
+        self._settings = replace(self._settings, out=Path("/proc/unmounted") / self._settings.out.relative_to("/"))
 
 
-def run(out, address, *, cls=Unmounted, suite=SUITE, on_engine=lambda engine: None):
-    def new_engine():
-        engine = cls(out, "", 1, address=address)
-        on_engine(engine)
-        return engine
+def run(out, address, *, cls=Unmounted, suite=SUITE, on_launcher=lambda launcher: None):
+    def new_launcher():
+        launcher = cls(out, "", 1, address=address)
+        on_launcher(launcher)
+        return launcher
 
-    return run_suite(suite, out, new_engine, Console(file=io.StringIO()))
+    return run_suite(suite, out, new_launcher, Console(file=io.StringIO()))
 
 
 def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(cluster, local, tmp_path):
     out = tmp_path / "out"
 
-    def stop_soon(engine):
+    def stop_soon(launcher):
         def watch():
             wait_for(lambda: any(done for _, _, phase, done, _ in seen if phase == "pre-training"))
-            engine.stop()
+            launcher.stop()
 
         threading.Thread(target=watch, daemon=True).start()
 
     seen = []
-    original = Show.update
+    original = Display.update
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Show, "update", lambda self, message: (seen.append(message), original(self, message)))
-        summary = run(out, cluster.address, on_engine=stop_soon)
+        patch.setattr(Display, "update", lambda self, message: (seen.append(message), original(self, message)))
+        summary = run(out, cluster.address, on_launcher=stop_soon)
     assert summary.outcome.stopped
     assert not summary.outcome.failed
     folder = next(path.parent for path in out.rglob(checkpoints.FILE))
@@ -252,7 +252,7 @@ def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(clust
     assert (folder / contract.EVENT_FILE).read_bytes().startswith(kept)
     assert torture.logs_of(out) == torture.logs_of(local)
     assert [path for path in cluster.folder.glob("zapbench-*")] == []
-    assert "begins on node" in "".join(path.read_text() for path in out.glob("logs/*.log"))
+    assert "starts on node" in "".join(path.read_text() for path in out.glob("logs/*.log"))
     assert not [path for path in out.rglob(".*") if path.name != LOCK_FILE]
 
 
@@ -268,13 +268,13 @@ def test_another_run_in_the_folder_is_refused_by_a_node_that_does_not_see_it(clu
     other = RunSpec("glyphs", "asb", 0, (), config.parse_bindings([*BINDINGS, "run.optimizer = @outer/SGD"]))
     out = tmp_path / "out"
     shutil.copytree(local / run_spec.folder, out / other.folder)
-    engine = Unmounted(out, "", 1, address=cluster.address)
+    launcher = Unmounted(out, "", 1, address=cluster.address)
     try:
         with pytest.raises(ValueError, match=f"{re.escape(str(out / other.folder))} holds another run"):
-            engine.check([(other, (trial,))])
+            launcher.check([Job(other, (trial,))])
         file = io.StringIO()
         with display(Console(file=file, width=1000), "", 1) as show:
-            outcome = next(engine.run([[(other, (trial,))]], show))
+            outcome = next(launcher.run([Job(other, (trial,))], show))
         (folder, reason), *rest = outcome.failed.items()
         assert not rest
         assert folder == str(out / other.folder)
@@ -282,7 +282,7 @@ def test_another_run_in_the_folder_is_refused_by_a_node_that_does_not_see_it(clu
         assert file.getvalue().count("trying once more") == 1
         assert "Traceback" in "".join(path.read_text() for path in out.glob("logs/*.log"))
     finally:
-        engine.close()
+        launcher.close()
 
 
 def test_a_cluster_that_is_begun_here_ends_with_its_launcher_on_ctrl_c(tmp_path):
@@ -338,32 +338,32 @@ def test_an_address_is_refused_where_no_ray_is_asked_for(capsys):
 
 def test_a_share_of_gpus_that_nobody_can_give_is_refused_before_ray_is_asked(tmp_path):
     with pytest.raises(ValueError, match=r"gpus is 1\.5; allowed: a fraction of one, or a whole number"):
-        RayCluster(tmp_path, "", 1, gpus=1.5, address="nonsense")
+        RayLauncher(tmp_path, "", 1, gpus=1.5, address="nonsense")
 
 
 def test_tasks_take_the_cores_and_gpus_that_a_suite_asks_for(cluster, tmp_path, capsys):
     node = cluster.add_node(num_cpus=4, num_gpus=1, temp_dir=str(cluster.folder / "gpu"))
-    engine = RayCluster(tmp_path, "", 2, gpus=0.5, address=cluster.address)
+    launcher = RayLauncher(tmp_path, "", 2, gpus=0.5, address=cluster.address)
     try:
         assert capsys.readouterr().err == ""
-        assert engine.room() == 4  # twice the two halves of the GPU; its cores have room for two as well
-        ray = engine._ray
+        assert launcher.room() == 4  # twice the two halves of the GPU; its cores have room for two as well
+        ray = launcher._ray
         out = (tmp_path / "out").absolute()
         out.mkdir()
-        engine._orders = replace(engine._orders, out=out)
+        launcher._orders = replace(launcher._orders, out=out)
         spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
-        (out / engine._orders.token).write_text(engine._orders.token)
-        task = engine._run.remote(engine._orders, 0, [(spec, ())], {}, engine._board)
+        (out / launcher._orders.token).write_text(launcher._orders.token)
+        task = launcher._run.remote(launcher._orders, 0, [(spec, ())], {}, launcher._board)
         wait_for(lambda: ray.available_resources().get("GPU", 0.0) == 0.5)
         assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"] - 2
-        engine.stop()
-        ray.get(engine._board.exchange.remote(True))
+        launcher.stop()
+        ray.get(launcher._board.exchange.remote(True))
         assert ray.get(task, timeout=SECONDS).outcome.stopped
     finally:
-        engine.close()
+        launcher.close()
         cluster.remove_node(node)
-    engine = RayCluster(tmp_path, "", 64, address=cluster.address)
-    engine.close()
+    launcher = RayLauncher(tmp_path, "", 64, address=cluster.address)
+    launcher.close()
     assert "no node of the Ray cluster has as much; waiting for one that joins" in capsys.readouterr().err
 
 
@@ -384,25 +384,25 @@ def test_a_machine_sees_the_output_folder_by_a_token_that_it_can_lock(tmp_path, 
 def test_a_parcel_holds_what_a_job_goes_on_from_and_what_it_made(local, tmp_path):
     spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
     trial = TrialSpec("sequential", 0.01, "select", 0)
-    sent = belongings(local, [(spec, (trial,))])
+    sent = files_to_resume(local, Job(spec, (trial,)))
     run, record = spec.folder.as_posix(), f"{trial.folder.as_posix()}/{contract.EVENT_FILE}"
     assert sorted(sent) == sorted(f"{run}/{name}" for name in (checkpoints.FILE, contract.EVENT_FILE, record))
     (tmp_path / spec.folder).mkdir(parents=True)
     (tmp_path / spec.folder / ".part-1").write_bytes(b"what a crash left")
-    unpack(sent, tmp_path)
-    assert made(tmp_path, [(spec, (trial,))], sent) == {}
+    write_files(sent, tmp_path)
+    assert changed_files(tmp_path, Job(spec, (trial,)), sent) == {}
     (tmp_path / spec.folder / checkpoints.FILE).write_bytes(b"new")
-    assert made(tmp_path, [(spec, (trial,))], sent) == {f"{run}/{checkpoints.FILE}": b"new"}
-    begun = heads(local, [(spec, (trial,))])
+    assert changed_files(tmp_path, Job(spec, (trial,)), sent) == {f"{run}/{checkpoints.FILE}": b"new"}
+    begun = record_heads(local, [Job(spec, (trial,))])
     assert sorted(begun) == sorted(f"{run}/{name}" for name in (contract.EVENT_FILE, record))
     assert all(sent[name].startswith(content) for name, content in begun.items())
 
 
 def test_files_are_written_in_the_order_in_which_a_run_makes_them(tmp_path, monkeypatch):
     order = []
-    monkeypatch.setattr("zapbench.launchers.run_files.write_whole", lambda path, content: order.append(path.name))
+    monkeypatch.setattr("zapbench.launchers.run_files.write_atomically", lambda path, content: order.append(path.name))
     run = "a/b/c/seed=0"
-    unpack(
+    write_files(
         {f"{run}/t/lr=1/report=0/x": b"", f"{run}/{checkpoints.FILE}": b"", f"{run}/{contract.EVENT_FILE}": b""},
         tmp_path,
     )
@@ -410,5 +410,5 @@ def test_files_are_written_in_the_order_in_which_a_run_makes_them(tmp_path, monk
 
 
 def test_an_engine_of_ray_has_all_that_an_engine_has():
-    public = {name for name in vars(Engine) if not name.startswith("_")}
-    assert public <= {name for name in vars(RayCluster) if not name.startswith("_")}
+    public = {name for name in vars(Launcher) if not name.startswith("_")}
+    assert public <= {name for name in vars(RayLauncher) if not name.startswith("_")}

@@ -1,4 +1,4 @@
-"""The loop of engines that run jobs at once, with a crew that ends as it is told."""
+"""The loop of launchers that run several jobs at once, with workers whose outcomes are given."""
 
 import io
 import threading
@@ -7,88 +7,88 @@ from concurrent.futures import Future
 from rich.console import Console
 
 from zapbench.launchers.progress import display
-from zapbench.launchers.schedule import run_side_by_side
-from zapbench.tasks import Outcome, RunSpec
+from zapbench.launchers.schedule import run_concurrently
+from zapbench.tasks import Job, Outcome, RunSpec
 
 FAILED = Outcome(failed={"folder": "no such luck"})
 
 
-class Crew:
-    """Ends each hand-over of a job as its list says, the last word again and again."""
+class FakeWorkers:
+    """Ends each submission of a job with the next outcome of its list; the last one is repeated."""
 
-    def __init__(self, *words, room=1, loses=()):
-        self.words, self._room, self.loses = words, room, list(loses)
-        self.handed = []
+    def __init__(self, *outcomes, capacity=1, loses=()):
+        self.outcomes, self._capacity, self.loses = outcomes, capacity, list(loses)
+        self.submitted = []
 
-    def room(self):
-        return self._room
+    def capacity(self):
+        return self._capacity
 
     def submit(self, number, job):
-        own = self.words[min(number, len(self.words) - 1)]
+        own = self.outcomes[min(number, len(self.outcomes) - 1)]
         future = Future()
-        future.set_result(own[min(self.handed.count(number), len(own) - 1)])
-        self.handed.append(number)
+        future.set_result(own[min(self.submitted.count(number), len(own) - 1)])
+        self.submitted.append(number)
         return future
 
-    def outcome_of(self, number, job, future):
+    def outcome_of(self, job, number, future):
         return future.result()
 
     def recover(self):
         return bool(self.loses) and self.loses.pop(0)
 
 
-def run(crew, jobs=1, asked=lambda: False):
+def run(workers, jobs=1, stopping=lambda: False):
     file = io.StringIO()
     console = Console(file=file, width=200)
-    work = [[(RunSpec("glyphs", "asb", seed), ())] for seed in range(jobs)]
+    work = [Job(RunSpec("glyphs", "asb", seed)) for seed in range(jobs)]
     with display(console, "", jobs) as show:
-        outcomes = list(run_side_by_side(crew, work, show, asked))
+        outcomes = list(run_concurrently(workers, work, show, stopping))
     return outcomes, file.getvalue()
 
 
 def test_a_job_that_failed_is_tried_once_more_and_then_reported():
-    crew = Crew([FAILED])
-    outcomes, said = run(crew)
-    assert crew.handed == [0, 0]
+    workers = FakeWorkers([FAILED])
+    outcomes, said = run(workers)
+    assert workers.submitted == [0, 0]
     assert outcomes == [FAILED]
     assert said.count("trying once more") == 1
 
 
-def test_a_job_that_has_to_be_handed_over_again_has_both_its_tries_still():
-    crew = Crew([None, None, FAILED, Outcome()])
-    outcomes, _ = run(crew)
-    assert crew.handed == [0, 0, 0, 0]
+def test_a_job_that_is_submitted_again_without_an_outcome_keeps_both_its_tries():
+    workers = FakeWorkers([None, None, FAILED, Outcome()])
+    outcomes, _ = run(workers)
+    assert workers.submitted == [0, 0, 0, 0]
     assert outcomes == [Outcome()]
 
 
-def test_what_ends_everything_hands_nothing_over_any_more():
-    crew = Crew([Outcome(fatal="the disk is full")], [Outcome()])
-    outcomes, _ = run(crew, jobs=3)
-    assert crew.handed == [0]
+def test_nothing_is_submitted_after_a_fatal_outcome():
+    workers = FakeWorkers([Outcome(fatal="the disk is full")], [Outcome()])
+    outcomes, _ = run(workers, jobs=3)
+    assert workers.submitted == [0]
     assert [outcome.fatal for outcome in outcomes] == ["the disk is full"]
 
 
-def test_after_a_word_to_stop_nothing_is_handed_over_and_the_rest_is_called_stopped():
+def test_nothing_is_submitted_after_a_request_to_stop_and_the_rest_counts_as_stopped():
     asked = threading.Event()
 
-    class Stopping(Crew):
-        def outcome_of(self, number, job, future):
+    class Stopping(FakeWorkers):
+        def outcome_of(self, job, number, future):
             asked.set()
             return future.result()
 
-    crew = Stopping([Outcome()])
-    outcomes, _ = run(crew, jobs=3, asked=asked.is_set)
-    assert crew.handed == [0]
+    workers = Stopping([Outcome()])
+    outcomes, _ = run(workers, jobs=3, stopping=asked.is_set)
+    assert workers.submitted == [0]
     assert outcomes == [Outcome(), Outcome(stopped=True)]
 
 
-def test_a_crew_that_loses_all_that_runs_is_handed_it_again():
-    class Slow(Crew):
+def test_jobs_that_were_lost_with_their_workers_are_submitted_again():
+    class Slow(FakeWorkers):
         def submit(self, number, job):
             future = super().submit(number, job)
-            return Future() if number == 1 and self.handed.count(1) == 1 else future
+            return Future() if number == 1 and self.submitted.count(1) == 1 else future
 
-    crew = Slow([Outcome()], room=2, loses=[True])
-    outcomes, _ = run(crew, jobs=2)
-    assert sorted(crew.handed) == [0, 1, 1]
+    workers = Slow([Outcome()], capacity=2, loses=[True])
+    outcomes, _ = run(workers, jobs=2)
+    assert sorted(workers.submitted) == [0, 1, 1]
     assert outcomes == [Outcome(), Outcome()]

@@ -7,13 +7,15 @@ import torch
 import torch.nn.functional as F
 
 from zapbench.config import parse_bindings
-from zapbench.experiment.context import Job
-from zapbench.experiment.root import execute
+from zapbench.experiment.context import Options
+from zapbench.experiment.root import configured, execute
 from zapbench.networks.backbones import check_single_image, timm, vgg16_bn
 from zapbench.networks.classifier import convnet
-from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.tasks import Job, RunSpec, TrialSpec
+from zapbench.transfer.features import Features
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import iid_transfer, sequential_transfer
-from zapbench.transfer.reference import Features, learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 PLAN = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 """VGG-16 (Simonyan and Zisserman 2015, configuration D): filters of 3x3 convolutions, 0 for a pool of 2."""
@@ -106,9 +108,9 @@ def test_a_network_that_cannot_train_on_a_single_image_is_refused_in_episodes_be
     bindings = parse_bindings(["MODEL = @timm", "timm.name = 'resnet18'"])
     trials = (TrialSpec("sequential", 0.01, "report", 0),)
     with pytest.raises(ValueError, match=r"cannot be trained on single images of 28x28.*it takes 33x33, 48x48"):
-        execute(Job(RunSpec("glyphs", "asb", 0, bindings=bindings), trials, tmp_path))
+        execute(Job(RunSpec("glyphs", "asb", 0, bindings=bindings), trials), Options(tmp_path))
     assert not list(tmp_path.rglob("*tfevents*"))
-    execute(Job(RunSpec("glyphs", "iid", 0, bindings=bindings), trials, tmp_path, check=True))
+    configured(Job(RunSpec("glyphs", "iid", 0, bindings=bindings), trials), Options(tmp_path)).rehearse()
 
 
 def test_the_check_of_single_images_leaves_network_and_generator_alone():
@@ -132,10 +134,7 @@ def test_transfer_normalises_by_the_running_statistics_and_leaves_them(tiny, pro
     if protocol.frozen:
         alone = torch.cat([model.encoder.eval()(images(torch.tensor([i]))) for i in range(3)])
         assert torch.allclose(inputs(torch.arange(3)), alone, atol=1e-5), "an image's features depend on it alone"
-    run_trial(
-        learner, inputs, trial, protocol, optimizer=torch.optim.SGD, rate=0.01, points=[4],
-        generator=trial_generator("order", "tiny", 0, 0, "report"),
-    )  # fmt: skip
+    run_trial(inputs, TrialPlan(trial, learner, protocol, optimizer=torch.optim.SGD, rate=0.01, points=[4], order=trial_generator("order", "tiny", 0, 0, "report")))  # fmt: skip
     for net in (model, learner):
         now = net.state_dict()
         assert all(torch.equal(now[k], v) for k, v in held.items() if k in now)

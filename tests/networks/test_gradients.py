@@ -11,8 +11,9 @@ from zapbench.networks.classifier import convnet, last_layers
 from zapbench.networks.gradients import gradients_of, is_written_out
 from zapbench.networks.oml import oml
 from zapbench.scenarios.omniglot import omniglot
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import count_steps, iid_transfer, sequential_transfer
-from zapbench.transfer.reference import learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 ADAM = functools.partial(torch.optim.Adam, fused=True)
 DIVERGING = 1e300
@@ -41,7 +42,9 @@ def learn(pretrained, ten_classes, protocol, *, rate, optimizer=ADAM, fast=True)
     points = protocol.points(count_steps(protocol, *trial.train.shape), "report")
     order = trial_generator("order", "ten", 0, 0, "report")
     found = run_trial(
-        learner, images, trial, protocol, optimizer=optimizer, rate=rate, points=points, generator=order, fast=fast
+        images,
+        TrialPlan(trial, learner, protocol, optimizer=optimizer, rate=rate, points=points, order=order),
+        fast=fast,
     )
     return found, learner
 

@@ -9,10 +9,9 @@ from avalanche.training.supervised import Naive
 from zapbench.networks.classifier import convnet
 from zapbench.seeding import seed_global_state
 from zapbench.strategies.rifle import RIFLE, cosine, period_starts
-from zapbench.transfer import avalanche as contenders
-from zapbench.transfer.avalanche import run_contender
+from zapbench.transfer.avalanche import rehearse, run_strategy
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import iid_transfer, sequential_transfer
-from zapbench.transfer.reference import learner_for, trial_generator
 
 
 @pytest.mark.parametrize(
@@ -55,16 +54,18 @@ def learn(tiny, plugin, *, epochs=5, seed=0):
         return made[0]
 
     seed_global_state("contender", seed)
-    found = run_contender(
+    found = run_strategy(
         factory,
-        learner,
         tiny.tensor(),
-        tiny.trial(0, 0),
-        protocol,
-        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
-        rate=0.02,
-        points=[1, 2 * epochs],
-        generator=torch.Generator(),
+        TrialPlan(
+            tiny.trial(0, 0),
+            learner,
+            protocol,
+            optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
+            rate=0.02,
+            points=[1, 2 * epochs],
+            order=torch.Generator(),
+        ),
     )
     assert found.steps == [1, 2 * epochs]
     return made[0]
@@ -105,7 +106,7 @@ def test_more_resets_than_epochs_and_frozen_transfer_are_refused(tiny):
     inputs = torch.zeros(96, 36).__getitem__
     for protocol in (iid_transfer(frozen=True, learner="rifle"), sequential_transfer(learner="rifle")):
         with pytest.raises(ValueError, match="RIFLE: transfer is frozen"):
-            contenders.check(
+            rehearse(
                 lambda **kwargs: Naive(plugins=[RIFLE()], **kwargs),
                 head,
                 inputs,

@@ -8,7 +8,7 @@ from avalanche.training.supervised import EWC, Naive, Replay
 from torch import nn
 
 from zapbench.config import parse_bindings
-from zapbench.experiment.context import Job
+from zapbench.experiment.context import Options
 from zapbench.experiment.root import execute
 from zapbench.networks.classifier import Classifier, convnet
 from zapbench.plugins import silent_evaluator
@@ -18,7 +18,7 @@ from zapbench.strategies import zapping
 from zapbench.strategies.asb import ASB
 from zapbench.strategies.iid import IID
 from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery, zap
-from zapbench.tasks import RunSpec
+from zapbench.tasks import Job, RunSpec
 
 FEATURES, OUTPUTS = 2304, 1000
 
@@ -117,7 +117,7 @@ ZapEvery.unit = "epochs"
     zapped = []
     monkeypatch.setattr(zapping, "zap", lambda layer, rows, **how: zapped.append(len(rows)))
     smaller = ["glyphs.pretrain_images = 1", "glyphs.validation_images = 0", "convnet.filters = 4"]
-    assert not execute(Job(RunSpec("glyphs", str(path), 0, bindings=parse_bindings(smaller)), (), tmp_path)).failed
+    assert not execute(Job(RunSpec("glyphs", str(path), 0, bindings=parse_bindings(smaller))), Options(tmp_path)).failed
     assert zapped == [300]
 
 

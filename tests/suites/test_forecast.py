@@ -20,7 +20,7 @@ from zapbench.suites.forecast import forecast
 from zapbench.suites.plan import plan
 from zapbench.suites.suite import Suite
 from zapbench.tasks import RunSpec, Task, TrialSpec
-from zapbench.transfer.reference import Trajectory
+from zapbench.transfer.metrics import Trajectory
 
 SUITE = Suite(
     scenarios=("glyphs",), strategies=("iid", "asb"), seeds=2, trials=4, select_trials=3, rates=(0.01, 0.1),

@@ -7,7 +7,8 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.supervised import Naive
 
 from zapbench.seeding import seed_global_state
-from zapbench.transfer.avalanche import run_contender
+from zapbench.transfer.avalanche import run_strategy
+from zapbench.transfer.plan import TrialPlan
 from zapbench.transfer.protocol import sequential_transfer
 
 ADAM = functools.partial(torch.optim.Adam, fused=True)
@@ -15,15 +16,17 @@ ADAM = functools.partial(torch.optim.Adam, fused=True)
 
 def contend(factory, learner, inputs, trial, *, rate=0.001, optimizer=ADAM, points=(), **protocol):
     seed_global_state("contender", "test")
-    return run_contender(
+    return run_strategy(
         factory,
-        learner,
         inputs,
-        trial,
-        sequential_transfer(learner="contender", **protocol),
-        optimizer=optimizer,
-        rate=rate,
-        points=list(points) or [len(trial.classes)],
+        TrialPlan(
+            trial,
+            learner,
+            sequential_transfer(learner="contender", **protocol),
+            optimizer=optimizer,
+            rate=rate,
+            points=list(points) or [len(trial.classes)],
+        ),
     )
 
 

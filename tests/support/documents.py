@@ -28,7 +28,8 @@ from zapbench import config
 from zapbench.cli import suite as suite_command
 from zapbench.cli.arguments import command_line
 from zapbench.cli.main import _parser, main
-from zapbench.launchers.local import Engine
+from zapbench.experiment.registry import register_everything
+from zapbench.launchers.local import InProcessLauncher
 from zapbench.leaderboard.read import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
 from zapbench.suites import costs, suite
 
@@ -77,14 +78,16 @@ def blocks(document: Path) -> Iterator[Block]:
 
 def shrink(folder: Path, monkeypatch) -> None:
     """Makes the shipped scenarios small ones, for this test."""
-    config.register_everything()
+    register_everything()
     shutil.copytree(config.root(), folder)
     glyphs = (folder / "scenarios" / "glyphs.gin").read_text(encoding="utf-8")
     for path in (folder / "scenarios").glob("*.gin"):
         path.write_text(glyphs + SMALL.format(name=path.stem), encoding="utf-8")
     monkeypatch.setattr(config, "root", lambda: folder)
     monkeypatch.setattr(suite, "RATES", (0.001, 0.01))
-    monkeypatch.setattr(suite_command, "_engine", lambda _, options: Engine(options.out, command_line(), 1))
+    monkeypatch.setattr(
+        suite_command, "_launcher", lambda _, options: InProcessLauncher(options.out, command_line(), 1)
+    )
     forget()
 
 

@@ -14,18 +14,20 @@ from support.paths import WEIGHTS
 
 from zapbench import config
 from zapbench.config import compose, configurables, parse_bindings
-from zapbench.experiment.context import Job
-from zapbench.experiment.root import execute
+from zapbench.experiment.context import Options
+from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import configured, execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.seeding import seed_global_state
-from zapbench.tasks import RunSpec, TrialSpec
-from zapbench.transfer import avalanche as contenders
-from zapbench.transfer.avalanche import run_contender
+from zapbench.tasks import Job, RunSpec, TrialSpec
+from zapbench.transfer.avalanche import rehearse, run_strategy
+from zapbench.transfer.features import Features
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import iid_transfer, least_squares_transfer, sequential_transfer
-from zapbench.transfer.reference import Features, learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
 DIVERGING = 1e37
@@ -72,14 +74,16 @@ def test_the_general_engine_and_the_feature_engine_give_the_same_trajectory(smal
     points = [1, *range(5, 101, 5)]
     general = contend(Naive, head(pretrained, protocol, features), features, trial, rate=rate, points=points)
     fast = run_trial(
-        head(pretrained, protocol, features),
         features,
-        trial,
-        protocol,
-        optimizer=ADAM,
-        rate=rate,
-        points=points,
-        generator=torch.Generator(),
+        TrialPlan(
+            trial,
+            head(pretrained, protocol, features),
+            protocol,
+            optimizer=ADAM,
+            rate=rate,
+            points=points,
+            order=torch.Generator(),
+        ),
     )
     assert vars(general) == vars(fast)
     if rate == DIVERGING:
@@ -100,14 +104,8 @@ def test_the_engines_agree_where_all_layers_learn_in_mini_batches_and_several_pa
 
     general = contend(Naive, whole(), images, trial, points=[1, 2, 3, 4], **sizes)
     plain = run_trial(
-        whole(),
         images,
-        trial,
-        protocol,
-        optimizer=ADAM,
-        rate=0.001,
-        points=[1, 2, 3, 4],
-        generator=torch.Generator(),
+        TrialPlan(trial, whole(), protocol, optimizer=ADAM, rate=0.001, points=[1, 2, 3, 4], order=torch.Generator()),
     )
     assert vars(general) == vars(plain)
 
@@ -122,16 +120,16 @@ def test_iid_the_general_engine_gives_the_plain_loops_trajectory_bit_for_bit(sma
     protocol = iid_transfer(frozen=True, epochs=3, batch_size=64, learner="naive")
     points = [1, 4, 5, 6, 15]
     rest = {"optimizer": ADAM, "rate": rate, "points": points}
-    parts = [(head(pretrained, protocol, features), features, trial, protocol) for _ in range(2)]
+    plans = [TrialPlan(trial, head(pretrained, protocol, features), protocol, **rest, order=order()) for _ in range(2)]
     seed_global_state("contender", "test")
-    general = run_contender(Naive, *parts[0], **rest, generator=order())
-    plain = run_trial(*parts[1], **rest, generator=order())
+    general = run_strategy(Naive, features, plans[0])
+    plain = run_trial(features, plans[1])
     assert vars(general) == vars(plain)
     if rate == DIVERGING:
         assert "the loss is not finite at update" in general.diverged
     else:
         assert general.steps == points
-        assert all(torch.equal(a, b) for a, b in zip(parts[0][0].parameters(), parts[1][0].parameters()))
+        assert all(torch.equal(a, b) for a, b in zip(plans[0].learner.parameters(), plans[1].learner.parameters()))
 
 
 def test_iid_the_engines_agree_where_all_layers_learn(tiny):
@@ -143,10 +141,10 @@ def test_iid_the_engines_agree_where_all_layers_learn(tiny):
     def whole():
         return learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), images)
 
-    rest = {"optimizer": torch.optim.Adam, "rate": 0.001, "points": [1, 12], "generator": order()}
+    rest = {"optimizer": torch.optim.Adam, "rate": 0.001, "points": [1, 12], "order": order()}
     learner, other = whole(), whole()
-    general = run_contender(Naive, learner, images, trial, protocol, **rest)
-    plain = run_trial(other, images, trial, protocol, **(rest | {"generator": order()}), fast=False)
+    general = run_strategy(Naive, images, TrialPlan(trial, learner, protocol, **rest))
+    plain = run_trial(images, TrialPlan(trial, other, protocol, **(rest | {"order": order()})), fast=False)
     assert vars(general) == vars(plain)
     assert all(torch.equal(a, b) for a, b in zip(learner.parameters(), other.parameters()))
 
@@ -162,8 +160,8 @@ def test_iid_every_epoch_sees_each_image_once_in_an_order_of_its_own_and_tells_o
     inputs = Features(convnet(outputs=6, channels=1, size=28, filters=4).encoder, tiny.tensor(), torch.arange(96))
     trial = tiny.trial(0, 0)
     learner = torch.nn.Linear(inputs.width, 10)
-    rest = {"optimizer": ADAM, "rate": 0.001, "points": [8], "generator": order(), "tell": lambda: told.append(1)}
-    run_contender(with_plugin(Keep), learner, inputs, trial, protocol, **rest)
+    rest = {"optimizer": ADAM, "rate": 0.001, "points": [8], "order": order()}
+    run_strategy(with_plugin(Keep), inputs, TrialPlan(trial, learner, protocol, **rest), tell=lambda: told.append(1))
     assert [len(batch) for batch in seen] == [6, 6, 6, 2] * 2
     first, second = list(itertools.chain(*seen[:4])), list(itertools.chain(*seen[4:]))
     assert sorted(first) == sorted(second) == sorted(trial.labels.repeat(5).tolist())
@@ -185,7 +183,7 @@ transfer/iid_transfer.learner = "naive"
     found = []
     for transfer in ("iid_frozen", str(path)):
         spec = TrialSpec(transfer, 0.01, "report", 0)
-        assert not execute(Job(run, (spec,), tmp_path)).failed
+        assert not execute(Job(run, (spec,)), Options(tmp_path)).failed
         curves = read_file(tmp_path / run.folder / spec.folder / contract.EVENT_FILE).curves
         found.append({tag: curve for tag, curve in curves.items() if not tag.startswith("cost/")})
     assert len(found[0]) >= 3
@@ -268,7 +266,7 @@ def test_a_plugin_whose_hooks_never_fire_is_refused_by_name(strategy, bindings, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Avalanche warns of some, and goes on
         with pytest.raises(ValueError, match=words):
-            execute(Job(run, (), tmp_path, check=True))
+            configured(Job(run), Options(tmp_path)).rehearse()
     assert not list(tmp_path.iterdir())
 
 
@@ -281,25 +279,30 @@ def test_a_misspelt_hook_is_refused_with_the_one_that_it_may_mean_and_so_is_a_pl
         pass
 
     model = convnet(outputs=6, channels=1, size=28, filters=4)
-    rest = (model, tiny.tensor(), tiny.trial(0, 0), sequential_transfer(frozen=False, learner="mine"), ADAM)
+    protocol = sequential_transfer(frozen=False, learner="mine")
+    rest = (tiny.tensor(), TrialPlan(tiny.trial(0, 0), model, protocol, ADAM, 0.001, []))
     warnings.filterwarnings("ignore", message="Plugin .* implements incompatible callbacks")
     with pytest.raises(ValueError, match=r"Misspelt would do nothing.*did you mean before_training_epoch"):
-        contenders.check(with_plugin(Misspelt), *rest)
+        rehearse(with_plugin(Misspelt), *rest)
     with pytest.raises(ValueError, match="Empty would do nothing: it overrides no hook"):
-        contenders.check(with_plugin(Empty), *rest)
+        rehearse(with_plugin(Empty), *rest)
 
 
 def test_a_strategy_without_a_name_for_its_row_or_under_another_protocol_is_refused(tiny):
     model = convnet(outputs=6, channels=1, size=28, filters=4)
-    parts = (Naive, model, tiny.tensor(), tiny.trial(0, 0))
+
+    def try_under(protocol):
+        rehearse(Naive, tiny.tensor(), TrialPlan(tiny.trial(0, 0), model, protocol, torch.optim.Adam, 0.001, []))
+
     with pytest.raises(ValueError, match="name it"):
-        contenders.check(*parts, sequential_transfer(), torch.optim.Adam)
+        try_under(sequential_transfer())
     with pytest.raises(ValueError, match=r"transfer/iid_transfer\.learner"):
-        contenders.check(*parts, iid_transfer(), torch.optim.Adam)
+        try_under(iid_transfer())
     with pytest.raises(ValueError, match="step by step, and the protocol is 'at once, frozen'"):
-        contenders.check(*parts, least_squares_transfer(), torch.optim.Adam)
+        try_under(least_squares_transfer())
 
 
 def test_every_avalanche_plugin_and_strategy_can_be_named():
+    register_everything()
     compose("glyphs", "iid", "ewc", (), pretrain_seed=0)
     assert {"Naive", "LwF", "AGEM", "ReplayPlugin", "MASPlugin", "ER_ACE", "DER"} <= set(configurables())

@@ -27,7 +27,7 @@ from zapbench.transfer.avalanche_fixes import (
     MASPlugin,
     SynapticIntelligencePlugin,
 )
-from zapbench.transfer.reference import trial_generator
+from zapbench.transfer.plan import trial_generator
 
 OUTPUTS = 300
 

@@ -7,8 +7,10 @@ import torch
 from zapbench.leaderboard.contract import fingerprint
 from zapbench.networks.classifier import convnet
 from zapbench.transfer.closed_form import least_squares, start_from_least_squares
+from zapbench.transfer.features import Features
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import count_steps, iid_transfer, least_squares_transfer, sequential_transfer
-from zapbench.transfer.reference import Features, learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_as_the_whole_transfer_it_takes_no_step_and_measures_all_classes_once(ti
     points = protocol.points(count_steps(protocol, *trial.train.shape), "report")
     generator = trial_generator("order", "tiny", 0, 0, "report")
     found = run_trial(
-        learner, inputs, trial, protocol, optimizer=torch.optim.SGD, rate=1e9, points=points, generator=generator
+        inputs, TrialPlan(trial, learner, protocol, optimizer=torch.optim.SGD, rate=1e9, points=points, order=generator)
     )
 
     with torch.no_grad():

@@ -13,17 +13,20 @@ from support.paths import ROOT
 from torch import nn
 
 from zapbench import config
-from zapbench.experiment.context import Job
+from zapbench.experiment.context import Options
 from zapbench.experiment.root import execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.tasks import RunSpec, Stopped, TrialSpec
+from zapbench.tasks import Job, RunSpec, Stopped, TrialSpec
 from zapbench.transfer import fast_adam as columns
-from zapbench.transfer.fast import Task, chunks, engine_for, rule_of
+from zapbench.transfer.fast import chunks, fast_engine_for
+from zapbench.transfer.features import Features
+from zapbench.transfer.metrics import Curve, Measure
+from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import iid_transfer, sequential_transfer
-from zapbench.transfer.reference import Curve, Features, Measure, learner_for, run_trial, trial_generator
+from zapbench.transfer.reference import run_trial
 
 SGD, Momentum = torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9)
 Adam, AdamW = partial(torch.optim.Adam, fused=True), torch.optim.AdamW
@@ -71,20 +74,16 @@ def task(dtype, optimizer, rate, *, seed=0, protocol=PROTOCOL):
     trial = scenario.trial(0, seed)
     draws = trial_generator("head", "small", 0, seed, "report")
     head = learner_for(model.to(dtype), protocol, scenario.transfer_outputs, draws, features(dtype))
-    rule = rule_of(optimizer, rate)
-    return Task(trial, head, rule, protocol.points(CLASSES, "report"), protocol.passes, draw=seed)
+    return TrialPlan(trial, head, protocol, optimizer, rate, protocol.points(CLASSES, "report"), draw=seed)
 
 
 def plain(dtype, optimizer, rate, protocol=PROTOCOL):
     one = task(dtype, optimizer, rate, protocol=protocol)
-    return run_trial(
-        one.head, features(dtype), one.trial, protocol,
-        optimizer=optimizer, rate=rate, points=one.points, generator=torch.Generator(),
-    )  # fmt: skip
+    return run_trial(features(dtype), TrialPlan(one.trial, one.head, protocol, optimizer=optimizer, rate=rate, points=one.points, order=torch.Generator()))  # fmt: skip
 
 
 def learn(dtype, optimizer, tasks, protocol=PROTOCOL):
-    engine = engine_for(protocol, optimizer, features(dtype), {t.rule.rate for t in tasks})
+    engine = fast_engine_for(protocol, optimizer, features(dtype), {t.rate for t in tasks})
     return engine.transfer(features(dtype), tasks, lambda: None)
 
 
@@ -152,10 +151,7 @@ def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omni
         whole.head.bias.data[label] = certain
         fast = columns._Head(features(torch.float32), replace(whole, trial=trial, points=[1]))
         fast.step(0, 1)
-        run_trial(
-            whole.head, features(torch.float32), trial, PROTOCOL,
-            optimizer=Momentum, rate=1.0, points=[1], generator=torch.Generator(),
-        )  # fmt: skip
+        run_trial(features(torch.float32), TrialPlan(trial, whole.head, PROTOCOL, optimizer=Momentum, rate=1.0, points=[1], order=torch.Generator()))  # fmt: skip
         expected = whole.head.weight.detach()[label].numpy()
         assert bool(expected.any()) == moved
         np.testing.assert_array_equal(fast._state[0][:-1, label], expected)
@@ -164,7 +160,7 @@ def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omni
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])
 def test_a_trial_is_the_same_bit_for_bit_in_any_chunk(real_omniglot, optimizer):
     tasks = [task(torch.float32, optimizer, rate, seed=seed) for seed in (0, 1) for rate in (0.003, 0.01)]
-    engine = engine_for(PROTOCOL, optimizer, features(torch.float32), {0.003, 0.01})
+    engine = fast_engine_for(PROTOCOL, optimizer, features(torch.float32), {0.003, 0.01})
     together = engine.transfer(features(torch.float32), tasks, lambda: None)
     one_by_one = [engine.transfer(features(torch.float32), [t], lambda: None)[0] for t in tasks]
     assert together == one_by_one
@@ -182,7 +178,7 @@ def test_points_and_passes_are_the_plain_loops(real_omniglot, optimizer):
 def test_chunks_keep_to_the_budget_and_lose_nothing(real_omniglot):
     tasks = [task(torch.float32, SGD, 0.001 * n, seed=n % 2) for n in range(1, 8)]
     table = features(torch.float32)
-    engine = engine_for(PROTOCOL, SGD, table, {0.001})
+    engine = fast_engine_for(PROTOCOL, SGD, table, {0.001})
     budget = engine.memory(table, tasks[:3])
     made = list(chunks(engine, table, tasks, budget))
     assert [t for chunk in made for t in chunk] == tasks
@@ -210,7 +206,7 @@ def test_an_engine_is_chosen_where_it_computes_the_same_and_nowhere_else(real_om
     table = features(torch.float32)
 
     def chosen(optimizer, protocol=PROTOCOL):
-        engine = engine_for(protocol, optimizer, table, {0.1, 0.01})
+        engine = fast_engine_for(protocol, optimizer, table, {0.1, 0.01})
         return engine.name if engine else "plain"
 
     assert chosen(SGD) == "gram"
@@ -248,18 +244,18 @@ def test_a_sweep_that_is_stopped_keeps_whole_chunks_and_goes_on_to_the_same_reco
         curves = [{tag: c for tag, c in f.curves.items() if not tag.startswith("cost/")} for f in files]
         return [(f.description.stable(), f.closing, c, f.class_accuracy) for f, c in zip(files, curves)]
 
-    execute(Job(run, trials, tmp_path / "whole"))
+    execute(Job(run, trials), Options(tmp_path / "whole"))
 
     def progress(phase, done, total):
         if phase.startswith("transfer") and done == 2:
             raise Stopped
 
     with pytest.raises(Stopped):
-        execute(Job(run, trials, tmp_path / "cut", progress=progress))
+        execute(Job(run, trials), Options(tmp_path / "cut", progress=progress))
     kept = sorted((tmp_path / "cut").rglob(f"{transfer}/**/{contract.EVENT_FILE}"))
     assert len(kept) == 2
     before = [path.read_bytes() for path in kept]
-    execute(Job(run, trials, tmp_path / "cut"))
+    execute(Job(run, trials), Options(tmp_path / "cut"))
     assert [path.read_bytes() for path in kept] == before
     assert records(tmp_path / "cut") == records(tmp_path / "whole")
     assert {about["engine"] for about, *_ in records(tmp_path / "whole")} == {engine}

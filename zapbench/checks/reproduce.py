@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from zapbench import config
-from zapbench.launchers.job import Work, prepare_process, run_jobs
+from zapbench.launchers.job import prepare_process, run_job
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import EventFile, read_file
-from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.text import rate_text
 
 CHECKPOINT = "checkpoint.pt"
@@ -45,7 +45,7 @@ def read_task(folder: Path) -> tuple[EventFile, Description]:
     return found, found.description
 
 
-def work_of(about: Description) -> Work:
+def job_of(about: Description) -> Job:
     """Returns the job that repeats a task."""
     sources = {"scenario": about.scenario, "strategy": about.strategy, "transfer": about.transfer} | dict(about.sources)
     setting = config.parse_bindings([f"{key} = {value}" for key, value in about.setting.items()])
@@ -62,15 +62,16 @@ def work_of(about: Description) -> Work:
     if run.method != about.method:
         run = replace(run, name=about.method)
     if about.transfer is None or about.rate is None or about.transfer_seed is None:
-        return run, ()
+        return Job(run)
     own = tuple(b for b in bindings if not config.reaches_pretraining(b))
     role: Literal["report", "select"] = "select" if about.role == contract.SELECT else "report"
-    return run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own),)
+    return Job(run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own),))
 
 
 def command_of(about: Description) -> str:
     """Returns the command that runs a task anew in another folder."""
-    run, trials = work_of(about)
+    job = job_of(about)
+    run, trials = job.run, job.trials
     what = ["transfer", run.weights, "--scenario", run.scenario] if run.weights else ["run", run.scenario, run.strategy]
     words = ["zapbench", *what, "--seed", str(run.seed), "--threads", str(about.threads)]
     words += ["--name", run.name] if run.name else []
@@ -95,7 +96,8 @@ def repeat(folder: Path, threads: int) -> list[Comparison]:
     """
     before, about = read_task(folder)
     prepare_process(threads or about.threads)
-    run, trials = work_of(about)
+    job = job_of(about)
+    run, trials = job.run, job.trials
     if run.config_hash != about.config_hash:
         raise ValueError(
             f"{folder} was made by another configuration ({about.config_hash}; the files here give {run.config_hash}), "
@@ -105,7 +107,7 @@ def repeat(folder: Path, threads: int) -> list[Comparison]:
         out = Path(elsewhere)
         if trials:
             _lend_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
-        outcome = run_jobs([(run, trials)], out, "zapbench repeat", lambda phase, done, total: None)
+        outcome = run_job(job, out, "zapbench repeat", lambda phase, done, total: None)
         if outcome.failed or outcome.fatal:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
         place = run.folder / trials[0].folder if trials else run.folder

@@ -16,15 +16,14 @@ from torch import Tensor
 
 from zapbench import config
 from zapbench.experiment import checkpoints
-from zapbench.experiment.context import Job
-from zapbench.experiment.pretraining import Given, Pretraining
-from zapbench.experiment.root import execute
-from zapbench.experiment.trials import Trials
+from zapbench.experiment.context import Options
+from zapbench.experiment.pretraining import Pretraining
+from zapbench.experiment.root import configured, execute
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import EventFile, read_file
 from zapbench.plugins import own_plugins
 from zapbench.scenarios.streams import pretraining_experience
-from zapbench.tasks import Outcome, RunSpec, Stopped, TrialSpec
+from zapbench.tasks import Job, Outcome, RunSpec, Stopped, TrialSpec
 
 SCENARIO = "glyphs"
 SHRUNK = (
@@ -73,22 +72,18 @@ def check_strategy(name: str) -> Iterator[Finding]:
     """
     bindings = config.concerning(SCENARIO, name, ["sequential"], config.parse_bindings(SHRUNK))
     run = RunSpec(SCENARIO, name, 0, bindings=bindings)
-    found: list[Pretraining] = []
-
-    def take(origin: Given | Pretraining | Trials) -> None:
-        if isinstance(origin, Pretraining):
-            found.append(origin)
-
     with tempfile.TemporaryDirectory(prefix="zapbench-check-") as elsewhere:
         out = Path(elsewhere)
         clause = "binds, and every hook that a plug-in overrides is fired"
         try:
-            execute(Job(run, (), out, check=True, inspect=take))
+            experiment = configured(Job(run), Options(out))
+            experiment.rehearse()
             yield Finding(clause, True)
         except (ValueError, TypeError) as error:
             yield Finding(clause, False, config.explain(error))
             return
-        yield from _in_memory(found[0])
+        assert isinstance(experiment.pretraining, Pretraining)
+        yield from _in_memory(experiment.pretraining)
         yield from _on_disk(run, out)
 
 
@@ -138,9 +133,9 @@ def _on_disk(run: RunSpec, out: Path) -> Iterator[Finding]:
 
 def _trained(pretraining: Pretraining, strategy: Any) -> State:
     """Trains a strategy on the shrunken scenario and returns its model's weights."""
-    place = pretraining.place
-    split = place.scenario.pretraining(place.job.run.seed)
-    experience = pretraining_experience(place.scenario.tensor(device=place.device), split.train)
+    context = pretraining.context
+    split = context.scenario.pretraining(context.job.run.seed)
+    experience = pretraining_experience(context.scenario.tensor(device=context.device), split.train)
     strategy.train(experience, eval_streams=[])
     return copy_of(strategy.model)
 
@@ -176,7 +171,7 @@ def attempt(
             raise Stopped
 
     try:
-        return execute(Job(run, trials, out, progress=progress, progress_seconds=0.0)), told
+        return execute(Job(run, trials), Options(out, progress=progress, progress_seconds=0.0)), told
     except Stopped:
         return Outcome(stopped=True), told
 

@@ -19,16 +19,15 @@ from torch import Tensor, nn
 
 from zapbench import config
 from zapbench.checks.strategy import SCENARIO, SHRUNK, Finding, State, attempt, copy_of, curves, incomplete, same_state
-from zapbench.experiment.context import Job
-from zapbench.experiment.pretraining import Given, Pretraining
-from zapbench.experiment.root import execute
+from zapbench.experiment.context import Options
+from zapbench.experiment.root import configured
 from zapbench.experiment.trials import Trials
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import EventFile, read_file
 from zapbench.plugins import own_plugins
-from zapbench.tasks import RunSpec, TrialSpec
+from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.transfer.avalanche import StrategyFactory
-from zapbench.transfer.reference import Features, Inputs
+from zapbench.transfer.features import Features, Inputs
 
 STRATEGY = "iid"
 RATE = 0.001
@@ -73,24 +72,21 @@ def check_transfer(name: str) -> Iterator[Finding]:
     bindings = config.concerning(SCENARIO, STRATEGY, [name], config.parse_bindings(SHRUNK_TRIALS))
     run = RunSpec(SCENARIO, STRATEGY, 0, bindings=bindings)
     specs = tuple(TrialSpec(name, RATE, "report", seed) for seed in range(2))
-    found: list[Trials] = []
-
-    def take(part: Given | Pretraining | Trials) -> None:
-        if isinstance(part, Trials):
-            found.append(part)
-
     with tempfile.TemporaryDirectory(prefix="zapbench-check-") as elsewhere:
         out = Path(elsewhere)
         clause = "binds, and every hook that a plug-in overrides is fired"
         try:
-            execute(Job(run, specs, out, check=True, inspect=take))
+            experiment = configured(Job(run, specs), Options(out))
+            experiment.rehearse()
             yield Finding(clause, True)
         except (ValueError, TypeError) as error:
             yield Finding(clause, False, config.explain(error))
             return
         clause = "learns a trial"
         try:
-            yield from _in_memory(found[0])
+            trials = experiment.trials(None)
+            assert trials is not None
+            yield from _in_memory(trials)
         except Exception as error:
             yield Finding(clause, False, f"{type(error).__name__}: {config.explain(error)}")
             return
@@ -102,19 +98,19 @@ def _in_memory(trials: Trials) -> Iterator[Finding]:
     inputs = _inputs(trials)
     given = copy_of(trials.shown)
     table = inputs.table.clone() if isinstance(inputs, Features) else torch.empty(0)
-    learned = _learn(trials, inputs, trials.strategy)
+    learned = _learn(trials, inputs, trials.transfer.strategy)
     yield from _head(learned)
     untouched = not isinstance(inputs, Features) or torch.equal(table, inputs.table)
     yield _frozen(trials, learned, untouched and same_state(given, copy_of(trials.shown)))
     if trials.protocol.protocol != "at_once":  # least squares: the head is found before the first step
         yield from _moved(trials, learned)
-    again = same_state(_learn(trials, _inputs(trials), trials.strategy).after, learned.after)
+    again = same_state(_learn(trials, _inputs(trials), trials.transfer.strategy).after, learned.after)
     words = "" if again else "learned twice, one trial gives two learners"
     yield Finding("the same seed gives the same bits", again, words)
-    if trials.strategy is None:
+    if trials.transfer.strategy is None:
         return
     for place, plugin in enumerate(learned.plugins):
-        without = _learn(trials, _inputs(trials), _without(trials.strategy, place))
+        without = _learn(trials, _inputs(trials), _without(trials.transfer.strategy, place))
         changes = not same_state(without.after, learned.after)
         words = "" if changes else "without it the trial gives the same bits"
         yield Finding(f"{type(plugin).__name__} changes what is learned", changes, words)
@@ -126,8 +122,8 @@ def _in_memory(trials: Trials) -> Iterator[Finding]:
 def _inputs(trials: Trials) -> Inputs:
     """Returns features or images, made anew, so that no trial sees what another did to them."""
     if trials.protocol.frozen:
-        return trials.features(trials.shown, [trials.place.job.trials[0]])
-    images: Inputs = trials.place.scenario.tensor(device=trials.place.device)
+        return trials.features(trials.shown, [trials.context.job.trials[0]])
+    images: Inputs = trials.context.scenario.tensor(device=trials.context.device)
     return images
 
 
@@ -142,12 +138,12 @@ def _learn(trials: Trials, inputs: Inputs, strategy: StrategyFactory | None) -> 
         plugins.extend(own_plugins(made[0]))
         return made[0]
 
-    trials = replace(trials, strategy=None if strategy is None else keep)
-    spec = trials.place.job.trials[0]
-    drawn = trials.draw(trials.shown, spec, inputs)
-    learner = drawn[1]
+    trials = replace(trials, transfer=replace(trials.transfer, strategy=None if strategy is None else keep))
+    spec = trials.context.job.trials[0]
+    plan = trials.plan(trials.shown, spec, inputs)
+    learner = plan.learner
     before = copy_of(learner)
-    trajectory = trials.learn(spec, drawn, inputs)
+    trajectory = trials.learn(spec, inputs, plan)
     if trajectory.diverged:
         raise ValueError(f"diverged: {trajectory.diverged}")
     model = made[0].model if made else learner
@@ -175,7 +171,7 @@ def _head(learned: Learned) -> Iterator[Finding]:
 
 def _frozen(trials: Trials, learned: Learned, given_stays: bool) -> Finding:
     """What was given stays (model, features); of the learner, what has no gradient, and every buffer."""
-    learner = trials.draw(trials.shown, trials.place.job.trials[0], _inputs(trials))[1]
+    learner = trials.plan(trials.shown, trials.context.job.trials[0], _inputs(trials)).learner
     learning = {name for name, weight in learner.named_parameters() if weight.requires_grad}
     fixed = [name for name in learned.before if name not in learning]
     moved = [name for name in fixed if not _equal(learned.before, learned.after, name)]

@@ -1,7 +1,6 @@
-"""What commands share: how one is added to the parser, options of what trains, the cores there are."""
+"""What commands share: how one is added to the parser, options of what trains."""
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -40,8 +39,3 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
 def command_line() -> str:
     """Returns the command that this process was started with, as a person would type it."""
     return shlex.join(["zapbench", *sys.argv[1:]])
-
-
-def cores() -> int:
-    """Returns the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -186,11 +186,11 @@ def scenario_of(name: str) -> "Scenario":
     """
     import gin
 
-    import zapbench.experiment.root  # noqa: F401  (registers `run`)
     from zapbench import config
+    from zapbench.experiment.registry import register_everything
 
     path = config.find("scenarios", name)
-    config.register_everything()
+    register_everything()
     gin.clear_config()
     try:
         with gin.unlock_config():
@@ -204,7 +204,7 @@ def scenario_of(name: str) -> "Scenario":
 
 
 def _card(options: argparse.Namespace) -> int:
-    from zapbench.scenarios.cards import all_cards, card
+    from zapbench.cli.scenario_cards import all_cards, card
     from zapbench.scenarios.catalog import data_set
 
     sys.stdout.write(card(data_set(options.name)) if options.name else all_cards())

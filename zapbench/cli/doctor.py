@@ -20,7 +20,8 @@ from pathlib import Path
 
 import zapbench
 from zapbench import __version__
-from zapbench.cli.arguments import add_command, cores
+from zapbench.cli.arguments import add_command
+from zapbench.launchers.job import cores
 
 OK, NOTE, BROKEN = "ok", "note", "BROKEN"
 TESTED = "3.11"

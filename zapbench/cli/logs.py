@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.cli.arguments import add_command, cores
+from zapbench.cli.arguments import add_command
+from zapbench.launchers.job import cores
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.cli.arguments import add_command, add_training_options, command_line, cores
+from zapbench.cli.arguments import add_command, add_training_options, command_line
+from zapbench.launchers.job import cores
 from zapbench.text import duration_text, size_text
 
 if TYPE_CHECKING:
-    from zapbench.launchers.local import Engine
+    from zapbench.launchers.base import Launcher
     from zapbench.suites.forecast import Forecast
     from zapbench.suites.suite import Suite
 
@@ -55,7 +56,7 @@ def _suite(options: argparse.Namespace) -> int:
     suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
     if options.dry_run:
         return _say(suite, options)
-    status = launch(suite, options.out, lambda: _engine(suite, options))
+    status = launch(suite, options.out, lambda: _launcher(suite, options))
     logs = read_logs(options.out, only=own_folders(suite))
     made = print_tables(logs, "table", "select")
     for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
@@ -63,7 +64,7 @@ def _suite(options: argparse.Namespace) -> int:
     return status
 
 
-def launch(suite: "Suite", out: Path, new_engine: "Callable[[], Engine]") -> int:
+def launch(suite: "Suite", out: Path, new_launcher: "Callable[[], Launcher]") -> int:
     """Runs a suite, says how that went, and returns the exit status.
 
     Raises:
@@ -75,7 +76,7 @@ def launch(suite: "Suite", out: Path, new_engine: "Callable[[], Engine]") -> int
     from zapbench.suites.run import run_suite
 
     console = Console(stderr=True)
-    summary = run_suite(suite, out, new_engine, console)
+    summary = run_suite(suite, out, new_launcher, console)
     before = f", {summary.done_before} of them done before" if summary.done_before else ""
     console.print(f"{summary.tasks} tasks{before}", highlight=False)
     outcome = summary.outcome
@@ -92,17 +93,17 @@ def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
     return options.jobs or max(1, cores() // suite.cpus)
 
 
-def _engine(suite: "Suite", options: argparse.Namespace) -> "Engine":
+def _launcher(suite: "Suite", options: argparse.Namespace) -> "Launcher":
     if options.launcher == "ray":
-        from zapbench.launchers.ray import RayCluster
+        from zapbench.launchers.ray import RayLauncher
 
-        return RayCluster(options.out, command_line(), suite.cpus, suite.gpus, options.jobs, options.address)
+        return RayLauncher(options.out, command_line(), suite.cpus, suite.gpus, options.jobs, options.address)
     from zapbench.launchers.gpus import assign, visible_devices
-    from zapbench.launchers.local import Pool
+    from zapbench.launchers.local import ProcessPoolLauncher
 
     jobs = _jobs(suite, options)
     devices = assign(visible_devices(), suite.gpus, jobs) if suite.gpus else []
-    return Pool(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
+    return ProcessPoolLauncher(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
 
 
 def _say(suite: "Suite", options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from zapbench.cli.arguments import add_command, add_training_options, command_li
 from zapbench.cli.suite import add_suite, launch
 
 if TYPE_CHECKING:
-    from zapbench.launchers.local import Engine
+    from zapbench.launchers.base import Launcher
 
 
 def add_training(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -101,12 +101,12 @@ def _run(options: argparse.Namespace) -> int:
     if threads < 1:
         raise ValueError(f"--threads must be at least 1, got {threads}")
 
-    def new_engine() -> "Engine":
-        from zapbench.launchers.local import Engine
+    def new_launcher() -> "Launcher":
+        from zapbench.launchers.local import InProcessLauncher
 
-        return Engine(options.out, command_line(), threads)
+        return InProcessLauncher(options.out, command_line(), threads)
 
-    status = launch(suite, options.out, new_engine)
+    status = launch(suite, options.out, new_launcher)
     print_tables(read_logs(options.out), "table", "select")
     return status
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zapbench.atomic import write_whole
+from zapbench.atomic import write_atomically
 
 SCHEMA = 1
 FILE = "checkpoint.pt"
@@ -49,7 +49,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint, whole or not at all."""
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **vars(checkpoint)}, buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:

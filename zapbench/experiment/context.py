@@ -1,8 +1,8 @@
-"""Where a job works: its folder below the output folder, who else is there, and how its tasks describe themselves."""
+"""What the parts of one run share: the job, its folder and lock, and the description of its tasks."""
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,57 +13,49 @@ import torch
 from filelock import FileLock, Timeout
 
 from zapbench import __version__, config
-from zapbench.atomic import LOCK_FILE, clear_parts
+from zapbench.atomic import LOCK_FILE, remove_partial_files
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import description_of
 from zapbench.networks.classifier import Classifier
 from zapbench.scenarios.scenario import Scenario
-from zapbench.tasks import Outcome, Progress, RunSpec, TrialSpec
+from zapbench.tasks import Job, Outcome, Progress
 from zapbench.transfer.protocol import Protocol
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one call does: a run's pre-training where it is not finished, then some trials of one transfer.
+class Options:
+    """How a job is executed, as opposed to what it computes.
 
     Attributes:
-        run: which pre-trained model.
-        trials: which trials, all of one transfer; none for pre-training alone.
         out: output folder.
-        command: the command line, for the description.
-        check: everything is made and checked, nothing is trained or written.
-        rehearse: whether a check also makes the model and what learns; else it looks at the folder alone.
-        progress: called as work goes on.
-        progress_seconds: at most so often, in pre-training.
-        inspect: called in a check with where the run's model comes from, then with its trials, if there are any.
+        command: the command line, for descriptions.
+        progress: called as work advances; may raise `Stopped`.
+        progress_seconds: seconds between two calls of `progress` in pre-training, at least.
     """
 
-    run: RunSpec
-    trials: tuple[TrialSpec, ...]
     out: Path
     command: str = ""
-    check: bool = False
-    rehearse: bool = True
     progress: Progress = field(default=lambda phase, done, total: None, compare=False)
     progress_seconds: float = 0.5
-    inspect: Callable[[Any], None] = field(default=lambda origin: None, compare=False)
 
 
 @dataclass
-class Place:
-    """A job with the scenario it was given: what pre-training and trials share.
+class Context:
+    """A job of one transfer with the scenario of its configuration: what pre-training and trials share.
 
     Attributes:
-        job: what is to be done.
+        job: which run, and which trials.
+        options: how it is executed.
         config_hash: of the configuration that reaches pre-training.
         scenario: data and sizes.
         device: where to compute.
-        weights: digest of the file of weights that stands for pre-training; empty where there is none.
+        weights: digest of the file of weights that replaces pre-training; empty where there is none.
         outcome: how the job's tasks ended so far.
     """
 
     job: Job
+    options: Options
     config_hash: str
     scenario: Scenario
     device: str
@@ -73,7 +65,7 @@ class Place:
     @property
     def folder(self) -> Path:
         """The run's folder."""
-        return self.job.out / self.job.run.folder
+        return self.options.out / self.job.run.folder
 
     def check(self, protocol: Protocol | None) -> None:
         """Refuses a folder that holds another run or another trial, before anything is trained."""
@@ -101,19 +93,19 @@ class Place:
                 )
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keeps other processes out of the run's folder; waits for one that is there (killed ones are not)."""
+    def locked(self) -> Iterator[None]:
+        """Locks the run's folder; waits while another process holds the lock (a killed one does not)."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK_FILE)
         while True:
             try:
                 lock.acquire(timeout=0.5)
             except Timeout:
-                self.job.progress("waiting for another process", 0, 1)
+                self.options.progress("waiting for another process", 0, 1)
             else:
                 break
         try:
-            clear_parts(self.folder)
+            remove_partial_files(self.folder)
             yield
         finally:
             lock.release()
@@ -143,7 +135,7 @@ class Place:
             },
             device=self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
             time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            command=self.job.command,
+            command=self.options.command,
             sources=self._sources(),
             **trial,
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zapbench.experiment import checkpoints
 from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.record import PretrainRecord
-from zapbench.experiment.resources import Cost
+from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
 from zapbench.strategies.data import ImageSource
 from zapbench.tasks import Progress, Stopped
@@ -54,7 +54,7 @@ class Monitor(SupervisedPlugin):
         *,
         validate: Callable[[nn.Module], float] | None,
         seconds: float,
-        cost: Cost,
+        cost: ResourceMeter,
         progress: Progress,
         progress_seconds: float,
         resume: Checkpoint | None,

@@ -13,10 +13,10 @@ from torch import nn
 from zapbench import seeding
 from zapbench.experiment import checkpoints
 from zapbench.experiment.checkpoints import Checkpoint
-from zapbench.experiment.context import Place
+from zapbench.experiment.context import Context
 from zapbench.experiment.monitor import Diverged, Monitor, accuracy, every
 from zapbench.experiment.record import PretrainRecord
-from zapbench.experiment.resources import Cost
+from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.parse import status_of
@@ -26,7 +26,7 @@ from zapbench.networks.weights import load_weights
 from zapbench.plugins import own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.episodic import Episodic
-from zapbench.transfer.reference import OptimizerFactory
+from zapbench.transfer.plan import OptimizerFactory
 
 REHEARSAL_IMAGES = 100
 """Images to rehearse a strategy on: hooks fire on few as on many, and some plug-ins visit every image afterwards."""
@@ -36,12 +36,12 @@ REHEARSAL_IMAGES = 100
 class Origin:
     """Where a run's model comes from."""
 
-    place: Place
+    context: Context
     model: Callable[..., Classifier]
 
     def new_model(self) -> Classifier:
         """Returns the network before pre-training: the same weights for every method of one seed."""
-        scenario, seed = self.place.scenario, self.place.job.run.seed
+        scenario, seed = self.context.scenario, self.context.job.run.seed
         seeding.seed_global_state("pre-training", scenario.name, seed)
         return self.model(outputs=scenario.pretrain_outputs, channels=scenario.channels, size=scenario.size)
 
@@ -50,9 +50,9 @@ class Origin:
         found = self.checkpoint()
         if found is None or not found.finished:
             return None
-        if status_of(self.place.folder / contract.EVENT_FILE) != contract.FINISHED:
+        if status_of(self.context.folder / contract.EVENT_FILE) != contract.FINISHED:
             return None
-        model = self.new_model().to(self.place.device)
+        model = self.new_model().to(self.context.device)
         model.load_state_dict(found.model)
         return model
 
@@ -62,22 +62,24 @@ class Origin:
         Raises:
             ValueError: it cannot be read, or is of another configuration.
         """
-        path = self.place.folder / checkpoints.FILE
+        path = self.context.folder / checkpoints.FILE
         if not path.exists():
             return None
-        found = checkpoints.load(path, device=self.place.device)
-        if found.config_hash != self.place.config_hash:
-            raise ValueError(f"{path} is of another configuration ({found.config_hash}, not {self.place.config_hash})")
+        found = checkpoints.load(path, device=self.context.device)
+        if found.config_hash != self.context.config_hash:
+            raise ValueError(
+                f"{path} is of another configuration ({found.config_hash}, not {self.context.config_hash})"
+            )
         return found
 
     def keep(self, model: Classifier, updates: int) -> None:
         """Saves the pre-trained model."""
-        final = Checkpoint(self.place.config_hash, updates, True, model.state_dict(), model.head.out_features)
-        checkpoints.save(self.place.folder / checkpoints.FILE, final)
+        final = Checkpoint(self.context.config_hash, updates, True, model.state_dict(), model.head.out_features)
+        checkpoints.save(self.context.folder / checkpoints.FILE, final)
 
 
 @dataclass
-class Given(Origin):
+class GivenModel(Origin):
     """A model that was pre-trained elsewhere; its weights are kept with the run."""
 
     weights: Path
@@ -94,9 +96,9 @@ class Given(Origin):
         """Returns the model, and records it as pre-trained."""
         if (done := self.done()) is not None:
             return done
-        model = self.new_model().to(self.place.device)
+        model = self.new_model().to(self.context.device)
         load_weights(model, self.weights)
-        with PretrainRecord(self.place.folder, self.place.describe(model), gin.operative_config_str()) as record:
+        with PretrainRecord(self.context.folder, self.context.describe(model), gin.operative_config_str()) as record:
             record.finish(Closing(contract.FINISHED), {contract.PARAMETERS: count_parameters(model)}, step=0)
         self.keep(model, 0)
         return model
@@ -116,16 +118,16 @@ class Pretraining(Origin):
         Raises:
             ValueError: the model and the strategy do not fit each other or the images.
         """
-        model = self.new_model().to(self.place.device)
+        model = self.new_model().to(self.context.device)
         strategy = self.strategy(
             model=model,
             optimizer=self.optimizer(model.parameters()),
             criterion=nn.CrossEntropyLoss(),
             evaluator=silent_evaluator(),
-            device=self.place.device,
+            device=self.context.device,
         )
         if isinstance(strategy, Episodic):
-            check_single_image(self.model, model, self.place.scenario.channels, self.place.scenario.size)
+            check_single_image(self.model, model, self.context.scenario.channels, self.context.scenario.size)
         return strategy
 
     def rehearse(self) -> None:
@@ -136,15 +138,15 @@ class Pretraining(Origin):
         """
         strategy = self.new_strategy()
         if own_plugins(strategy):
-            split = self.place.scenario.pretraining(self.place.job.run.seed)
-            images = self.place.scenario.tensor(device=self.place.device)
+            split = self.context.scenario.pretraining(self.context.job.run.seed)
+            images = self.context.scenario.tensor(device=self.context.device)
             enough = max(REHEARSAL_IMAGES, getattr(strategy, "random_images", 0))
             few = split.train[: -(-enough // split.train.shape[1])]
             refuse_inert(strategy, [pretraining_experience(images, few)])
 
     def run(self) -> Classifier | None:
         """Returns the pre-trained model; None where pre-training diverged."""
-        folder = self.place.folder
+        folder = self.context.folder
         if status_of(folder / contract.EVENT_FILE) == contract.DIVERGED:
             return None
         if (done := self.done()) is not None:
@@ -152,13 +154,13 @@ class Pretraining(Origin):
         found = self.checkpoint()
         strategy = self.new_strategy()
         resume = None if found is None or not hasattr(strategy, "first_update") else found
-        with PretrainRecord(folder, self.place.describe(strategy.model), gin.operative_config_str()) as record:
+        with PretrainRecord(folder, self.context.describe(strategy.model), gin.operative_config_str()) as record:
             return self._train(strategy, record, folder / checkpoints.FILE, resume)
 
     def _train(self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None) -> Classifier | None:
-        split = self.place.scenario.pretraining(self.place.job.run.seed)
-        images = self.place.scenario.tensor(device=self.place.device)
-        experience = pretraining_experience(images, split.train, self.place.scenario.augmentation)
+        split = self.context.scenario.pretraining(self.context.job.run.seed)
+        images = self.context.scenario.tensor(device=self.context.device)
+        experience = pretraining_experience(images, split.train, self.context.scenario.augmentation)
         count = split.train.size
         per_epoch = -(-count // strategy.train_mb_size)
         total = strategy.updates(count) if hasattr(strategy, "updates") else strategy.train_epochs * per_epoch
@@ -172,18 +174,18 @@ class Pretraining(Origin):
             labels = torch.arange(len(split.validation)).repeat_interleave(split.validation.shape[1])
             return accuracy(model, images, torch.from_numpy(split.validation.reshape(-1).copy()), labels)
 
-        cost = Cost(self.place.device, before=resume.seconds if resume is not None else 0.0)
+        cost = ResourceMeter(self.context.device, before=resume.seconds if resume is not None else 0.0)
         strategy.plugins.append(
             Monitor(
                 record,
                 path,
-                self.place.config_hash,
+                self.context.config_hash,
                 total,
                 validate=validate if split.validation.size else None,
                 seconds=self.checkpoint_seconds,
                 cost=cost,
-                progress=self.place.job.progress,
-                progress_seconds=self.place.job.progress_seconds,
+                progress=self.context.options.progress,
+                progress_seconds=self.context.options.progress_seconds,
                 resume=resume,
             )
         )
@@ -193,7 +195,7 @@ class Pretraining(Origin):
             strategy.train(experience, eval_streams=[])
         except Diverged as diverged:
             closing = Closing(contract.DIVERGED, str(diverged))
-            self.place.outcome.diverged[str(self.place.folder)] = str(diverged)
+            self.context.outcome.diverged[str(self.context.folder)] = str(diverged)
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             with suppress(OSError):

@@ -20,11 +20,11 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from zapbench.atomic import write_whole
+from zapbench.atomic import write_atomically
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.read.events import Tail, read_events
-from zapbench.transfer.reference import Trajectory
+from zapbench.transfer.metrics import Trajectory
 
 
 class EventWriter:
@@ -106,7 +106,7 @@ def write_trial(
         writer.vector(contract.CLASS_ACCURACY, trajectory.class_accuracy, step=last)
     writer.scalars(dict(costs), step=last)
     writer.close_with(closing, step=last)
-    write_whole(folder / contract.EVENT_FILE, buffer.getvalue())
+    write_atomically(folder / contract.EVENT_FILE, buffer.getvalue())
 
 
 class PretrainRecord:

@@ -1,4 +1,4 @@
-"""What a task cost: wall-clock seconds and peak memory."""
+"""Measures what a task takes: wall-clock seconds and peak memory in bytes."""
 
 import contextlib
 import resource
@@ -11,7 +11,7 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-class Cost:
+class ResourceMeter:
     """Starts counting when made; `before` are seconds that an earlier process spent on the same task."""
 
     def __init__(self, device: torch.device | str = "cpu", *, before: float = 0.0) -> None:

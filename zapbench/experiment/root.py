@@ -1,6 +1,7 @@
 """One run: pre-train a model, then transfer it. `run` is the one root of the gin configuration."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,42 +10,101 @@ import torch
 
 from zapbench import config
 from zapbench.atomic import FATAL
-from zapbench.experiment.context import Job, Place
-from zapbench.experiment.pretraining import Given, Pretraining
-from zapbench.experiment.trials import Trials
+from zapbench.experiment.context import Context, Options
+from zapbench.experiment.pretraining import GivenModel, Pretraining
+from zapbench.experiment.registry import register_everything
+from zapbench.experiment.trials import Transfer, Trials
 from zapbench.networks.classifier import Classifier
 from zapbench.networks.weights import digest_of
 from zapbench.scenarios.scenario import Scenario
-from zapbench.tasks import Outcome
+from zapbench.tasks import Job, Outcome
 from zapbench.transfer.avalanche import StrategyFactory
+from zapbench.transfer.plan import OptimizerFactory
 from zapbench.transfer.protocol import Protocol
-from zapbench.transfer.reference import OptimizerFactory
 
 for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
     gin.external_configurable(_optimizer, module="torch.optim")
 
 
-def execute(job: Job) -> Outcome:
-    """Composes the job's configuration and runs it.
+@dataclass
+class Experiment:
+    """A run that is configured and checked, and not yet executed.
+
+    Attributes:
+        context: the job, its scenario and its folder.
+        pretraining: makes or loads the pre-trained model.
+        transfer: how the trials learn; None where the job has no trials.
+    """
+
+    context: Context
+    pretraining: GivenModel | Pretraining
+    transfer: Transfer | None = None
+
+    def trials(self, model: Classifier | None) -> Trials | None:
+        """Returns the trials of a pre-trained model (None: it diverged); None where the job has no trials."""
+        if self.transfer is None:
+            return None
+        return Trials(self.context, model, model or self.pretraining.new_model(), self.transfer)
+
+    def rehearse(self) -> None:
+        """Makes everything that the run will use, trains it for one update at most, and writes nothing.
+
+        Raises:
+            ValueError: something does not fit.
+        """
+        self.pretraining.rehearse()
+        if trials := self.trials(None):
+            trials.rehearse()
+
+    def execute(self) -> Outcome:
+        """Pre-trains where that is not done, then runs the trials that are not done."""
+        context = self.context
+        try:
+            with context.locked():
+                if trials := self.trials(self.pretraining.run()):
+                    trials.run()
+        except OSError as error:
+            if error.errno not in FATAL:
+                raise
+            context.outcome.fatal = f"{error.strerror} ({error.filename or context.folder})"
+        return context.outcome
+
+
+def execute(job: Job, options: Options) -> Outcome:
+    """Executes a job, one transfer after another.
 
     Raises:
         ValueError: the configuration cannot be used; nothing was trained.
     """
-    spec = job.run
-    transfer = job.trials[0].transfer if job.trials else None
+    outcome = Outcome()
+    for part in job.by_transfer():
+        outcome.add(configured(part, options).execute())
+        if outcome.stopped or outcome.fatal or outcome.failed:
+            break
+    return outcome
+
+
+def configured(job: Job, options: Options) -> Experiment:
+    """Composes the configuration of a job of one transfer and returns its run; its folder is checked.
+
+    Raises:
+        ValueError: the configuration cannot be used, or the folder holds something else.
+    """
+    register_everything()
+    spec, transfer = job.run, job.transfer
     bindings = [b for b in (*spec.bindings, *spec.setting) if transfer is not None or config.reaches_pretraining(b)]
     config.compose(spec.scenario, spec.strategy, transfer, bindings, pretrain_seed=spec.seed)
     try:
-        outcome: Outcome = run(job, spec.config_hash)
+        experiment: Experiment = run(job, options)
     except ValueError as error:
         raise ValueError(config.explain(error)) from error
-    return outcome
+    return experiment
 
 
 @gin.configurable
 def run(
     job: Job,
-    config_hash: str,
+    options: Options,
     *,
     scenario: Scenario = gin.REQUIRED,
     model: Callable[..., Classifier] = gin.REQUIRED,
@@ -56,64 +116,44 @@ def run(
     device: str = "cpu",
     checkpoint_seconds: float = 15.0,
     transfer_memory: float = 1e9,
-) -> Outcome:
-    """Pre-trains, then transfers.
+) -> Experiment:
+    """Returns a run: pre-training, then trials of one transfer.
 
     Args:
-        job: which run and which trials.
-        config_hash: of the composed configuration of pre-training.
+        job: which run, and which trials.
+        options: how it is executed.
         scenario: data and sizes.
         model: makes the network from `outputs`, `channels` and `size`.
-        strategy: an Avalanche strategy; gets `model`, `optimizer`, `criterion`, `evaluator` and `device`; None where
-            the job names weights instead.
-        optimizer: of pre-training; gets the parameters.
+        strategy: an Avalanche strategy; called with `model`, `optimizer`, `criterion`, `evaluator` and `device`. None
+            where the job names a file of weights instead.
+        optimizer: of pre-training; called with the parameters.
         transfer: the protocol.
-        transfer_optimizer: gets the learner's parameters and `lr`.
+        transfer_optimizer: called with the learner's parameters and `lr`.
         transfer_strategy: the Avalanche strategy that learns the new classes; None for plain fine-tuning.
         device: where to compute.
         checkpoint_seconds: seconds between two checkpoints.
-        transfer_memory: bytes that transfer trials which are learned together may take.
+        transfer_memory: bytes that trials may take which are learned in one call of a fast engine.
 
     Raises:
-        ValueError: something does not fit; nothing was trained.
+        ValueError: something does not fit.
     """
     weights = Path(job.run.weights) if job.run.weights else None
-    place = Place(job, config_hash, scenario, device, digest_of(weights) if weights else "")
-    pretraining: Given | Pretraining
+    context = Context(job, options, job.run.config_hash, scenario, device, digest_of(weights) if weights else "")
+    pretraining: GivenModel | Pretraining
     if weights is not None:
-        pretraining = Given(place, model, weights)
+        pretraining = GivenModel(context, model, weights)
     elif strategy is None or optimizer is None:
         raise ValueError(
-            f"strategy {job.run.strategy!r} binds no run.strategy or no run.optimizer, and no weights were given "
-            "instead (zapbench transfer WEIGHTS)"
+            f"strategy {job.run.strategy!r} binds no run.strategy or no run.optimizer, and no file of weights was "
+            "given instead (zapbench transfer WEIGHTS)"
         )
     else:
-        pretraining = Pretraining(place, model, strategy, optimizer, checkpoint_seconds)
-    if job.trials and (transfer is None or transfer_optimizer is None):
-        raise ValueError(f"transfer {job.trials[0].transfer!r} binds no run.transfer or no run.transfer_optimizer")
-    place.check(transfer)
-
-    def trials(model: Classifier | None, shown: Classifier) -> Trials | None:
-        if not job.trials or transfer is None or transfer_optimizer is None:
-            return None
-        return Trials(place, model, shown, transfer, transfer_optimizer, transfer_strategy, transfer_memory)
-
-    if job.check and not job.rehearse:
-        return place.outcome
-    if job.check:
-        pretraining.rehearse()
-        job.inspect(pretraining)
-        if found := trials(None, pretraining.new_model()):
-            found.check()
-            job.inspect(found)
-        return place.outcome
-    try:
-        with place.alone():
-            pretrained = pretraining.run()
-            if found := trials(pretrained, pretrained or pretraining.new_model()):
-                found.run()
-    except OSError as error:
-        if error.errno not in FATAL:
-            raise
-        place.outcome.fatal = f"{error.strerror} ({error.filename or place.folder})"
-    return place.outcome
+        pretraining = Pretraining(context, model, strategy, optimizer, checkpoint_seconds)
+    if not job.trials:
+        context.check(None)
+        return Experiment(context, pretraining)
+    if transfer is None or transfer_optimizer is None:
+        raise ValueError(f"transfer {job.transfer!r} binds no run.transfer or no run.transfer_optimizer")
+    context.check(transfer)
+    learns = Transfer(transfer, transfer_optimizer, transfer_strategy, transfer_memory)
+    return Experiment(context, pretraining, learns)

@@ -7,107 +7,116 @@ from typing import Any
 import gin
 import numpy as np
 import torch
-from torch import nn
 
 from zapbench import config
-from zapbench.experiment.context import Place
+from zapbench.experiment.context import Context
 from zapbench.experiment.record import write_trial
-from zapbench.experiment.resources import Cost
+from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.networks.classifier import Classifier, last_layers
 from zapbench.networks.gradients import is_written_out
-from zapbench.scenarios.scenario import Role, Trial
+from zapbench.scenarios.scenario import Role
 from zapbench.seeding import seed_global_state
 from zapbench.tasks import TrialSpec
-from zapbench.transfer import avalanche as contenders
-from zapbench.transfer.avalanche import StrategyFactory, run_contender
+from zapbench.transfer.avalanche import StrategyFactory, rehearse, run_strategy
 from zapbench.transfer.closed_form import start_from_least_squares
-from zapbench.transfer.fast import Engine, Task, chunks, engine_for, rule_of
+from zapbench.transfer.fast import FastEngine, chunks, fast_engine_for
+from zapbench.transfer.features import Features, Inputs
+from zapbench.transfer.metrics import Trajectory
+from zapbench.transfer.plan import OptimizerFactory, TrialPlan, learner_for, trial_generator
 from zapbench.transfer.protocol import Protocol, count_steps
-from zapbench.transfer.reference import (
-    Features,
-    Inputs,
-    OptimizerFactory,
-    Trajectory,
-    learner_for,
-    run_trial,
-    trial_generator,
-)
+from zapbench.transfer.reference import run_trial
 
 
-@dataclass
-class Trials:
-    """What the trials of a job share.
+@dataclass(frozen=True)
+class Transfer:
+    """How trials learn new classes.
 
     Attributes:
-        place: where they are recorded.
-        model: the pre-trained model; None where pre-training diverged, and so every trial of it.
-        shown: the model that descriptions speak of.
-        protocol: how new classes are learned.
-        optimizer: gets the learner's parameters and `lr`.
+        protocol: the protocol.
+        optimizer: called with the learner's parameters and `lr`.
         strategy: makes the Avalanche strategy that learns; None for plain fine-tuning.
-        memory: bytes that trials which are learned together may take.
+        memory: bytes that trials may take which are learned in one call of a fast engine.
     """
 
-    place: Place
-    model: Classifier | None
-    shown: Classifier
     protocol: Protocol
     optimizer: OptimizerFactory
     strategy: StrategyFactory | None = None
     memory: float = 1e9
 
-    def check(self) -> None:
-        """Rehearses what learns the new classes, where it is more than a plain loop; nothing is written.
+
+@dataclass
+class Trials:
+    """The trials of one pre-trained model under one transfer.
+
+    Attributes:
+        context: the job they belong to.
+        model: the pre-trained model; None where pre-training diverged, and so every trial of it.
+        shown: the model that descriptions speak of.
+        transfer: how they learn.
+    """
+
+    context: Context
+    model: Classifier | None
+    shown: Classifier
+    transfer: Transfer
+
+    @property
+    def protocol(self) -> Protocol:
+        """How new classes are learned."""
+        return self.transfer.protocol
+
+    def rehearse(self) -> None:
+        """Tries the strategy that learns the new classes, where there is one; nothing is written.
 
         Raises:
-            ValueError: it cannot learn under this protocol, a plug-in of it would do nothing, or the model has fewer
-                layers than are to learn.
+            ValueError: it cannot learn under this protocol, one of its plug-ins would have no effect, or the model has
+                fewer layers than are to learn.
         """
         if self.protocol.layers is not None:
             last_layers(self.shown, self.protocol.layers)
-        if self.strategy is None:
+        if self.transfer.strategy is None:
             return
-        place = self.place
-        trial = place.scenario.trial(place.job.run.seed, 0, role=place.job.trials[0].role)
-        images = place.scenario.tensor(device=place.device)
+        context, spec = self.context, self.context.job.trials[0]
+        trial = context.scenario.trial(context.job.run.seed, 0, role=spec.role)
+        images = context.scenario.tensor(device=context.device)
         inputs: Inputs = images
         if self.protocol.frozen:
             first = [part[:2].reshape(-1) for part in (trial.train, trial.held_out)]
             inputs = Features(self.shown.encoder, images, torch.from_numpy(np.concatenate(first)))
-        learner = learner_for(
-            self.shown, self.protocol, self.protocol.outputs(place.scenario), torch.Generator(), inputs
-        )
-        contenders.check(self.strategy, learner, inputs, trial, self.protocol, self.optimizer)
+        outputs = self.protocol.outputs(context.scenario)
+        learner = learner_for(self.shown, self.protocol, outputs, torch.Generator(), inputs)
+        plan = TrialPlan(trial, learner, self.protocol, self.transfer.optimizer, spec.rate, [])
+        rehearse(self.transfer.strategy, inputs, plan)
 
     def run(self) -> None:
         """Runs the trials that are not there yet."""
-        place, protocol = self.place, self.protocol
-        facts = place.scenario.facts() | protocol.facts()
-        described = {spec: self._describe(spec, facts) for spec in place.job.trials}
-        missing = [spec for spec in place.job.trials if not self._is_done(spec, described[spec])]
-        inputs: Inputs = place.scenario.tensor(device=place.device)
+        context, protocol = self.context, self.protocol
+        facts = context.scenario.facts() | protocol.facts()
+        described = {spec: self._describe(spec, facts) for spec in context.job.trials}
+        missing = [spec for spec in context.job.trials if not self._is_done(spec, described[spec])]
+        inputs: Inputs = context.scenario.tensor(device=context.device)
         if missing and self.model is not None and protocol.frozen:
             inputs = self.features(self.model, missing)
-        if self.strategy is None and isinstance(inputs, Features):
-            engine = engine_for(protocol, self.optimizer, inputs, {spec.rate for spec in missing})
+        if self.transfer.strategy is None and isinstance(inputs, Features):
+            engine = fast_engine_for(protocol, self.transfer.optimizer, inputs, {spec.rate for spec in missing})
             if engine is not None:
                 self._sweep(engine, inputs, {spec: replace(described[spec], engine=engine.name) for spec in missing})
                 missing = []
         for number, spec in enumerate(missing):
 
             def tell(number: int = number, name: str = config.name_of(spec.transfer)) -> None:
-                place.job.progress(f"transfer {name}", number, len(missing))
+                context.options.progress(f"transfer {name}", number, len(missing))
 
             tell()
             self._trial(spec, described[spec], inputs, tell)
-        place.job.progress("transfer", len(missing), len(missing))
+        context.options.progress("transfer", len(missing), len(missing))
 
     def _describe(self, spec: TrialSpec, facts: Mapping[str, Any]) -> Description:
-        scenario, protocol = self.place.scenario, self.protocol
-        return self.place.describe(
+        scenario, protocol = self.context.scenario, self.protocol
+        return self.context.describe(
             self.shown,
             transfer=config.name_of(spec.transfer),
             protocol=protocol.name,
@@ -124,7 +133,7 @@ class Trials:
         )
 
     def _engine(self) -> str:
-        if self.strategy is not None:
+        if self.transfer.strategy is not None:
             return "avalanche"
         if self.protocol.frozen:
             return "features"
@@ -132,7 +141,7 @@ class Trials:
         return "written out" if fast else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:
-        path = self.place.folder / spec.folder / contract.EVENT_FILE
+        path = self.context.folder / spec.folder / contract.EVENT_FILE
         if status_of(path) not in (contract.FINISHED, contract.DIVERGED):
             return False
         held = description_of(path)
@@ -141,50 +150,53 @@ class Trials:
 
     def features(self, model: Classifier, trials: list[TrialSpec]) -> Features:
         """Returns a frozen encoder's features of the images of some trials."""
-        place = self.place
-        place.job.progress("features", 0, 1)
+        context = self.context
+        context.options.progress("features", 0, 1)
         wanted = []
         for seed, role in sorted({(t.seed, t.role) for t in trials}):
-            trial = place.scenario.trial(place.job.run.seed, seed, role=role)
+            trial = context.scenario.trial(context.job.run.seed, seed, role=role)
             wanted += [trial.train.reshape(-1), trial.held_out.reshape(-1)]
-        images = place.scenario.tensor(device=place.device)
+        images = context.scenario.tensor(device=context.device)
         return Features(model.encoder, images, torch.cat([torch.from_numpy(w.copy()) for w in wanted]))
 
     def _trial(self, spec: TrialSpec, description: Description, inputs: Inputs, tell: Callable[[], None]) -> None:
-        cost = Cost(self.place.device)
+        cost = ResourceMeter(self.context.device)
         trajectory = Trajectory(diverged="pre-training diverged")
         failure = ""
         try:
             if self.model is not None:
-                trajectory = self._learn(self.model, spec, inputs, tell)
+                plan = self.plan(self.model, spec, inputs)
+                trajectory = self.learn(spec, inputs, plan, tell)
         except OSError:
             raise
         except Exception as error:
             failure = _in_a_line(error)
         self._record(spec, description, trajectory, failure, (cost.seconds(), cost.peak_memory()))
 
-    def _sweep(self, engine: Engine, features: Features, missing: Mapping[TrialSpec, Description]) -> None:
+    def _sweep(self, engine: FastEngine, features: Features, missing: Mapping[TrialSpec, Description]) -> None:
         """Lets an engine learn trials a chunk at a time; those of a chunk are recorded when it is done."""
         specs = sorted(missing, key=lambda spec: (spec.role, spec.seed, spec.rate))
         done = 0
 
         def tick() -> None:
-            self.place.job.progress(f"transfer {config.name_of(specs[0].transfer)}", done, len(specs))
+            self.context.options.progress(f"transfer {config.name_of(specs[0].transfer)}", done, len(specs))
 
         tick()
-        for tasks in chunks(engine, features, (self._task(spec, features) for spec in specs), self.memory):
-            cost = Cost(self.place.device)
-            trajectories, failure = [Trajectory() for _ in tasks], ""
+        for plans in chunks(
+            engine, features, (self.plan(self.shown, spec, features) for spec in specs), self.transfer.memory
+        ):
+            cost = ResourceMeter(self.context.device)
+            trajectories, failure = [Trajectory() for _ in plans], ""
             try:
-                trajectories = engine.transfer(features, tasks, tick)
+                trajectories = engine.transfer(features, plans, tick)
             except OSError:
                 raise
             except Exception as error:
                 failure = _in_a_line(error)
-            costs = (cost.seconds() / len(tasks), cost.peak_memory())
+            costs = (cost.seconds() / len(plans), cost.peak_memory())
             for spec, trajectory in zip(specs[done:], trajectories):
                 self._record(spec, missing[spec], trajectory, failure, costs)
-            done += len(tasks)
+            done += len(plans)
             tick()
 
     def _record(
@@ -196,74 +208,48 @@ class Trials:
         costs: tuple[float, float],
     ) -> None:
         """Records a trial: `failure` says why it has no trajectory; `costs` are seconds and bytes."""
-        place = self.place
-        folder = place.folder / spec.folder
+        context = self.context
+        folder = context.folder / spec.folder
         closing = Closing(contract.FINISHED)
         if failure:
             closing = Closing(contract.FAILED, failure)
-            place.outcome.failed[str(folder)] = failure
+            context.outcome.failed[str(folder)] = failure
         elif trajectory.diverged:
             closing = Closing(contract.DIVERGED, trajectory.diverged)
-            place.outcome.diverged[str(folder)] = closing.reason
+            context.outcome.diverged[str(folder)] = closing.reason
         named = dict(zip((contract.SECONDS, contract.PEAK_MEMORY), costs))
         write_trial(folder, description, gin.operative_config_str(), trajectory, named, closing)
 
-    def _learn(self, model: Classifier, spec: TrialSpec, inputs: Inputs, tell: Callable[[], None]) -> Trajectory:
-        return self.learn(spec, self.draw(model, spec, inputs), inputs, tell)
-
     def learn(
-        self,
-        spec: TrialSpec,
-        drawn: tuple[Trial, nn.Module, list[int]],
-        inputs: Inputs,
-        tell: Callable[[], None] = lambda: None,
+        self, spec: TrialSpec, inputs: Inputs, plan: TrialPlan, tell: Callable[[], None] = lambda: None
     ) -> Trajectory:
-        """Learns what `draw` gave, and measures it; nothing is recorded."""
-        trial, learner, points = drawn
-        if self.strategy is not None:
-            seed_global_state("contender", *self._key(spec))
-            return run_contender(
-                self.strategy,
-                learner,
-                inputs,
-                trial,
-                self.protocol,
-                optimizer=self.optimizer,
-                rate=spec.rate,
-                points=points,
-                generator=trial_generator("order", *self._key(spec)),
-                tell=tell,
-            )
-        return run_trial(
-            learner,
-            inputs,
-            trial,
-            self.protocol,
-            optimizer=self.optimizer,
-            rate=spec.rate,
-            points=points,
-            generator=trial_generator("order", *self._key(spec)),
-        )
+        """Learns and measures a trial; nothing is recorded."""
+        if self.transfer.strategy is None:
+            return run_trial(inputs, plan)
+        seed_global_state("contender", *self._key(spec))
+        return run_strategy(self.transfer.strategy, inputs, plan, tell=tell)
 
-    def _task(self, spec: TrialSpec, features: Features) -> Task:
-        trial, head, points = self.draw(self.shown, spec, features)
-        rule = rule_of(self.optimizer, spec.rate)
-        assert rule is not None
-        assert isinstance(head, nn.Linear)
-        return Task(trial, head, rule, points, self.protocol.passes, draw=(spec.role, spec.seed))
-
-    def draw(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> tuple[Trial, nn.Module, list[int]]:
-        """Returns a trial, what learns it and where it is measured: the same for every rate."""
-        scenario, protocol = self.place.scenario, self.protocol
-        trial = scenario.trial(self.place.job.run.seed, spec.seed, role=spec.role)
+    def plan(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> TrialPlan:
+        """Returns what an engine needs to learn a trial; all but the rate is the same at every rate."""
+        scenario, protocol = self.context.scenario, self.protocol
+        trial = scenario.trial(self.context.job.run.seed, spec.seed, role=spec.role)
         generator = trial_generator("head", *self._key(spec))
         learner = learner_for(model, protocol, protocol.outputs(scenario), generator, inputs)
         if protocol.start == "lstsq":
             start_from_least_squares(learner, inputs, trial)
-        return trial, learner, protocol.points(count_steps(protocol, *trial.train.shape), spec.role)
+        return TrialPlan(
+            trial,
+            learner,
+            protocol,
+            self.transfer.optimizer,
+            spec.rate,
+            protocol.points(count_steps(protocol, *trial.train.shape), spec.role),
+            order=trial_generator("order", *self._key(spec)),
+            draw=(spec.role, spec.seed),
+        )
 
     def _key(self, spec: TrialSpec) -> tuple[str, int, int, Role]:
-        return (self.place.scenario.name, self.place.job.run.seed, spec.seed, spec.role)
+        return (self.context.scenario.name, self.context.job.run.seed, spec.seed, spec.role)
 
 
 def _in_a_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What a process does for a suite: it readies itself, checks jobs, and runs them one run at a time."""
+"""What one process does for a launcher: it prepares itself, checks jobs and runs them."""
 
 import os
 import warnings
@@ -9,13 +9,10 @@ from typing import Any
 
 from zapbench import config
 from zapbench.launchers.allocator import keep_freed_memory
-from zapbench.tasks import Outcome, Progress, RunSpec, Stopped, TrialSpec
+from zapbench.tasks import Job, Outcome, Progress, Stopped
 
-Work = tuple[RunSpec, tuple[TrialSpec, ...]]
-"""A run with its trials of one transfer; without trials: its pre-training alone."""
-
-AVALANCHES_OWN = ("no QP solver found", "Call to deprecated ")
-"""How warnings begin of what Avalanche does itself: GEM's solver is missing, its plug-ins call what it deprecates."""
+AVALANCHE_WARNINGS = ("no QP solver found", "Call to deprecated ")
+"""How the warnings begin that Avalanche causes itself: GEM's solver is missing, its plug-ins call deprecated functions."""
 
 _show = warnings.showwarning
 
@@ -23,12 +20,12 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
 
 
 def limit_libraries(threads: int) -> None:
-    """Lets libraries that start threads of their own start so many; for a process that has not imported them yet."""
+    """Limits the threads of libraries that start their own; call it before they are imported."""
     os.environ |= dict.fromkeys(LIBRARIES, str(threads))
 
 
 def prepare_process(threads: int) -> None:
-    """Readies this process for training: threads, freed memory kept, and no word of what nobody here can change."""
+    """Prepares this process for training: threads, freed memory kept, Avalanche's own warnings hidden."""
     warnings.showwarning = _show_others
     import torch
 
@@ -37,28 +34,35 @@ def prepare_process(threads: int) -> None:
 
 
 def _show_others(message: Warning | str, *rest: Any, **more: Any) -> None:
-    """Shows a warning that is not Avalanche's own; a filter would not do, as it puts its own first at every call."""
-    if not str(message).startswith(AVALANCHES_OWN):
+    """Shows a warning unless Avalanche causes it itself; a filter does not work, as Avalanche inserts its own first."""
+    if not str(message).startswith(AVALANCHE_WARNINGS):
         _show(message, *rest, **more)
 
 
-def check_jobs(jobs: list[Work], out: Path) -> None:
-    """See `Engine.check`; what differs in its seed alone is rehearsed once."""
-    from zapbench.experiment.context import Job
-    from zapbench.experiment.root import execute
+def check_jobs(jobs: list[Job], out: Path) -> None:
+    """See `Launcher.check`; jobs that differ in their seed alone are rehearsed once.
+
+    Raises:
+        ValueError: something does not fit.
+    """
+    from zapbench.experiment.context import Options
+    from zapbench.experiment.root import configured
 
     rehearsed = set()
-    for run, trials in jobs:
-        configuration = (replace(run, seed=0), trials[0].transfer if trials else "")
-        try:
-            execute(Job(run, trials, out, check=True, rehearse=configuration not in rehearsed))
-            rehearsed.add(configuration)
-        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
-            raise ValueError(config.explain(error)) from error
+    for job in jobs:
+        for part in job.by_transfer():
+            configuration = (replace(part.run, seed=0), part.transfer)
+            try:
+                experiment = configured(part, Options(out))
+                if configuration not in rehearsed:
+                    experiment.rehearse()
+                    rehearsed.add(configuration)
+            except TypeError as error:  # a value of the wrong type, or a parameter that is missing
+                raise ValueError(config.explain(error)) from error
 
 
-def what_does_not_fit(jobs: list[Work], out: Path) -> str:
-    """Returns in words what `check_jobs` refuses, for another process to raise; nothing where all fits."""
+def reason_to_refuse(jobs: list[Job], out: Path) -> str:
+    """Returns why `check_jobs` refuses, for another process to raise; empty where everything fits."""
     try:
         check_jobs(jobs, out)
     except ValueError as error:
@@ -66,29 +70,20 @@ def what_does_not_fit(jobs: list[Work], out: Path) -> str:
     return ""
 
 
-def run_jobs(
-    jobs: list[Work],
-    out: Path,
-    command: str,
-    progress: Progress,
-    trace: Callable[[], None] = lambda: None,
+def run_job(
+    job: Job, out: Path, command: str, progress: Progress, on_failure: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Runs the jobs of one run; never raises but for what ends this process. `trace` is called where one fails."""
-    from zapbench.experiment.context import Job
+    """Runs a job; raises only what ends this process. `on_failure` is called while a failure is being handled."""
+    from zapbench.experiment.context import Options
     from zapbench.experiment.root import execute
 
-    whole = Outcome()
-    for run, trials in jobs:
-        try:
-            whole.add(execute(Job(run, trials, out, command, progress=progress)))
-        except Stopped:
-            whole.stopped = True
-        except Exception as error:
-            whole.failed[str(out / run.folder)] = reason_of(error)
-            trace()
-        if whole.stopped or whole.fatal or whole.failed:
-            break
-    return whole
+    try:
+        return execute(job, Options(out, command, progress))
+    except Stopped:
+        return Outcome(stopped=True)
+    except Exception as error:
+        on_failure()
+        return Outcome(failed={str(out / job.run.folder): reason_of(error)})
 
 
 def reason_of(error: BaseException) -> str:
@@ -96,17 +91,6 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__.removesuffix('ExceptionProxy')}: {config.explain(error)}"
 
 
-def name_of(jobs: list[Work]) -> str:
-    """Returns what the jobs of one run are called: the run's folder."""
-    return jobs[0][0].folder.as_posix()
-
-
-def word_of(outcome: Outcome) -> str:
-    """Returns in words how jobs ended."""
-    if outcome.stopped:
-        return "stopped"
-    if outcome.fatal:
-        return f"stopped ({outcome.fatal})"
-    if outcome.failed:
-        return f"failed ({next(iter(outcome.failed.values()))})"
-    return f"done, {len(outcome.diverged)} task(s) diverged" if outcome.diverged else "done"
+def cores() -> int:
+    """Returns the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

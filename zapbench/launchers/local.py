@@ -1,19 +1,13 @@
-"""Engines that run jobs: in this process, or in worker processes that are kept warm.
+"""Launchers on this machine: in this process, or in worker processes that stay alive between jobs.
 
-An error ends its run, not the suite; a run that failed is tried once more. A full disk or a missing permission ends
-everything, with one line. A worker that dies is replaced and its run tried again; workers end with their launcher,
-however that ends. What a worker prints or warns of, and where an error came from, is kept in a file of its own.
+A worker that dies is replaced and its job tried again. Workers end with their launcher, however that ends.
 """
 
-import functools
 import multiprocessing
 import os
 import queue
 import signal
-import socket
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,87 +15,81 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from zapbench.launchers.base import Launcher
 from zapbench.launchers.gpus import VISIBLE
 from zapbench.launchers.job import (
-    Work,
     check_jobs,
     limit_libraries,
-    name_of,
     prepare_process,
     reason_of,
-    run_jobs,
-    what_does_not_fit,
-    word_of,
+    reason_to_refuse,
+    run_job,
 )
-from zapbench.launchers.progress import Show
-from zapbench.launchers.schedule import TRIES, run_side_by_side
-from zapbench.tasks import Outcome, Progress, Stopped
-
-LOGS = "logs"
-"""Folder below the output folder: a file a worker, named after its machine and process."""
+from zapbench.launchers.progress import Display
+from zapbench.launchers.schedule import TRIES, run_concurrently
+from zapbench.launchers.worker_logs import LOGS, log_output, print_with_time
+from zapbench.tasks import Job, Outcome, Progress, Stopped
 
 
-class Engine:
-    """Runs jobs here, one after another."""
+class InProcessLauncher(Launcher):
+    """Runs jobs in this process, one after another.
+
+    Args:
+        out: output folder.
+        command: the command line, for descriptions.
+        threads: threads of this process.
+    """
 
     def __init__(self, out: Path, command: str, threads: int) -> None:
-        self._out, self._command = out, command
+        super().__init__(out, command)
         self._stop = threading.Event()
         prepare_process(threads)
 
-    def check(self, jobs: list[Work]) -> None:
-        """Makes everything that the jobs will use, and trains nothing.
-
-        Raises:
-            ValueError: something does not fit.
-        """
-        check_jobs(jobs, self._out)
+    def check(self, jobs: list[Job]) -> None:
+        """See `Launcher.check`."""
+        check_jobs(jobs, self.out)
 
     def stop(self) -> None:
-        """Asks for a clean end: each run stops at its next point or trial."""
+        """See `Launcher.stop`."""
         self._stop.set()
 
-    def close(self) -> None:
-        """Gives back what the engine holds."""
-
-    def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
-        """Runs jobs, each of one run, and yields how each ended."""
+    def run(self, jobs: list[Job], display: Display) -> Iterator[Outcome]:
+        """See `Launcher.run`."""
         for number, job in enumerate(jobs):
-            name = name_of(job)
 
-            def progress(phase: str, done: int, total: int, number: int = number, name: str = name) -> None:
-                show.update((number, name, phase, done, total))
+            def progress(phase: str, done: int, total: int, number: int = number, name: str = job.name) -> None:
+                display.update((number, name, phase, done, total))
                 if self._stop.is_set():
                     raise Stopped
 
             for attempt in range(TRIES):
-                outcome = run_jobs(job, self._out, self._command, progress)
+                outcome = run_job(job, self.out, self.command, progress)
                 if not outcome.failed or attempt == TRIES - 1:
                     break
-                show.say(f"{name}: {word_of(outcome)}; trying once more")
-            show.finish(number, name, word_of(outcome))
+                display.say(f"{job.name}: {outcome}; trying once more")
+            display.finish(number, job.name, str(outcome))
             yield outcome
             if outcome.stopped or outcome.fatal:
                 return
 
 
-class Pool(Engine):
+class ProcessPoolLauncher(Launcher):
     """Runs jobs in worker processes.
 
     Args:
         out: output folder.
-        command: the command line, kept in descriptions.
+        command: the command line, for descriptions.
         threads: threads of each process.
-        workers: processes side by side.
-        devices: the GPUs that each process may see; none to leave that as it is.
+        workers: number of processes.
+        devices: the GPUs that each process may see; empty to leave that unchanged.
     """
 
     def __init__(self, out: Path, command: str, threads: int, workers: int, devices: Sequence[str] = ()) -> None:
-        self._out, self._command, self._threads, self._workers = out, command, threads, workers
-        self._devices = devices
+        super().__init__(out, command)
+        self._threads, self._workers, self._devices = threads, workers, devices
         self._context = multiprocessing.get_context("spawn")
         self._messages: Any = self._context.Queue()
-        self._asked: Any = self._context.Event()
+        self._stopping: Any = self._context.Event()
         self._lost = False
         self._pool = self._new_pool()
 
@@ -113,46 +101,46 @@ class Pool(Engine):
             self._workers,
             mp_context=self._context,
             initializer=_start_worker,
-            initargs=(self._messages, self._asked, self._threads, devices if self._devices else None),
+            initargs=(self._messages, self._stopping, self._threads, devices if self._devices else None),
         )
 
-    def check(self, jobs: list[Work]) -> None:
-        """See `Engine.check`."""
-        reason = self._pool.submit(what_does_not_fit, jobs, self._out).result()
+    def check(self, jobs: list[Job]) -> None:
+        """See `Launcher.check`; a worker does it."""
+        reason = self._pool.submit(reason_to_refuse, jobs, self.out).result()
         if reason:
             raise ValueError(reason)
 
     def stop(self) -> None:
-        """See `Engine.stop`."""
-        self._asked.set()
+        """See `Launcher.stop`."""
+        self._stopping.set()
 
-    def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
-        """See `Engine.run`; the order in which runs end is theirs."""
-        ended_listening = threading.Event()
-        threading.Thread(target=self._listen, args=(show, ended_listening), daemon=True).start()
+    def run(self, jobs: list[Job], display: Display) -> Iterator[Outcome]:
+        """See `Launcher.run`."""
+        ended = threading.Event()
+        threading.Thread(target=self._listen, args=(display, ended), daemon=True).start()
         try:
-            yield from run_side_by_side(self, jobs, show, self._asked.is_set)
+            yield from run_concurrently(self, jobs, display, self._stopping.is_set)
         finally:
-            ended_listening.set()
+            ended.set()
 
-    def room(self) -> int:
-        """See `Crew.room`."""
+    def capacity(self) -> int:
+        """See `Workers.capacity`."""
         return self._workers
 
-    def submit(self, number: int, job: list[Work]) -> Future[Outcome]:
-        """See `Crew.submit`."""
-        return self._pool.submit(_run_in_worker, number, job, self._out, self._command)
+    def submit(self, number: int, job: Job) -> Future[Outcome]:
+        """See `Workers.submit`."""
+        return self._pool.submit(_run_in_worker, number, job, self.out, self.command)
 
-    def outcome_of(self, number: int, job: list[Work], future: Future[Outcome]) -> Outcome:
-        """See `Crew.outcome_of`."""
+    def outcome_of(self, job: Job, number: int, future: Future[Outcome]) -> Outcome | None:
+        """See `Workers.outcome_of`."""
         try:
             return future.result()
-        except Exception as error:  # the worker died, or what it raised cannot be sent
+        except Exception as error:  # the worker died, or what it raised cannot be pickled
             self._lost = True
-            return lost(self._out, job, error)
+            return lost(self.out, job, error)
 
     def recover(self) -> bool:
-        """See `Crew.recover`: a lost worker takes the whole pool with it, and what ran beside it."""
+        """See `Workers.recover`: a lost worker breaks the pool, and with it what ran beside it."""
         if not self._lost:
             return False
         self._lost = False
@@ -160,13 +148,13 @@ class Pool(Engine):
         self._pool = self._new_pool()
         return True
 
-    def _listen(self, show: Show, ended: threading.Event) -> None:
+    def _listen(self, display: Display, ended: threading.Event) -> None:
         while not ended.is_set():
             with suppress(queue.Empty):
-                show.update(self._messages.get(timeout=0.2))
+                display.update(self._messages.get(timeout=0.2))
 
     def close(self) -> None:
-        """Ends the workers at once; what they were writing is whole or not there."""
+        """See `Launcher.close`; workers are killed: files are written atomically."""
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -176,16 +164,16 @@ class Pool(Engine):
 
 
 _messages: Any = None
-_asked: Any = None
+_stopping: Any = None
 
 
-def _start_worker(messages: Any, asked: Any, threads: int, devices: Any) -> None:
-    global _messages, _asked
-    _messages, _asked = messages, asked
+def _start_worker(messages: Any, stopping: Any, threads: int, devices: Any) -> None:
+    global _messages, _stopping
+    _messages, _stopping = messages, stopping
     if devices is not None:
         os.environ[VISIBLE] = devices.get()
     limit_libraries(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; it is the launcher's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the launcher handles it
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     prepare_process(threads)
 
@@ -197,52 +185,25 @@ def _end_with_launcher() -> None:
     os._exit(1)
 
 
-@functools.cache
-def keep_output(folder: Path) -> None:
-    """Sends what this process prints to a file of its own from now on, libraries in C too."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / log_name()).open("ab") as file:
-        send_output(file.fileno())
-
-
-def log_name() -> str:
-    """Returns what the file is called that keeps what this process prints."""
-    return f"{socket.gethostname()}-{os.getpid()}.log"
-
-
-def send_output(descriptor: int) -> None:
-    """Sends what this process prints to an open file from now on."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())
-
-
-def note(text: str) -> None:
-    """Prints a line with the time, in UTC."""
-    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)
-
-
-def run_noted(jobs: list[Work], out: Path, command: str, progress: Progress, where: str = "") -> Outcome:
-    """Runs the jobs of one run, and prints when it begins and how it ends."""
-    name = name_of(jobs)
-    note(f"{name} begins{where}")
-    outcome = run_jobs(jobs, out, command, progress, traceback.print_exc)
-    note(f"{name}: {word_of(outcome)}")
+def run_logged(job: Job, out: Path, command: str, progress: Progress, where: str = "") -> Outcome:
+    """Runs a job, and prints when it starts and how it ends; `where` follows its name."""
+    print_with_time(f"{job.name} starts{where}")
+    outcome = run_job(job, out, command, progress, traceback.print_exc)
+    print_with_time(f"{job.name}: {outcome}")
     return outcome
 
 
-def _run_in_worker(number: int, jobs: list[Work], out: Path, command: str) -> Outcome:
-    name = name_of(jobs)
-    keep_output(out / LOGS)
+def _run_in_worker(number: int, job: Job, out: Path, command: str) -> Outcome:
+    log_output(out / LOGS)
 
     def progress(phase: str, done: int, total: int) -> None:
-        _messages.put((number, name, phase, done, total))
-        if _asked.is_set():
+        _messages.put((number, job.name, phase, done, total))
+        if _stopping.is_set():
             raise Stopped
 
-    return run_noted(jobs, out, command, progress)
+    return run_logged(job, out, command, progress)
 
 
-def lost(out: Path, job: list[Work], error: BaseException) -> Outcome:
-    """Returns how jobs ended whose process did not live to say it."""
-    return Outcome(failed={str(out / job[0][0].folder): f"its process was lost ({reason_of(error)})"})
+def lost(out: Path, job: Job, error: BaseException) -> Outcome:
+    """Returns the outcome of a job whose process died."""
+    return Outcome(failed={str(out / job.run.folder): f"its process was lost ({reason_of(error)})"})

@@ -1,4 +1,4 @@
-"""What a person sees while a suite runs: one live display, or a line a run where nobody looks."""
+"""The progress of a suite: one live display on a terminal, or a line per finished job elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 Message = tuple[int, str, str, int, int]
-"""Number and name of a run, its phase, what is done and what there is to do."""
+"""Number and name of a job, its phase, what is done and what there is to do."""
 
 WHOLE_STAGE = 1e9
-"""Seconds that the time left is estimated from: runs take minutes, so all there were."""
+"""Seconds that the time left is estimated from: a job takes minutes, so the whole stage."""
 
 
-class Show:
-    """All runs in one line (done, running, time left), and a line for each that is being worked on."""
+class Display:
+    """One line for all jobs (done, running, time left), and a line for each job that is running."""
 
     def __init__(self, progress: Progress, console: Console, title: str, total: int) -> None:
         self._progress = progress
@@ -27,7 +27,7 @@ class Show:
         self._refresh()
 
     def update(self, message: Message) -> None:
-        """Shows where a run stands."""
+        """Shows how far a job is."""
         number, name, phase, done, total = message
         if number not in self._lines:
             self._lines[number] = self._progress.add_task(name, total=total, counts="", note=phase)
@@ -38,7 +38,7 @@ class Show:
         self._refresh()
 
     def finish(self, number: int, name: str, word: str) -> None:
-        """Takes a run off the display; says how it ended where that is not simply `done`, or where nobody looks."""
+        """Removes a job from the display; prints how it ended where that is not `done`, or there is no terminal."""
         self.drop(number)
         self._done += 1
         self._refresh()
@@ -46,7 +46,7 @@ class Show:
             self.say(f"{self._done}/{self._total} {name}: {word}")
 
     def drop(self, number: int) -> None:
-        """Takes a run off the display that is not over."""
+        """Removes a job that has not ended from the display."""
         if number in self._lines:
             self._progress.remove_task(self._lines.pop(number))
         self._parts.pop(number, None)
@@ -62,8 +62,8 @@ class Show:
 
 
 @contextmanager
-def display(console: Console, title: str, total: int) -> Iterator[Show]:
-    """Shows the progress of `total` runs while it lasts."""
+def display(console: Console, title: str, total: int) -> Iterator[Display]:
+    """Shows the progress of `total` jobs while the block runs."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
@@ -75,4 +75,4 @@ def display(console: Console, title: str, total: int) -> Iterator[Show]:
     with Progress(
         *columns, console=console, transient=True, disable=not shown, speed_estimate_period=WHOLE_STAGE
     ) as progress:
-        yield Show(progress, console, title, total)
+        yield Display(progress, console, title, total)

@@ -1,4 +1,4 @@
-"""An engine that runs jobs as tasks of a Ray cluster. Ray says where and when; this module says what, and keeps it.
+"""A launcher that runs jobs as tasks of a Ray cluster. Ray says where and when; this module says what, and keeps it.
 
 A task that Ray loses (its node or its process died) is retried by Ray; a run that failed is tried once more, as
 everywhere. The launcher's machine needs neither torch nor the data, and its nodes need not see the output folder.
@@ -18,15 +18,16 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 
 from zapbench.atomic import FATAL, LOCK_FILE
-from zapbench.cli.arguments import cores
+from zapbench.launchers.base import Launcher
 from zapbench.launchers.gpus import check_share
-from zapbench.launchers.job import Work, name_of
-from zapbench.launchers.local import LOGS, Engine, log_name, lost
-from zapbench.launchers.progress import Show
-from zapbench.launchers.ray_worker import Answer, Board, Orders, check_on_node, run_on_node
-from zapbench.launchers.run_files import belongings, heads, unpack
-from zapbench.launchers.schedule import run_side_by_side
-from zapbench.tasks import Outcome
+from zapbench.launchers.job import cores
+from zapbench.launchers.local import lost
+from zapbench.launchers.progress import Display
+from zapbench.launchers.ray_worker import Answer, ProgressActor, WorkerSettings, check_on_node, run_on_node
+from zapbench.launchers.run_files import files_to_resume, record_heads, write_files
+from zapbench.launchers.schedule import run_concurrently
+from zapbench.launchers.worker_logs import LOGS, log_name
+from zapbench.tasks import Job, Outcome
 
 RETRIES = 3
 """Times that Ray begins a task anew whose node or process died."""
@@ -39,7 +40,7 @@ LOCK_SECONDS = 60.0
 PASSED_ON = ("ZAPBENCH_DATA", "ZAPBENCH_OFFLINE")
 
 
-class RayCluster(Engine):
+class RayLauncher(Launcher):
     """Runs jobs on a Ray cluster.
 
     Args:
@@ -58,16 +59,17 @@ class RayCluster(Engine):
         self, out: Path, command: str, cpus: int, gpus: float = 0.0, jobs: int | None = None, address: str | None = None
     ) -> None:
         check_share(gpus)
-        self._out, self._cpus, self._gpus, self._jobs = out, cpus, gpus, jobs
+        super().__init__(out, command)
+        self._cpus, self._gpus, self._jobs = cpus, gpus, jobs
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         token = f".zapbench-{secrets.token_hex(8)}"
-        self._orders = Orders(out.absolute(), out, token, command, cpus, Path.cwd(), environment)
+        self._settings = WorkerSettings(out.absolute(), out, token, command, cpus, Path.cwd(), environment)
         self._carry = False
-        self._asked = threading.Event()
+        self._stopping = threading.Event()
         self._while_running, self._until_closed = ExitStack(), ExitStack()
         self._log: TextIO | None = None
-        self._at_work: dict[int, str] = {}
-        self._handed: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+        self._submitted: dict[int, int] = {}
         address = address or os.environ.get("RAY_ADDRESS") or OWN
         self._ray = connect(address, max(cores(), (jobs or 1) * cpus))
         try:
@@ -78,20 +80,22 @@ class RayCluster(Engine):
         remote: Any = self._ray.remote
         needs: dict[str, Any] = {"num_cpus": cpus, "max_retries": RETRIES} | ({"num_gpus": gpus} if gpus else {})
         self._run, self._check = (remote(task).options(**needs) for task in (run_on_node, check_on_node))
-        self._board = remote(Board).options(num_cpus=0, scheduling_strategy=self._beside()).remote()
+        self._actor = remote(ProgressActor).options(num_cpus=0, scheduling_strategy=self._beside()).remote()
 
-    def check(self, jobs: list[Work]) -> None:
-        """See `Engine.check`; a node does it."""
+    def check(self, jobs: list[Job]) -> None:
+        """See `Launcher.check`; a node does it."""
         try:
-            reason = self._ray.get(self._check.remote(self._orders, jobs, self._ray.put(heads(self._out, jobs))))
+            reason = self._ray.get(
+                self._check.remote(self._settings, jobs, self._ray.put(record_heads(self.out, jobs)))
+            )
         except self._ray.exceptions.RayError as error:
             raise ValueError(f"a node of the Ray cluster cannot work for this suite ({_in_a_line(error)})") from error
         if reason:
             raise ValueError(reason)
 
     def stop(self) -> None:
-        """See `Engine.stop`; the board hears of it soon (this may be called by a signal, in the middle of Ray)."""
-        self._asked.set()
+        """See `Launcher.stop`; the actor hears of it soon (this may be called by a signal, in the middle of Ray)."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Leaves the cluster, or ends the one that was begun here; Ray ends the tasks that still run."""
@@ -99,17 +103,17 @@ class RayCluster(Engine):
         with self._until_closed:  # a node may be mourned after the run that it was lost in
             self._ray.shutdown()
 
-    def run(self, jobs: list[list[Work]], show: Show) -> Iterator[Outcome]:
-        """See `Engine.run`; the order in which runs end is theirs."""
-        self._at_work, self._handed = {}, {}
+    def run(self, jobs: list[Job], display: Display) -> Iterator[Outcome]:
+        """See `Launcher.run`; the order in which runs end is theirs."""
+        self._names, self._submitted = {}, {}
         try:
-            self._begin(show)
-            yield from run_side_by_side(self, jobs, show, self._asked.is_set)
+            self._begin(display)
+            yield from run_concurrently(self, jobs, display, self._stopping.is_set)
         finally:
             self._while_running.close()
 
-    def room(self) -> int:
-        """See `Crew.room`: twice what runs at once, so that no node waits for the launcher."""
+    def capacity(self) -> int:
+        """See `Workers.capacity`: twice what runs at once, so that no node waits for the launcher."""
         if self._jobs:
             return self._jobs
         held = self._ray.cluster_resources()
@@ -118,43 +122,43 @@ class RayCluster(Engine):
             slots = min(slots, held.get("GPU", 0.0) / self._gpus)
         return max(2, 2 * int(slots))
 
-    def submit(self, number: int, job: list[Work]) -> Future[Answer | None]:
-        """See `Crew.submit`; files go along where there are any and a node was seen to need them."""
-        begun = (self._out / job[0][0].folder).exists()
-        parcel: Any = self._ray.put(belongings(self._out, job)) if begun and self._carry else None if begun else {}
-        self._at_work[number] = name_of(job)
-        self._handed[number] = self._handed.get(number, 0) + 1
-        future: Future[Answer | None] = self._run.remote(self._orders, number, job, parcel, self._board).future()
+    def submit(self, number: int, job: Job) -> Future[Answer | None]:
+        """See `Workers.submit`; files go along where there are any and a node was seen to need them."""
+        begun = (self.out / job.run.folder).exists()
+        files: Any = self._ray.put(files_to_resume(self.out, job)) if begun and self._carry else None if begun else {}
+        self._names[number] = job.name
+        self._submitted[number] = self._submitted.get(number, 0) + 1
+        future: Future[Answer | None] = self._run.remote(self._settings, number, job, files, self._actor).future()
         return future
 
-    def outcome_of(self, number: int, job: list[Work], future: Future[Answer | None]) -> Outcome | None:
-        """See `Crew.outcome_of`; what was made elsewhere is written here."""
-        self._at_work.pop(number, None)
+    def outcome_of(self, job: Job, number: int, future: Future[Answer | None]) -> Outcome | None:
+        """See `Workers.outcome_of`; what was made elsewhere is written here."""
+        self._names.pop(number, None)
         try:
             answer = future.result()
         except Exception as error:  # nodes were lost more often than Ray retries
-            return lost(self._out, job, error)
+            return lost(self.out, job, error)
         if answer is None:
             self._carry = True
             return None
         return self._kept(answer, job)
 
     def recover(self) -> bool:
-        """See `Crew.recover`: Ray has done so."""
+        """See `Workers.recover`: Ray has done so."""
         return False
 
-    def _kept(self, answer: Answer, job: list[Work]) -> Outcome:
-        folder = self._out / job[0][0].folder
+    def _kept(self, answer: Answer, job: Job) -> Outcome:
+        folder = self.out / job.run.folder
         outcome = answer.outcome
         try:
             if answer.printed:
-                (self._out / LOGS).mkdir(parents=True, exist_ok=True)
-                with (self._out / LOGS / answer.log).open("ab") as file:
+                (self.out / LOGS).mkdir(parents=True, exist_ok=True)
+                with (self.out / LOGS / answer.log).open("ab") as file:
                     file.write(answer.printed)
-            if answer.parcel:
+            if answer.files:
                 folder.mkdir(parents=True, exist_ok=True)
                 with FileLock(folder / LOCK_FILE, timeout=LOCK_SECONDS):
-                    unpack(answer.parcel, self._out)
+                    write_files(answer.files, self.out)
         except Timeout:
             outcome.failed[str(folder)] = "another process works in it, so what a node made was not written"
         except OSError as error:
@@ -163,10 +167,10 @@ class RayCluster(Engine):
             outcome.fatal = f"{error.strerror} ({error.filename or folder})"
         return outcome
 
-    def _begin(self, show: Show) -> None:
-        """Lays the token out, listens to the board, and keeps what Ray prints of nodes that died with the logs."""
+    def _begin(self, display: Display) -> None:
+        """Lays the token out, listens to the actor, and keeps what Ray prints of nodes that died with the logs."""
         held = self._while_running
-        token, logs = self._out / self._orders.token, self._out / LOGS
+        token, logs = self.out / self._settings.token, self.out / LOGS
         held.callback(token.unlink, missing_ok=True)
         token.write_text(token.name, encoding="utf-8")
         logs.mkdir(exist_ok=True)
@@ -174,27 +178,27 @@ class RayCluster(Engine):
             self._log = self._until_closed.enter_context((logs / log_name()).open("a", 1, encoding="utf-8"))
             self._until_closed.enter_context(redirect_stdout(self._log))
         ended = threading.Event()
-        listener = threading.Thread(target=self._listen, args=(show, ended), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(display, ended), daemon=True)
         held.callback(listener.join, timeout=10)
         held.callback(ended.set)
         listener.start()
 
-    def _listen(self, show: Show, ended: threading.Event) -> None:
+    def _listen(self, display: Display, ended: threading.Event) -> None:
         while not ended.wait(LISTEN_SECONDS):
             try:
-                news, begun = self._ray.get(self._board.exchange.remote(self._asked.is_set()), timeout=10)
+                news, begun = self._ray.get(self._actor.exchange.remote(self._stopping.is_set()), timeout=10)
             except self._ray.exceptions.RayError:
                 continue
             for number, node in begun:
-                self._handed[number] = self._handed.get(number, 0) - 1
-                if self._handed[number] < 0:
-                    show.say(f"{self._at_work.get(number, number)}: its process was lost; begun again on node {node}")
+                self._submitted[number] = self._submitted.get(number, 0) - 1
+                if self._submitted[number] < 0:
+                    display.say(f"{self._names.get(number, number)}: its process was lost; begun again on node {node}")
             for message in news:
-                if self._at_work.get(message[0]) == message[1]:
-                    show.update(message)
+                if self._names.get(message[0]) == message[1]:
+                    display.update(message)
 
     def _beside(self) -> Any:
-        """Keeps the board where its launcher is: no other node's end can then take it away."""
+        """Keeps the actor on the launcher's node: no other node's end can then take it away."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         return NodeAffinitySchedulingStrategy(self._ray.get_runtime_context().get_node_id(), soft=False)
@@ -223,7 +227,7 @@ def connect(address: str, cpus: int) -> Any:
         raise ValueError("Ray is not installed; install it with: pip install 'zapbench[ray]'") from None
     own = {"num_cpus": cpus, "include_dashboard": False} if address == OWN else {}
     try:
-        _knock(address)
+        _try_address(address)
         ray.init(address, logging_level="ERROR", log_to_driver=False, **own)
     except (Exception, SystemExit) as error:
         hint = "" if own else "; where a cluster asks for a token, export RAY_AUTH_MODE=token"
@@ -231,7 +235,7 @@ def connect(address: str, cpus: int) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
+def _try_address(address: str) -> None:
     """Asks whether anybody is there: Ray itself tries for more than a minute, and then ends the process."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():

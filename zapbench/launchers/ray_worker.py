@@ -16,18 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from zapbench.launchers.job import Work, limit_libraries, name_of, prepare_process, what_does_not_fit
-from zapbench.launchers.local import LOGS, keep_output, log_name, run_noted, send_output
+from zapbench.launchers.job import limit_libraries, prepare_process, reason_to_refuse
+from zapbench.launchers.local import run_logged
 from zapbench.launchers.progress import Message
-from zapbench.launchers.run_files import Parcel, made, unpack
-from zapbench.tasks import Outcome, Stopped
+from zapbench.launchers.run_files import Files, changed_files, write_files
+from zapbench.launchers.worker_logs import LOGS, log_name, log_output, redirect_output
+from zapbench.tasks import Job, Outcome, Stopped
 
 TELL_SECONDS = 0.5
 """Seconds between two words of a run in one phase."""
 
 
 @dataclass(frozen=True)
-class Orders:
+class WorkerSettings:
     """What every task of a launcher is told.
 
     Attributes:
@@ -54,12 +55,12 @@ class Answer:
     """How a job ended, what it made and what it printed, if that is not in the output folder already."""
 
     outcome: Outcome
-    parcel: Parcel = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
     log: str = ""
     printed: bytes = b""
 
 
-class Board:
+class ProgressActor:
     """Where runs say how far they are, and hear whether they are to stop; an actor beside the launcher."""
 
     def __init__(self) -> None:
@@ -85,11 +86,11 @@ class Board:
         return news, begun
 
 
-class Teller:
-    """Tells the board how far a run is, without waiting for it: a task that waits gives its cores to the next one."""
+class ProgressReporter:
+    """Tells the actor how far a run is, without waiting for it: a task that waits gives its cores to the next one."""
 
-    def __init__(self, board: Any, number: int, name: str) -> None:
-        self._board, self._number, self._name = board, number, name
+    def __init__(self, actor: Any, number: int, name: str) -> None:
+        self._actor, self._number, self._name = actor, number, name
         self._answer: Future[bool] | None = None
         self._phase, self._told = "", 0.0
 
@@ -102,11 +103,11 @@ class Teller:
         now = time.monotonic()
         if self._answer is None and (phase != self._phase or now - self._told >= TELL_SECONDS):
             self._phase, self._told = phase, now
-            self._answer = self._board.tell.remote((self._number, self._name, phase, done, total)).future()
+            self._answer = self._actor.tell.remote((self._number, self._name, phase, done, total)).future()
 
 
 def hear(answer: "Future[bool]", seconds: float = 0.0) -> bool:
-    """Returns the board's answer; no, where there is none (the board is lost or late: the run goes on)."""
+    """Returns the actor's answer; no, where there is none (the actor is lost or late: the run goes on)."""
     from ray.exceptions import RayError
 
     try:
@@ -131,56 +132,56 @@ def sees(out: Path, token: str) -> bool:
         return False
 
 
-def run_on_node(orders: Orders, number: int, job: list[Work], parcel: Parcel | None, board: Any) -> Answer | None:
-    """Runs the jobs of one run; None where this node does not see the output folder and was given no parcel."""
+def run_on_node(settings: WorkerSettings, number: int, job: Job, files: Files | None, actor: Any) -> Answer | None:
+    """Runs the jobs of one run; None where this node does not see the output folder and was given no files."""
     import ray
 
-    _settle(orders)
-    name, node = name_of(job), ray.get_runtime_context().get_node_id()
-    if hear(board.begin.remote(number, node).future(), seconds=10.0):
+    _prepare(settings)
+    name, node = job.name, ray.get_runtime_context().get_node_id()
+    if hear(actor.begin.remote(number, node).future(), seconds=10.0):
         return Answer(Outcome(stopped=True))
-    teller, where = Teller(board, number, name), f" on node {node}"
-    if sees(orders.out, orders.token):
-        keep_output(orders.out / LOGS)
-        outcome = run_noted(job, orders.out, orders.command, teller, where)
-        return Answer(_renamed(outcome, orders.out, orders.shown))
-    if parcel is None:
+    reporter, where = ProgressReporter(actor, number, name), f" on node {node}"
+    if sees(settings.out, settings.token):
+        log_output(settings.out / LOGS)
+        outcome = run_logged(job, settings.out, settings.command, reporter, where)
+        return Answer(_renamed(outcome, settings.out, settings.shown))
+    if files is None:
         return None
     log = _own_log()
     since = os.fstat(log.fileno()).st_size
     with tempfile.TemporaryDirectory(prefix="zapbench-") as scratch:
         out = Path(scratch)
-        unpack(parcel, out)
-        outcome = run_noted(job, out, orders.command, teller, where)
+        write_files(files, out)
+        outcome = run_logged(job, out, settings.command, reporter, where)
         if outcome.fatal:  # of this node's own disk, which other nodes do not share
-            outcome = Outcome(failed={str(out / job[0][0].folder): f"{outcome.fatal}{where}"})
-        found = made(out, job, parcel)
+            outcome = Outcome(failed={str(out / job.run.folder): f"{outcome.fatal}{where}"})
+        found = changed_files(out, job, files)
     printed = os.pread(log.fileno(), os.fstat(log.fileno()).st_size - since, since)
-    return Answer(_renamed(outcome, out, orders.shown), found, log_name(), printed)
+    return Answer(_renamed(outcome, out, settings.shown), found, log_name(), printed)
 
 
-def check_on_node(orders: Orders, jobs: list[Work], parcel: Parcel) -> str:
-    """Returns in words what does not fit; nothing where all does. `parcel`: what lies in the output folder."""
-    _settle(orders)
+def check_on_node(settings: WorkerSettings, jobs: list[Job], files: Files) -> str:
+    """Returns in words what does not fit; nothing where all does. `files`: what lies in the output folder."""
+    _prepare(settings)
     with tempfile.TemporaryDirectory(prefix="zapbench-") as scratch:
-        unpack(parcel, Path(scratch))
-        return what_does_not_fit(jobs, Path(scratch)).replace(scratch, str(orders.shown))
+        write_files(files, Path(scratch))
+        return reason_to_refuse(jobs, Path(scratch)).replace(scratch, str(settings.shown))
 
 
-def _settle(orders: Orders) -> None:
-    for name, value in orders.environment.items():
+def _prepare(settings: WorkerSettings) -> None:
+    for name, value in settings.environment.items():
         os.environ.setdefault(name, value)
     with suppress(OSError):
-        os.chdir(orders.folder)
-    limit_libraries(orders.threads)
-    prepare_process(orders.threads)
+        os.chdir(settings.folder)
+    limit_libraries(settings.threads)
+    prepare_process(settings.threads)
 
 
 @functools.cache
 def _own_log() -> IO[bytes]:
     """Sends what this process prints to a file without a name, and returns it."""
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lasts as long as the process
-    send_output(file.fileno())
+    redirect_output(file.fileno())
     return file
 
 

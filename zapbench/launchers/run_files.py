@@ -1,57 +1,57 @@
-"""A run's files as bytes, for machines that share no disk: what a job goes on from, and what it made."""
+"""A run's files as bytes, for machines that share no disk: what a job resumes from, and what it made."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from zapbench.atomic import write_whole
-from zapbench.launchers.job import Work
+from zapbench.atomic import write_atomically
 from zapbench.leaderboard import contract
+from zapbench.tasks import Job
 
-Parcel = dict[str, bytes]
+Files = dict[str, bytes]
 """Path below the output folder -> content."""
 
-HEAD = 1 << 16
-"""Bytes of an event file that hold what it is about: its description is the first thing in it."""
+HEAD_BYTES = 1 << 16
+"""Bytes of an event file that hold its description: that comes first."""
 
 
-def belongings(out: Path, job: list[Work]) -> Parcel:
-    """Returns what a job goes on from: its run's record and checkpoint, and earlier records of its trials."""
-    own = [path for path in (out / job[0][0].folder).glob("*") if not path.name.startswith(".")]
-    return _pack(out, [*own, *_records(out, job)])
+def files_to_resume(out: Path, job: Job) -> Files:
+    """Returns what a job resumes from: its run's record and checkpoint, and earlier records of its trials."""
+    own = [path for path in (out / job.run.folder).glob("*") if not path.name.startswith(".")]
+    return _read(out, [*own, *_records(out, [job])])
 
 
-def heads(out: Path, jobs: list[Work]) -> Parcel:
-    """Returns the beginnings of all records of some jobs: enough to see whether other work lies in their place."""
-    return _pack(out, _records(out, jobs), HEAD)
+def record_heads(out: Path, jobs: list[Job]) -> Files:
+    """Returns the first bytes of all records of some jobs: enough to see whether their folders hold something else."""
+    return _read(out, _records(out, jobs), HEAD_BYTES)
 
 
-def made(out: Path, job: list[Work], before: Parcel) -> Parcel:
-    """Returns what a job has made or changed."""
-    visible = [path for path in (out / job[0][0].folder).rglob("*") if not path.name.startswith(".")]
-    return {name: content for name, content in _pack(out, visible).items() if before.get(name) != content}
+def changed_files(out: Path, job: Job, before: Files) -> Files:
+    """Returns the files that a job made or changed."""
+    visible = [path for path in (out / job.run.folder).rglob("*") if not path.name.startswith(".")]
+    return {name: content for name, content in _read(out, visible).items() if before.get(name) != content}
 
 
-def unpack(parcel: Parcel, out: Path) -> None:
-    """Writes files, each whole or not at all.
+def write_files(files: Files, out: Path) -> None:
+    """Writes files, each atomically.
 
     A run's record comes first, then its checkpoint, then its trials: the order in which a job makes them, so that an
-    end in between leaves what a job's own end leaves.
+    interruption leaves what an interrupted job leaves.
     """
-    for name in sorted(parcel, key=lambda name: (name.count("/"), not name.endswith(contract.EVENT_FILE), name)):
-        write_whole(out / name, parcel[name])
+    for name in sorted(files, key=lambda name: (name.count("/"), not name.endswith(contract.EVENT_FILE), name)):
+        write_atomically(out / name, files[name])
 
 
-def _records(out: Path, jobs: list[Work]) -> Iterator[Path]:
-    for run, trials in jobs:
-        yield out / run.folder / contract.EVENT_FILE
-        for trial in trials:
-            yield out / run.folder / trial.folder / contract.EVENT_FILE
+def _records(out: Path, jobs: list[Job]) -> Iterator[Path]:
+    for job in jobs:
+        yield out / job.run.folder / contract.EVENT_FILE
+        for trial in job.trials:
+            yield out / job.run.folder / trial.folder / contract.EVENT_FILE
 
 
-def _pack(out: Path, paths: Iterable[Path], most: int = -1) -> Parcel:
-    parcel: Parcel = {}
+def _read(out: Path, paths: Iterable[Path], most: int = -1) -> Files:
+    files: Files = {}
     for path in paths:
         if path.is_file():
             with path.open("rb") as file:
-                parcel[path.relative_to(out).as_posix()] = file.read(most)
-    return parcel
+                files[path.relative_to(out).as_posix()] = file.read(most)
+    return files

@@ -38,11 +38,11 @@ def write_results(
         out: the output folder.
         formats: of the figures.
     """
-    from zapbench.atomic import write_whole
+    from zapbench.atomic import write_atomically
     from zapbench.leaderboard.show.figures import write_figures
     from zapbench.leaderboard.show.render import to_markdown
 
     folder = out / RESULTS / name
     table = folder / "table.md"
-    write_whole(table, to_markdown(list(made), logs.problems).encode())
+    write_atomically(table, to_markdown(list(made), logs.problems).encode())
     return [table, *write_figures(made, logs, folder, formats, suite.figures)]

@@ -13,9 +13,8 @@ from rich.console import Console
 
 from zapbench import config
 from zapbench.config import Binding
+from zapbench.launchers.base import Launcher
 from zapbench.launchers.interrupts import clean_end
-from zapbench.launchers.job import Work
-from zapbench.launchers.local import Engine
 from zapbench.launchers.progress import display
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.select import choose
@@ -24,7 +23,7 @@ from zapbench.leaderboard.read.parse import status_of
 from zapbench.suites.plan import Choice, group, plan
 from zapbench.suites.results import own_folders
 from zapbench.suites.suite import Suite
-from zapbench.tasks import Outcome, RunSpec, Task, TrialSpec
+from zapbench.tasks import Job, Outcome, Task
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
 
@@ -38,13 +37,13 @@ class Summary:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-def run_suite(suite: Suite, out: Path, new_engine: Callable[[], Engine], console: Console) -> Summary:
+def run_suite(suite: Suite, out: Path, new_launcher: Callable[[], Launcher], console: Console) -> Summary:
     """Runs all of a suite that is not finished.
 
     Args:
         suite: the grid.
         out: output folder.
-        new_engine: makes what runs the jobs; it is closed in the end.
+        new_launcher: makes the launcher, which is closed at the end.
         console: where progress is shown.
 
     Raises:
@@ -53,15 +52,15 @@ def run_suite(suite: Suite, out: Path, new_engine: Callable[[], Engine], console
     """
     summary = Summary()
     first = plan(suite)
-    with _to_the_end(new_engine(), console) as engine:
+    with _closing(new_launcher(), console) as launcher:
         with console.status("checking every configuration"):
-            engine.check(_work(first))
+            launcher.check(_jobs(first))
         _check_writable(out)
-        _stage(engine, first, out, summary, console, "pre-training and selection")
+        _stage(launcher, first, out, summary, console, "pre-training and selection")
         if not suite.full and not (summary.outcome.stopped or summary.outcome.fatal):
             chosen = choices(suite, out)
             reported = [t for t in plan(suite, chosen) if t.trial is not None and t.trial.role == contract.REPORT]
-            _stage(engine, reported, out, summary, console, "reported trials")
+            _stage(launcher, reported, out, summary, console, "reported trials")
     return summary
 
 
@@ -82,16 +81,16 @@ def choices(suite: Suite, out: Path) -> Choice:
 
 
 @contextmanager
-def _to_the_end(engine: Engine, console: Console) -> Iterator[Engine]:
+def _closing(launcher: Launcher, console: Console) -> Iterator[Launcher]:
     def ask() -> None:
         console.print("stopping at the next point; once more to stop at once", highlight=False)
-        engine.stop()
+        launcher.stop()
 
     try:
         with clean_end(ask):
-            yield engine
+            yield launcher
     finally:
-        engine.close()
+        launcher.close()
 
 
 def _check_writable(out: Path) -> None:
@@ -101,28 +100,18 @@ def _check_writable(out: Path) -> None:
     probe.unlink(missing_ok=True)
 
 
-def _work(tasks: Iterable[Task]) -> list[Work]:
-    """Returns jobs: a run with its trials of one transfer each; a run without trials alone."""
-    jobs: list[Work] = []
-    for run, own in group(tasks).items():
-        by_transfer: dict[str, list[TrialSpec]] = {}
-        for task in own:
-            if task.trial is not None:
-                by_transfer.setdefault(task.trial.transfer, []).append(task.trial)
-        jobs += [(run, tuple(trials)) for trials in by_transfer.values()] or [(run, ())]
-    return jobs
+def _jobs(tasks: Iterable[Task]) -> list[Job]:
+    """Returns one job a run: its trials wait for its pre-training, and then share its process's caches."""
+    return [Job(run, tuple(t.trial for t in own if t.trial is not None)) for run, own in group(tasks).items()]
 
 
-def _stage(engine: Engine, tasks: list[Task], out: Path, summary: Summary, console: Console, title: str) -> None:
+def _stage(launcher: Launcher, tasks: list[Task], out: Path, summary: Summary, console: Console, title: str) -> None:
     missing = [task for task in tasks if status_of(out / task.folder / contract.EVENT_FILE) not in SETTLED]
     summary.tasks += len(tasks)
     summary.done_before += len(tasks) - len(missing)
     if not missing:
         return
-    # One job a run: its transfers wait for its pre-training anyway, and then share its process's warm caches.
-    by_run: dict[RunSpec, list[Work]] = {}
-    for run, trials in _work(missing):
-        by_run.setdefault(run, []).append((run, trials))
-    with display(console, title, len(by_run)) as show:
-        for outcome in engine.run(list(by_run.values()), show):
+    jobs = _jobs(missing)
+    with display(console, title, len(jobs)) as shown:
+        for outcome in launcher.run(jobs, shown):
             summary.outcome.add(outcome)

@@ -29,9 +29,11 @@ from torch.utils.data import DataLoader, RandomSampler
 from zapbench.plugins import refuse_inert, silent_evaluator
 from zapbench.scenarios.scenario import Trial
 from zapbench.scenarios.streams import stream_of
-from zapbench.transfer import avalanche_fixes as mended
+from zapbench.transfer import avalanche_fixes
+from zapbench.transfer.features import Inputs
+from zapbench.transfer.metrics import Measure, Trajectory
+from zapbench.transfer.plan import TrialPlan
 from zapbench.transfer.protocol import Protocol
-from zapbench.transfer.reference import Inputs, Measure, OptimizerFactory, Trajectory
 
 StrategyFactory = Callable[..., Any]
 
@@ -44,7 +46,7 @@ def _register() -> None:
     for module, base in ((avalanche.training.supervised, SupervisedTemplate), (avalanche.training.plugins, BasePlugin)):
         for name, thing in vars(module).items():
             wanted = isinstance(thing, type) and issubclass(thing, base) and not name.startswith("_")
-            if wanted and not hasattr(mended, name):
+            if wanted and not hasattr(avalanche_fixes, name):
                 gin.external_configurable(thing, name=name, module=module.__name__)
 
 
@@ -129,44 +131,35 @@ class MeasureUpdates(SupervisedPlugin):
         self._tell()
 
 
-def make(
-    factory: StrategyFactory, learner: nn.Module, protocol: Protocol, optimizer: OptimizerFactory, rate: float
-) -> Any:
-    """Returns an Avalanche strategy that learns under a protocol."""
-    parameters = [p for p in learner.parameters() if p.requires_grad]
-    learner.register_forward_pre_hook(mended.stay_in_eval_mode)
+def make(factory: StrategyFactory, plan: TrialPlan) -> Any:
+    """Returns an Avalanche strategy that learns a plan's trial under its protocol."""
+    plan.learner.register_forward_pre_hook(avalanche_fixes.stay_in_eval_mode)
     return factory(
-        model=learner,
-        optimizer=optimizer(parameters, lr=rate),
+        model=plan.learner,
+        optimizer=plan.new_optimizer(),
         criterion=nn.CrossEntropyLoss(),
-        train_mb_size=protocol.images_per_step,
-        train_epochs=protocol.passes,
+        train_mb_size=plan.protocol.images_per_step,
+        train_epochs=plan.protocol.passes,
         evaluator=silent_evaluator(),
-        device=str(next(learner.parameters()).device),
+        device=str(next(plan.learner.parameters()).device),
     )
 
 
-def check(
-    factory: StrategyFactory,
-    learner: nn.Module,
-    inputs: Inputs,
-    trial: Trial,
-    protocol: Protocol,
-    optimizer: OptimizerFactory,
-) -> None:
-    """Rehearses a contender on a trial's first two classes, so that what cannot work is said before training.
+def rehearse(factory: StrategyFactory, inputs: Inputs, plan: TrialPlan) -> None:
+    """Trains a strategy on a trial's first two classes, so that what cannot work is reported before training starts.
 
     Raises:
-        ValueError: there is nothing to learn step by step, the row has no name, or a plug-in would do nothing.
+        ValueError: the protocol has no steps, the row has no name, or a plug-in would have no effect.
     """
+    protocol = plan.protocol
     if protocol.protocol == "at_once":
         raise ValueError(f"a strategy learns step by step, and the protocol is {protocol.name!r}")
     if not protocol.learner:
         kind = f"{protocol.protocol}_transfer"
         raise ValueError(f'a strategy makes another row: name it, `transfer/{kind}.learner = "replay"`')
-    strategy = make(factory, learner, protocol, optimizer, rate=1e-6)
-    first = {name: rows[:2] for name, rows in vars(trial).items()}
-    refuse_inert(strategy, experiences(inputs, replace(trial, **first), protocol))
+    strategy = make(factory, replace(plan, rate=1e-6))
+    first = {name: rows[:2] for name, rows in vars(plan.trial).items()}
+    refuse_inert(strategy, experiences(inputs, replace(plan.trial, **first), protocol))
 
 
 def experiences(inputs: Inputs, trial: Trial, protocol: Protocol) -> list[Any]:
@@ -174,35 +167,20 @@ def experiences(inputs: Inputs, trial: Trial, protocol: Protocol) -> list[Any]:
     return list(stream_of(inputs, trial, 1 if protocol.protocol == "sequential" else None).train_stream)
 
 
-def run_contender(
-    factory: StrategyFactory,
-    learner: nn.Module,
-    inputs: Inputs,
-    trial: Trial,
-    protocol: Protocol,
-    *,
-    optimizer: OptimizerFactory,
-    rate: float,
-    points: list[int],
-    generator: torch.Generator | None = None,
-    tell: Callable[[], None] = lambda: None,
+def run_strategy(
+    factory: StrategyFactory, inputs: Inputs, plan: TrialPlan, *, tell: Callable[[], None] = lambda: None
 ) -> Trajectory:
     """Learns one trial with an Avalanche strategy and measures it; see `zapbench.transfer.reference.run_trial`.
 
     Args:
         factory: makes the strategy.
-        learner: what it trains.
         inputs: image indices -> the learner's inputs.
-        trial: classes, labels and images.
-        protocol: passes, images per step.
-        optimizer: called with parameters and `lr`.
-        rate: learning rate.
-        points: classes seen (i.i.d.: updates) at which to measure, rising.
-        generator: draws the order of an i.i.d. trial; torch's global one if None.
+        plan: what to learn; its learner is trained in place.
         tell: called after each class (i.i.d.: update).
     """
-    strategy = make(factory, learner, protocol, optimizer, rate)
-    rules = InTransfer(iid=protocol.protocol == "iid", generator=generator)
+    trial, protocol = plan.trial, plan.protocol
+    strategy = make(factory, plan)
+    rules = InTransfer(iid=protocol.protocol == "iid", generator=plan.order)
     strategy.plugins.insert(0, rules)
 
     def predict(batch: Tensor) -> Tensor:
@@ -210,7 +188,7 @@ def run_contender(
         return logits
 
     measure = Measure(predict, inputs, trial)
-    wanted = set(points)
+    wanted = set(plan.points)
     if rules.iid:
         strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))
         strategy.train(experiences(inputs, trial, protocol), eval_streams=[])

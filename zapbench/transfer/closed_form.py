@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
 from zapbench.scenarios.scenario import Trial
-from zapbench.transfer.reference import EVALUATION_BATCH, Inputs
+from zapbench.transfer.features import EVALUATION_BATCH, Inputs
 
 
 def least_squares(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ Everything is transposed: a head is `(features + 1, outputs)`, its last row the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,8 +18,12 @@ import numpy.typing as npt
 import torch
 from numba import njit
 
-from zapbench.transfer.fast import Rule, Task, Tick, image_rows
-from zapbench.transfer.reference import EVALUATION_BATCH, Curve, Features, Trajectory
+from zapbench.transfer.features import EVALUATION_BATCH, Features
+from zapbench.transfer.metrics import Curve, Trajectory
+from zapbench.transfer.plan import TrialPlan
+from zapbench.transfer.step_rule import StepRule
+
+Tick = Callable[[], None]
 
 Floats = npt.NDArray[np.floating]
 LONGEST = 256
@@ -145,7 +149,7 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
 
 
 @np.errstate(over="ignore")
-def _table(rule: Rule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
+def _table(rule: StepRule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
     """Returns what the steps need of the optimiser, computed in float64.
 
     For Adam: each step's rate and eps, both with the corrections of bias taken in; powers of beta1 and beta2; powers
@@ -170,26 +174,26 @@ def _table(rule: Rule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
 
 
 class _Head:
-    """One task's head while it learns."""
+    """One plan's head while it learns."""
 
-    def __init__(self, features: Features, task: Task) -> None:
-        weight = task.head.weight.detach()
-        self.task, self._features = task, features
-        self._train, self._held_out = image_rows(features, task)
-        self._rows = self._train.repeat(1, task.passes).flatten().numpy()
+    def __init__(self, features: Features, plan: TrialPlan) -> None:
+        weight = plan.head.weight.detach()
+        self.plan, self._features = plan, features
+        self._train, self._held_out = features.rows_of(plan.trial)
+        self._rows = self._train.repeat(1, plan.protocol.passes).flatten().numpy()
         self.steps = len(self._rows)
-        self._labels = np.repeat(task.trial.labels, self.steps // len(task.trial.labels))
-        self.curve = Curve(len(task.trial.labels))
-        whole = torch.cat([weight, task.head.bias.detach()[:, None]], 1).T.contiguous().numpy()
+        self._labels = np.repeat(plan.trial.labels, self.steps // len(plan.trial.labels))
+        self.curve = Curve(len(plan.trial.labels))
+        whole = torch.cat([weight, plan.head.bias.detach()[:, None]], 1).T.contiguous().numpy()
         width, outputs = whole.shape
-        self._is_adam = task.rule.kind == "adam"
+        self._is_adam = plan.step_rule.kind == "adam"
         second = (width if self._is_adam else 0, outputs)
         errors, room, then = (np.zeros(n, whole.dtype) for n in ((LONGEST, outputs), outputs, width))
         then[-1] = 1
         touched = np.zeros(width, np.bool_)
         self._state = (whole, np.zeros_like(whole), np.zeros(second, whole.dtype), errors, room, then, touched)
         self._since, self._logits = np.zeros(width, np.int64), np.zeros(outputs, whole.dtype)
-        self._table = _table(task.rule, self.steps, whole.dtype)
+        self._table = _table(plan.step_rule, self.steps, whole.dtype)
 
     def step(self, start: int, end: int) -> None:
         """Makes steps `start` to `end`; says so where the loss is not finite."""
@@ -202,7 +206,7 @@ class _Head:
                 self._logits, self._table, self._is_adam,
             )  # fmt: skip
         if at >= 0:
-            self.curve.end((start + at) * len(self.task.trial.labels) // self.steps + 1)
+            self.curve.end((start + at) * len(self.plan.trial.labels) // self.steps + 1)
 
     def measure(self, seen: int) -> None:
         """Adds a point over the first `seen` classes."""
@@ -210,7 +214,7 @@ class _Head:
             return
         whole = torch.from_numpy(self._state[0])
         rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
-        labels = torch.from_numpy(self.task.trial.labels[:seen, None]).expand(rows.shape)
+        labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape)
         right = []
         for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
             logits = torch.addmm(whole[-1], self._features.table[part], whole[:-1])
@@ -219,13 +223,13 @@ class _Head:
         self.curve.add(seen, found[:, trained:], found[:, :trained])
 
 
-def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Trajectory]:
-    """Learns and measures tasks of one protocol; see `zapbench.transfer.fast`."""
-    heads = [_Head(features, task) for task in tasks]
+def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list[Trajectory]:
+    """Learns and measures plans of one protocol; see `zapbench.transfer.fast`."""
+    heads = [_Head(features, plan) for plan in plans]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for classes in sorted({len(head.task.trial.labels) for head in heads}):
-            own = [head for head in heads if len(head.task.trial.labels) == classes]
-            points = sorted({point for head in own for point in head.task.points})
+        for classes in sorted({len(head.plan.trial.labels) for head in heads}):
+            own = [head for head in heads if len(head.plan.trial.labels) == classes]
+            points = sorted({point for head in own for point in head.plan.points})
             images = own[0].steps // classes
             start = 0
             while start < own[0].steps:
@@ -234,16 +238,16 @@ def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Traj
                 start = end
                 tick()
                 for head in own:
-                    if start % images == 0 and start // images in head.task.points:
+                    if start % images == 0 and start // images in head.plan.points:
                         head.measure(start // images)
     return [head.curve.trajectory for head in heads]
 
 
-def memory(features: Features, tasks: Sequence[Task]) -> int:
-    """Returns the bytes that tasks take here: each its heads, old and new, its moments and some errors."""
+def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
+    """Returns the bytes that plans take here: each its heads, old and new, its moments and some errors."""
     total = 0
-    for task in tasks:
-        outputs, width = task.head.weight.shape
-        heads = 4 if task.rule.kind == "adam" else 3
-        total += task.head.weight.element_size() * outputs * (heads * (width + 1) + LONGEST)
+    for plan in plans:
+        outputs, width = plan.head.weight.shape
+        heads = 4 if plan.step_rule.kind == "adam" else 3
+        total += plan.head.weight.element_size() * outputs * (heads * (width + 1) + LONGEST)
     return total

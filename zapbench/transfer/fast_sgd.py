@@ -13,7 +13,7 @@ that is always 1. Rates share the products of features and the first logits; wha
 rate at a time, so that a trajectory is the same, bit for bit, whatever the other rates are.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +21,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zapbench.transfer.fast import Task, Tick, image_rows
-from zapbench.transfer.reference import Curve, Features, Trajectory
+from zapbench.transfer.features import Features
+from zapbench.transfer.metrics import Curve, Trajectory
+from zapbench.transfer.plan import TrialPlan
+
+Tick = Callable[[], None]
 
 BLOCK = 100
 """Images whose logits go together: 400 kB with 1,000 outputs, which stay in the second-level cache."""
@@ -30,17 +33,17 @@ BLOCK = 100
 
 @dataclass
 class _Rate:
-    """One task's steps and logits.
+    """One plan's steps and logits.
 
     Attributes:
-        task: what is learned.
+        plan: what is learned.
         errors: of every step, times the rate; `(steps, outputs)`.
         logits: of every image, at the start of its block; `(images, outputs)`.
         right: whether each image is classified right, at each point; `(points, images)`.
         ends: class at which the loss was not finite, from 0; the number of classes if it always was.
     """
 
-    task: Task
+    plan: TrialPlan
     errors: Tensor
     logits: Tensor
     right: Tensor
@@ -50,26 +53,26 @@ class _Rate:
 class _Draw:
     """Tasks that differ by rate alone: the same classes, images and first head."""
 
-    def __init__(self, features: Features, tasks: Sequence[Task]) -> None:
-        head, trial = tasks[0].head, tasks[0].trial
-        train, held_out = image_rows(features, tasks[0])
+    def __init__(self, features: Features, plans: Sequence[TrialPlan]) -> None:
+        head, trial = plans[0].head, plans[0].trial
+        train, held_out = features.rows_of(trial)
         self.classes, self.trained = train.shape
         self._table, self._weight, self._bias = features.table, head.weight.detach(), head.bias.detach()
         self._rows = torch.cat([train, held_out], 1)
         self.images = self._rows.shape[1]
         self._labels = torch.from_numpy(trial.labels)
         # A class's steps are its images trained on, as often as there are passes.
-        self._order = torch.arange(self.trained).repeat(tasks[0].passes)
+        self._order = torch.arange(self.trained).repeat(plans[0].protocol.passes)
         self.steps = len(self._order)
-        self._trained = self._table[train].repeat(1, tasks[0].passes, 1).flatten(0, 1)
-        self.rates = [self._rate(task) for task in tasks]
+        self._trained = self._table[train].repeat(1, plans[0].protocol.passes, 1).flatten(0, 1)
+        self.rates = [self._rate(plan) for plan in plans]
 
-    def _rate(self, task: Task) -> _Rate:
+    def _rate(self, plan: TrialPlan) -> _Rate:
         outputs = len(self._bias)
         errors = self._table.new_zeros(self.classes * self.steps, outputs)
         logits = self._table.new_empty(self.classes * self.images, outputs)
-        right = torch.zeros(len(task.points), self.classes * self.images, dtype=torch.bool)
-        return _Rate(task, errors, logits, right, self.classes)
+        right = torch.zeros(len(plan.points), self.classes * self.images, dtype=torch.bool)
+        return _Rate(plan, errors, logits, right, self.classes)
 
     def block(self, first: int, last: int, steps: slice) -> tuple[Tensor, Tensor]:
         """Returns the features of classes `first` to `last`, and their products with those of some steps."""
@@ -108,7 +111,7 @@ class _Draw:
             losses.append(error[label].clone())
             error.exp_()
             error[label] -= 1
-            error *= rate.task.rule.rate
+            error *= rate.plan.step_rule.rate
         return bool(torch.stack(losses).isfinite().all())
 
     def measure_block(self, first: int, last: int) -> None:
@@ -123,7 +126,7 @@ class _Draw:
         logits = rate.logits[first * images : last * images]
         labels = self._labels[first:last].repeat_interleave(images)[:, None]
         at = first
-        for number, point in enumerate(rate.task.points):
+        for number, point in enumerate(rate.plan.points):
             if point <= first or point > rate.ends:
                 continue
             part = slice((at - first) * n, (point - first) * n)
@@ -135,10 +138,10 @@ class _Draw:
             rate.right[number, first * images : first * images + seen] = right
 
     def trajectory(self, rate: _Rate) -> Trajectory:
-        """Returns the curves of one task."""
+        """Returns the curves of one plan."""
         curve = Curve(self.classes)
         right = rate.right.view(-1, self.classes, self.images).numpy()
-        for number, point in enumerate(rate.task.points):
+        for number, point in enumerate(rate.plan.points):
             if point <= rate.ends:
                 seen = right[number, :point]
                 curve.add(point, seen[:, self.trained :], seen[:, : self.trained])
@@ -147,14 +150,14 @@ class _Draw:
         return curve.trajectory
 
 
-def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Trajectory]:
-    """Learns and measures tasks of one protocol; see `zapbench.transfer.fast`."""
+def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list[Trajectory]:
+    """Learns and measures plans of one protocol; see `zapbench.transfer.fast`."""
     found: dict[int, Trajectory] = {}
     by_draw: dict[Hashable, list[int]] = {}
-    for i, task in enumerate(tasks):
-        by_draw.setdefault(task.draw, []).append(i)
+    for i, plan in enumerate(plans):
+        by_draw.setdefault(plan.draw, []).append(i)
     for own in by_draw.values():
-        draw = _Draw(features, [tasks[i] for i in own])
+        draw = _Draw(features, [plans[i] for i in own])
         width = max(1, BLOCK // draw.images)
         blocks = [(first, min(first + width, draw.classes)) for first in range(0, draw.classes, width)]
         for block in blocks:
@@ -165,7 +168,7 @@ def transfer(features: Features, tasks: Sequence[Task], tick: Tick) -> list[Traj
                 list(pool.map(lambda block, draw=draw: draw.measure_block(*block), blocks[at : at + side_by_side]))
                 tick()
         found |= {i: draw.trajectory(rate) for i, rate in zip(own, draw.rates)}
-    return [found[i] for i in range(len(tasks))]
+    return [found[i] for i in range(len(plans))]
 
 
 @contextmanager
@@ -180,13 +183,13 @@ def _threads() -> Iterator[tuple[Executor, int]]:
         torch.set_num_threads(count)
 
 
-def memory(features: Features, tasks: Sequence[Task]) -> int:
-    """Returns the bytes that tasks take here: each its errors and logits, each draw its images trained on."""
+def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
+    """Returns the bytes that plans take here: each its errors and logits, each draw its images trained on."""
     total = 0
     shared: dict[Hashable, int] = {}
-    for task in tasks:
-        outputs, trained = task.head.out_features, task.trial.train.size * task.passes
-        images = task.trial.train.size + task.trial.held_out.size
-        total += features.table.element_size() * (trained + images) * outputs + len(task.points) * images
-        shared[task.draw] = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
+    for plan in plans:
+        outputs, trained = plan.head.out_features, plan.trial.train.size * plan.protocol.passes
+        images = plan.trial.train.size + plan.trial.held_out.size
+        total += features.table.element_size() * (trained + images) * outputs + len(plan.points) * images
+        shared[plan.draw] = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
     return total + features.table.element_size() * sum(shared.values())

@@ -7,6 +7,7 @@ from typing import Any
 import gin
 
 from zapbench import config
+from zapbench.experiment.registry import register_everything
 from zapbench.scenarios.catalog import CATALOG, DataSet
 
 HEAD = """# Scenarios
@@ -102,7 +103,7 @@ def _table(scenarios: tuple[str, ...]) -> list[str]:
 
 def sizes_of(scenario: str) -> dict[str, Any]:
     """Returns the sizes of a shipped scenario and of its training, from its function's defaults and its file."""
-    config.register_everything()
+    register_everything()
     bound = config.bindings_of("scenarios", scenario)
     name = bound["run.scenario"].strip("@()").rsplit(".", 1)[-1]
     function = gin.config._REGISTRY.get_match(name).wrapped

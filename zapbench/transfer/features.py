@@ -1,0 +1,47 @@
+"""What a learner is given for an image: the image itself, or a frozen encoder's features of it, computed once."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from zapbench.scenarios.scenario import ImageTensor, Trial
+
+Inputs = Callable[[Tensor], Tensor]
+"""Image indices `(n,)` -> the learner's inputs `(n, ...)`."""
+
+EVALUATION_BATCH = 1024
+"""Images that are evaluated at a time."""
+
+
+class Features:
+    """A frozen encoder's features of images, each computed once, whatever the number of trials.
+
+    Calling it with image indices gives features `(n, features)`.
+
+    Attributes:
+        table: `(images, features)`, a row an image.
+        width: number of features.
+    """
+
+    def __init__(self, encoder: nn.Module, images: ImageTensor, wanted: Tensor) -> None:
+        self._row = torch.full((len(images.pixels),), -1, dtype=torch.int64)
+        wanted = wanted.unique()
+        self._row[wanted] = torch.arange(len(wanted))
+        encoder.eval()
+        with torch.no_grad():
+            parts = [encoder(images(part)) for part in wanted.split(EVALUATION_BATCH // 4)]
+        self.table = torch.cat(parts)
+        self.width = int(self.table.shape[1])
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Returns where in `table` images `index` are."""
+        return self._row[index]
+
+    def rows_of(self, trial: Trial) -> tuple[Tensor, Tensor]:
+        """Returns rows of `table`: of a trial's images trained on and of those held out, each `(classes, images)`."""
+        return self.rows(torch.from_numpy(trial.train)), self.rows(torch.from_numpy(trial.held_out))
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """Returns the features of images `index`."""
+        return self.table[self._row[index]]
