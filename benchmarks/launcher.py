@@ -30,7 +30,7 @@ from zapbench.launchers.local import ProcessPoolLauncher
 from zapbench.launchers.progress import display
 from zapbench.leaderboard.read.load import load
 from zapbench.suites.forecast import forecast
-from zapbench.suites.plan import group, plan
+from zapbench.suites.plan import plan
 from zapbench.suites.suite import Suite, load_suite
 from zapbench.tasks import Job, Outcome
 
@@ -46,7 +46,7 @@ LISTED = ("Suite.full = True", "Suite.trials = 20", "Suite.select_trials = 11")
 
 
 def jobs_of(suite: Suite) -> list[Job]:
-    grouped = group(plan(suite))
+    grouped = plan(suite).runs
     return [Job(run, tuple(task.trial for task in tasks if task.trial)) for run, tasks in grouped.items()]
 
 
@@ -79,9 +79,9 @@ def listing(seeds: int) -> dict[str, float]:
     bindings = [*LISTED, f"Suite.seeds = {seeds}"]
     with tempfile.TemporaryDirectory(prefix="zapbench-launcher-") as out:
         began = time.perf_counter()
-        found = forecast(load_suite("demo", bindings), Path(out), 1)
+        found = forecast(plan(load_suite("demo", bindings)), Path(out), 1)
         inside = time.perf_counter() - began
-        words = [sys.executable, "-m", "zapbench.cli", "suite", "demo", "--dry-run", "--out", out]
+        words = [sys.executable, "-m", "zapbench", "suite", "demo", "--dry-run", "--out", out]
         began = time.perf_counter()
         subprocess.run(words + [w for b in bindings for w in ("-p", b)], check=True, stdout=subprocess.DEVNULL)
         return {"tasks": found.tasks, "process_s": time.perf_counter() - began, "forecast_s": inside}

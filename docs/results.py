@@ -106,7 +106,7 @@ def page(found: Published, out: Path) -> None:
 
 def main() -> None:
     """Makes everything anew."""
-    from zapbench.launchers.job import cores
+    from zapbench.launchers.cpus import cores
 
     shutil.rmtree(BUILD, ignore_errors=True)
     short = {}

@@ -57,7 +57,7 @@ def folder_text(parts: tuple[str, ...], *, longest: int = 80) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Returns seconds in words: two units at most.
+    """Returns seconds in at most two units.
 
     >>> duration_text(42.4), duration_text(150), duration_text(3 * 3600 + 130), duration_text(float("nan"))
     ('42 s', '2 min 30 s', '3 h 2 min', 'unknown')
@@ -74,6 +74,7 @@ def duration_text(seconds: float) -> str:
 
 
 def size_text(weight: float) -> str:
+    """Returns bytes in megabytes or gigabytes; `unknown` for NaN."""
     if math.isnan(weight):
         return "unknown"
     return f"{weight / 1e9:,.1f} GB" if weight >= 1e9 else f"{weight / 1e6:,.1f} MB"

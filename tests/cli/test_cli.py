@@ -101,7 +101,7 @@ def test_what_is_finished_is_not_redone(finished, capsys):
 
 def test_avalanches_own_warnings_are_not_shown(tmp_path):
     words = ["run", "glyphs", "asb_zap", "--transfer", "replay", "--out", str(tmp_path / "runs"), *SHRUNK]
-    command = [sys.executable, "-m", "zapbench.cli", *words]
+    command = [sys.executable, "-m", "zapbench", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "7 tasks" in done.stderr
     assert "Warning" not in done.stderr

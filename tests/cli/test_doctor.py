@@ -1,4 +1,4 @@
-"""`zapbench doctor` finds what is broken, says what mends it, and needs nothing itself."""
+"""`zapbench doctor` finds what is broken, says what fixes it, and needs nothing itself."""
 
 import os
 import shutil
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from zapbench.cli import doctor
-from zapbench.cli.doctor import BROKEN, NOTE, OK, examine
+from zapbench.cli import environment as doctor
+from zapbench.cli.environment import BROKEN, NOTE, OK, examine
 from zapbench.cli.main import main
 
 LINKS = ("scenarios", "strategies", "leaderboard")
@@ -38,26 +38,28 @@ def test_where_all_is_well_it_says_so_and_exits_0(data_root, tmp_path, capsys):
     assert not any((tmp_path / name).exists() for name in ("runs", "data", "cache/zapbench"))  # it only looks
 
 
-def test_every_mend_of_missing_data_is_a_command_that_exists(data_root, tmp_path):
+def test_every_remedy_of_missing_data_is_a_command_that_exists(data_root, tmp_path):
     from zapbench.cli.main import _parser
 
-    mends = [finding.mend for finding in examine(tmp_path) if finding.mend.startswith("zapbench ")]
-    assert mends
-    for mend in mends:
-        _parser().parse_args(mend.split()[1:])
+    remedies = [finding.remedy for finding in examine(tmp_path) if finding.remedy.startswith("zapbench ")]
+    assert remedies
+    for remedy in remedies:
+        _parser().parse_args(remedy.split()[1:])
 
 
-def test_a_package_that_is_missing_too_old_or_does_not_import_is_named_with_its_mend(monkeypatch, tmp_path, data_root):
+def test_a_package_that_is_missing_too_old_or_does_not_import_is_named_with_its_remedy(
+    monkeypatch, tmp_path, data_root
+):
     asked = [("no-such-package", ">=2", ""), ("numpy", ">=99", ""), ("timm", "", ""), ("no-such-extra", "", "ray")]
     monkeypatch.setattr(doctor, "requirements", lambda: asked)
     monkeypatch.setitem(sys.modules, "timm", None)
     found = {finding.subject: finding for finding in examine(tmp_path)}
     assert found["no-such-package"].state == found["numpy"].state == found["timm"].state == BROKEN
-    assert found["no-such-package"].mend == "python -m pip install 'no-such-package>=2'"
+    assert found["no-such-package"].remedy == "python -m pip install 'no-such-package>=2'"
     assert found["numpy"].words == f"is {metadata.version('numpy')}, and zapbench asks for >=99"
     assert "cannot be imported" in found["timm"].words
     assert found["extra [ray]"].state == NOTE
-    assert found["extra [ray]"].mend == "python -m pip install 'zapbench[ray]'"
+    assert found["extra [ray]"].remedy == "python -m pip install 'zapbench[ray]'"
 
 
 def test_a_binary_that_breaks_while_it_is_imported_is_one_line(monkeypatch, tmp_path, capsys):
@@ -69,7 +71,7 @@ def test_a_binary_that_breaks_while_it_is_imported_is_one_line(monkeypatch, tmp_
     said = capsys.readouterr().out
     assert "is installed and cannot be imported: operator torchvision::nms does not exist\n" in said
     assert "and more" not in said
-    assert said.splitlines()[-1].endswith("are broken: mend them, then look again")
+    assert said.splitlines()[-1].endswith("are broken: fix them, then run `zapbench doctor` again")
 
 
 def test_it_runs_where_nothing_is_installed(tmp_path):
@@ -80,7 +82,7 @@ def test_it_runs_where_nothing_is_installed(tmp_path):
             ROOT / name, target, ignore=shutil.ignore_patterns("gin", "results", *LINKS), dirs_exist_ok=True
         )
     done = subprocess.run(
-        [tmp_path / "bare" / "bin" / "python", "-m", "zapbench.cli", "doctor"],
+        [tmp_path / "bare" / "bin" / "python", "-m", "zapbench", "doctor"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(tmp_path / "source"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
         capture_output=True,
@@ -101,7 +103,7 @@ def test_a_folder_that_cannot_be_written_to_is_broken(tmp_path, monkeypatch, dat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cache = of("cache folder", tmp_path / "runs")
     assert cache.state == BROKEN
-    assert cache.mend == "set another: export XDG_CACHE_HOME=FOLDER"
+    assert cache.remedy == "set another: export XDG_CACHE_HOME=FOLDER"
 
 
 def test_a_folder_without_room_is_noted(tmp_path, monkeypatch):
@@ -133,13 +135,13 @@ def test_data_that_came_as_an_empty_file_are_broken(data_root, tmp_path):
         (folder / name).touch()
     found = of("data omniglot", tmp_path)
     assert found.state == BROKEN
-    assert found.mend == "delete it, then: zapbench data fetch omniglot"
+    assert found.remedy == "delete it, then: zapbench data fetch omniglot"
 
 
 def test_configurations_that_were_lost_are_noticed(monkeypatch, tmp_path):
-    from zapbench import config
+    from zapbench.config import registry
 
-    monkeypatch.setattr(config, "root", lambda: tmp_path)
+    monkeypatch.setattr(registry, "root", lambda: tmp_path)
     assert of("configurations", tmp_path).state == BROKEN
 
 

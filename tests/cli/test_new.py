@@ -31,7 +31,7 @@ def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs_at_once(tmp_path
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "3 passed" in tests.stdout
     few = ["--rates", "0.01", "--trials", "1", "--select-trials", "1"]
-    done = run(["-m", "zapbench.cli", "run", "glyphs", "my_idea.gin", *SHRUNK, *few], folder)
+    done = run(["-m", "zapbench", "run", "glyphs", "my_idea.gin", *SHRUNK, *few], folder)
     assert done.returncode == 0, done.stderr
     assert "my_idea" in done.stdout
     assert (folder / "runs" / "glyphs" / "my_idea").is_dir()

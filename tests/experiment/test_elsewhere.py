@@ -146,7 +146,7 @@ def test_a_persons_own_strategy_in_a_package_outside_appears_in_the_table(tmp_pa
     (package / "mine.py").write_text(STRATEGY)
     (tmp_path / "mine.gin").write_text(GIN)
     path = os.pathsep.join([str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "zapbench.cli", "run", "glyphs", str(tmp_path / "mine.gin"), *SHRUNK, *FEW]
+    command = [sys.executable, "-m", "zapbench", "run", "glyphs", str(tmp_path / "mine.gin"), *SHRUNK, *FEW]
     small = ["-p", "glyphs.pretrain_images = 2", "-p", "glyphs.validation_images = 1", "-p", "convnet.filters = 4"]
     done = subprocess.run(
         [*command, *small, "--name", "mine"],
@@ -159,7 +159,7 @@ def test_a_persons_own_strategy_in_a_package_outside_appears_in_the_table(tmp_pa
     assert done.returncode == 0, done.stderr
     assert "mine" in done.stdout
     table = subprocess.run(
-        [sys.executable, "-m", "zapbench.cli", "leaderboard", "runs", "--format", "json"],
+        [sys.executable, "-m", "zapbench", "leaderboard", "runs", "--format", "json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

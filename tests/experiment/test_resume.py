@@ -163,7 +163,7 @@ ARGUMENTS = ["run", "glyphs", "asb_zap", "--rates", "0.01", "--trials", "2", "--
 
 
 def start(out, *more, bindings=SMALL["asb_zap"]):
-    words = [sys.executable, "-m", "zapbench.cli", *ARGUMENTS, "--out", str(out)]
+    words = [sys.executable, "-m", "zapbench", *ARGUMENTS, "--out", str(out)]
     for binding in (*bindings, *more):
         words += ["-p", binding]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

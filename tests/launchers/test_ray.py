@@ -34,6 +34,7 @@ from zapbench.launchers.ray_worker import sees
 from zapbench.launchers.run_files import changed_files, files_to_resume, record_heads, write_files
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
+from zapbench.suites.plan import plan
 from zapbench.suites.run import run_suite
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Job, RunSpec, TrialSpec
@@ -126,7 +127,7 @@ def local(tmp_path_factory):
 def start(out, *more, **environment):
     """Starts the suite in a process group of its own; what it says of progress goes to a file."""
     (out.parent / "small.gin").write_text(FILE)
-    words = [sys.executable, "-m", "zapbench.cli", "suite", str(out.parent / "small.gin"), "--out", str(out), *more]
+    words = [sys.executable, "-m", "zapbench", "suite", str(out.parent / "small.gin"), "--out", str(out), *more]
     with (out.parent / "said.txt").open("w") as said:
         return subprocess.Popen(words, stdout=said, stderr=said, start_new_session=True, env=os.environ | environment)
 
@@ -221,7 +222,7 @@ def run(out, address, *, cls=Unmounted, suite=SUITE, on_launcher=lambda launcher
         on_launcher(launcher)
         return launcher
 
-    return run_suite(suite, out, new_launcher, Console(file=io.StringIO()))
+    return run_suite(plan(suite), out, new_launcher, Console(file=io.StringIO()))
 
 
 def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(cluster, local, tmp_path):
@@ -292,7 +293,7 @@ def test_a_cluster_that_is_begun_here_ends_with_its_launcher_on_ctrl_c(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group hears of it
     assert process.wait(timeout=SECONDS) == 130, said(out)
     assert "stopping at the next point" in said(out)
-    assert "stopped; the same command goes on from here" in said(out)
+    assert "stopped; the same command resumes here" in said(out)
     assert "Traceback" not in said(out)
     assert checkpoints.load(next(out.rglob(checkpoints.FILE))).updates > 0
     wait_for(lambda: not left_of(str(tmp_path)))

@@ -50,7 +50,7 @@ def parts(found):
 
 
 def test_a_forecast_counts_what_there_will_be_before_selection_has_chosen(tmp_path):
-    found = parts(forecast(SUITE, tmp_path / "out", 1))
+    found = parts(forecast(plan(SUITE), tmp_path / "out", 1))
     assert {key: part.tasks for key, part in found.items()} == {
         ("iid", "pre-training"): 2,
         ("iid", "sequential, select"): 2 * 2 * 3,
@@ -64,7 +64,7 @@ def test_a_forecast_counts_what_there_will_be_before_selection_has_chosen(tmp_pa
 
 
 def test_what_nobody_has_measured_is_unknown_and_not_invented(tmp_path, capsys):
-    found = forecast(SUITE, tmp_path / "out", 1)
+    found = forecast(plan(SUITE), tmp_path / "out", 1)
     assert found.unknown == found.parts
     assert found.seconds == 0
     assert main(["suite", "demo", "--dry-run", "--out", str(tmp_path / "out")]) == 0
@@ -75,12 +75,12 @@ def test_what_nobody_has_measured_is_unknown_and_not_invented(tmp_path, capsys):
 
 
 def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
-    tasks = plan(SUITE)
+    tasks = plan(SUITE).known_tasks()
     for task in tasks:
         if task.run.strategy == "asb" and task.run.seed == 0:
             finish(tmp_path, task, 100 if task.trial is None else 2)
     finish(tmp_path, next(t for t in tasks if t.run.strategy == "iid" and t.trial is None), 40)
-    found = parts(forecast(SUITE, tmp_path, 1))
+    found = parts(forecast(plan(SUITE), tmp_path, 1))
     asb = found["asb", "pre-training"]
     assert (asb.tasks, asb.done, asb.seconds) == (4, 2, 200)
     assert asb.source == f"finished tasks in {tmp_path}"
@@ -88,37 +88,37 @@ def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
     select = found["asb", "sequential, select"]
     assert (select.tasks, select.done, select.seconds) == (24, 12, 24)
     assert found["iid", "sequential, select"].seconds == 24  # a model's trials cost the same however it was pre-trained
-    assert [part.what for part in forecast(SUITE, tmp_path, 1).unknown] == ["sequential, report"] * 2
-    assert forecast(SUITE, tmp_path, 1).seconds == 200 + 24 + 40 + 24
-    assert forecast(SUITE, tmp_path, 2).seconds == 100 + 12 + 52  # asb, asb | the two of iid after the first
+    assert [part.what for part in forecast(plan(SUITE), tmp_path, 1).unknown] == ["sequential, report"] * 2
+    assert forecast(plan(SUITE), tmp_path, 1).seconds == 200 + 24 + 40 + 24
+    assert forecast(plan(SUITE), tmp_path, 2).seconds == 100 + 12 + 52  # asb, asb | the two of iid after the first
 
 
 def test_a_reported_trial_is_done_at_whatever_was_chosen(tmp_path):
     chosen = {("glyphs", "iid", "sequential"): ((), 0.1)}
-    for task in plan(SUITE, chosen):
+    for task in (*plan(SUITE).known_tasks(), *plan(SUITE).reported_tasks(chosen)):
         finish(tmp_path, task, 1, contract.DIVERGED if task.run.strategy == "asb" else contract.FINISHED)
-    found = parts(forecast(SUITE, tmp_path, 1))
+    found = parts(forecast(plan(SUITE), tmp_path, 1))
     assert (found["iid", "sequential, report"].tasks, found["iid", "sequential, report"].done) == (8, 8)
     assert (found["asb", "pre-training"].done, found["asb", "sequential, report"].done) == (4, 0)
 
 
 def test_failed_and_torn_tasks_are_not_done(tmp_path):
-    first, second = plan(SUITE)[1:3]
+    first, second = plan(SUITE).known_tasks()[1:3]
     finish(tmp_path, first, 1, contract.FAILED)
     finish(tmp_path, second, 1)
     path = tmp_path / second.folder / contract.EVENT_FILE
     path.write_bytes(path.read_bytes()[:-5])
-    assert forecast(SUITE, tmp_path, 1).done == 0
+    assert forecast(plan(SUITE), tmp_path, 1).done == 0
 
 
 def test_the_shipped_table_is_used_where_nothing_was_measured_here(tmp_path, monkeypatch):
-    pretraining = plan(SUITE)[0]
+    pretraining = plan(SUITE).known_tasks()[0]
     row = {"what": "", "kind": kind(pretraining), "seconds": 7.0, "bytes": 1000, "measured": 1}
     costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
-    part = parts(forecast(SUITE, tmp_path / "out", 1))["iid", "pre-training"]
+    part = parts(forecast(plan(SUITE), tmp_path / "out", 1))["iid", "pre-training"]
     assert (part.seconds, part.bytes, part.source) == (14.0, 2000, "zapbench's own runs (a clock)")
     finish(tmp_path, pretraining, 9)
-    assert parts(forecast(SUITE, tmp_path, 1))["iid", "pre-training"].seconds == 9
+    assert parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"].seconds == 9
 
 
 def test_a_kind_is_what_decides_a_cost():
@@ -145,8 +145,8 @@ def test_a_full_suite_runs_everything_on_the_reported_trials(tmp_path, capsys):
 
 
 def test_the_last_records_are_those_of_a_whole_reading_wherever_a_file_is_torn(tmp_path):
-    finish(tmp_path, plan(SUITE)[1], 5)
-    path = tmp_path / plan(SUITE)[1].folder / contract.EVENT_FILE
+    finish(tmp_path, plan(SUITE).known_tasks()[1], 5)
+    path = tmp_path / plan(SUITE).known_tasks()[1].folder / contract.EVENT_FILE
     whole = path.read_bytes()
     for end in (len(whole), *range(0, len(whole), 97), len(whole) - 1):
         path.write_bytes(whole[:end])
@@ -160,7 +160,7 @@ def test_the_last_records_are_those_of_a_whole_reading_wherever_a_file_is_torn(t
 def test_ten_thousand_finished_tasks_are_looked_up_by_the_ends_of_their_files(tmp_path, monkeypatch):
     """What bounds the time: neither torch nor pandas, and of every file its last 8 kB, however long it is."""
     suite = Suite(scenarios=("glyphs",), strategies=("iid",), seeds=1, trials=0, select_trials=2, rates=(0.1,))
-    first, *trials = plan(suite)
+    first, *trials = plan(suite).known_tasks()
     finish(tmp_path, first, 1)
     path = tmp_path / first.folder / contract.EVENT_FILE
     with path.open("r+b") as file:
@@ -171,8 +171,9 @@ def test_ten_thousand_finished_tasks_are_looked_up_by_the_ends_of_their_files(tm
         finish(tmp_path, trial, 1)
     code = (
         "import sys; from pathlib import Path\n"
-        "from zapbench.suites.forecast import forecast; from zapbench.suites.suite import Suite\n"
-        f"found = forecast({suite!r}, Path({str(tmp_path)!r}), 1)\n"
+        "from zapbench.suites.forecast import forecast; from zapbench.suites.plan import plan\n"
+        "from zapbench.suites.suite import Suite\n"
+        f"found = forecast(plan({suite!r}), Path({str(tmp_path)!r}), 1)\n"
         "assert (found.tasks, found.done) == (3, 3), found\n"
         "assert not {'torch', 'avalanche', 'pandas', 'matplotlib'} & set(sys.modules), 'heavy import'"
     )

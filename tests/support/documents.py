@@ -28,6 +28,7 @@ from zapbench import config
 from zapbench.cli import suite as suite_command
 from zapbench.cli.arguments import command_line
 from zapbench.cli.main import _parser, main
+from zapbench.config import registry
 from zapbench.experiment.registry import register_everything
 from zapbench.launchers.local import InProcessLauncher
 from zapbench.leaderboard.read import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
@@ -83,7 +84,7 @@ def shrink(folder: Path, monkeypatch) -> None:
     glyphs = (folder / "scenarios" / "glyphs.gin").read_text(encoding="utf-8")
     for path in (folder / "scenarios").glob("*.gin"):
         path.write_text(glyphs + SMALL.format(name=path.stem), encoding="utf-8")
-    monkeypatch.setattr(config, "root", lambda: folder)
+    monkeypatch.setattr(registry, "root", lambda: folder)
     monkeypatch.setattr(suite, "RATES", (0.001, 0.01))
     monkeypatch.setattr(
         suite_command, "_launcher", lambda _, options: InProcessLauncher(options.out, command_line(), 1)

@@ -5,10 +5,33 @@ import sys
 from collections.abc import Sequence
 
 from zapbench import __version__
+from zapbench.cli.check import add_check
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
-from zapbench.cli.logs import add_logs
-from zapbench.cli.training import add_training
+from zapbench.cli.leaderboard import add_leaderboard
+from zapbench.cli.list import add_list
+from zapbench.cli.new import add_new
+from zapbench.cli.repeat import add_repeat
+from zapbench.cli.run import add_run, add_transfer
+from zapbench.cli.show import add_show
+from zapbench.cli.submit import add_submit
+from zapbench.cli.suite import add_suite
+
+COMMANDS = (
+    add_run,
+    add_transfer,
+    add_suite,
+    add_new,
+    add_check,
+    add_list,
+    add_data,
+    add_leaderboard,
+    add_submit,
+    add_show,
+    add_repeat,
+    add_doctor,
+)
+"""What adds each command to the parser, in the order of the help."""
 
 EXAMPLES = """examples:
   zapbench doctor
@@ -34,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zapbench: {error.strerror or error}{name}; everything finished is kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("zapbench: stopped; the same command goes on from here", file=sys.stderr)
+        print("zapbench: stopped; the same command resumes here", file=sys.stderr)
         return 130
     return status
 
@@ -48,10 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"zapbench {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add_training(commands)
-    add_data(commands)
-    add_logs(commands)
-    add_doctor(commands)
+    for add in COMMANDS:
+        add(commands)
     return parser
 
 

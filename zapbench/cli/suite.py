@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zapbench.cli.arguments import add_command, add_training_options, command_line
-from zapbench.launchers.job import cores
+from zapbench.launchers.cpus import cores
 from zapbench.text import duration_text, size_text
 
 if TYPE_CHECKING:
     from zapbench.launchers.base import Launcher
     from zapbench.suites.forecast import Forecast
+    from zapbench.suites.plan import Plan
     from zapbench.suites.suite import Suite
 
 
@@ -42,8 +43,9 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _suite(options: argparse.Namespace) -> int:
     from zapbench import config
-    from zapbench.cli.logs import print_tables, read_logs
-    from zapbench.suites.results import own_folders, write_results
+    from zapbench.cli.tables import print_tables, read_logs
+    from zapbench.suites.plan import plan
+    from zapbench.suites.results import write_results
     from zapbench.suites.suite import load_suite
 
     if options.jobs is not None and options.jobs < 1:
@@ -54,18 +56,19 @@ def _suite(options: argparse.Namespace) -> int:
         raise ValueError("--address is of a Ray cluster; add --launcher ray")
     suite = load_suite(options.suite, options.bindings)
     suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
+    planned = plan(suite)
     if options.dry_run:
-        return _say(suite, options)
-    status = launch(suite, options.out, lambda: _launcher(suite, options))
-    logs = read_logs(options.out, only=own_folders(suite))
+        return _forecast(planned, options)
+    status = launch(planned, options.out, lambda: _launcher(suite, options))
+    logs = read_logs(options.out, only=planned.folders)
     made = print_tables(logs, "table", "select")
     for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
         print(path)
     return status
 
 
-def launch(suite: "Suite", out: Path, new_launcher: "Callable[[], Launcher]") -> int:
-    """Runs a suite, says how that went, and returns the exit status.
+def launch(plan: "Plan", out: Path, new_launcher: "Callable[[], Launcher]") -> int:
+    """Runs a suite, prints how it ended, and returns the exit status.
 
     Raises:
         KeyboardInterrupt: a person stopped it.
@@ -76,7 +79,7 @@ def launch(suite: "Suite", out: Path, new_launcher: "Callable[[], Launcher]") ->
     from zapbench.suites.run import run_suite
 
     console = Console(stderr=True)
-    summary = run_suite(suite, out, new_launcher, console)
+    summary = run_suite(plan, out, new_launcher, console)
     before = f", {summary.done_before} of them done before" if summary.done_before else ""
     console.print(f"{summary.tasks} tasks{before}", highlight=False)
     outcome = summary.outcome
@@ -106,15 +109,15 @@ def _launcher(suite: "Suite", options: argparse.Namespace) -> "Launcher":
     return ProcessPoolLauncher(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
 
 
-def _say(suite: "Suite", options: argparse.Namespace) -> int:
+def _forecast(plan: "Plan", options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from zapbench.cli.logs import WIDE
+    from zapbench.cli.tables import WIDE
     from zapbench.suites.forecast import forecast
 
-    found = forecast(suite, options.out, _jobs(suite, options))
+    found = forecast(plan, options.out, _jobs(plan.suite, options))
     grid = Table(box=None, pad_edge=False)
     for heading in ("scenario", "strategy", "what", "grid", "tasks", "done", "left", "disk"):
         grid.add_column(heading, justify="right" if heading in ("tasks", "done", "left", "disk") else "left")

@@ -89,8 +89,3 @@ def run_job(
 def reason_of(error: BaseException) -> str:
     """Returns an error in one line, its kind first."""
     return f"{type(error).__name__.removesuffix('ExceptionProxy')}: {config.explain(error)}"
-
-
-def cores() -> int:
-    """Returns the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from zapbench.atomic import FATAL, LOCK_FILE
 from zapbench.launchers.base import Launcher
+from zapbench.launchers.cpus import cores
 from zapbench.launchers.gpus import check_share
-from zapbench.launchers.job import cores
 from zapbench.launchers.local import lost
 from zapbench.launchers.progress import Display
 from zapbench.launchers.ray_worker import Answer, ProgressActor, WorkerSettings, check_on_node, run_on_node

@@ -5,13 +5,13 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zapbench import config
 from zapbench.leaderboard import contract
 from zapbench.suites.costs import Costs, shipped
-from zapbench.suites.plan import plan
+from zapbench.suites.plan import Plan
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
 
@@ -82,7 +82,7 @@ class Forecast:
         return [part for part in self.parts if math.isnan(part.seconds)]
 
 
-def forecast(suite: Suite, out: Path, jobs: int) -> Forecast:
+def forecast(plan: Plan, out: Path, jobs: int) -> Forecast:
     """Looks up what of a suite is done below `out` and adds up what is left.
 
     The reported trials of a suite that is not `full` are those of one setting and rate a method and transfer; which one
@@ -91,10 +91,11 @@ def forecast(suite: Suite, out: Path, jobs: int) -> Forecast:
     Raises:
         ValueError: an unknown name.
     """
+    suite = plan.suite
     there = set(_event_files(out))
     costs = Costs(str(out), shipped())
     looked_up = []
-    for task in plan(replace(suite, full=True)):
+    for task in plan.tasks:
         path = os.path.join(task.folder, contract.EVENT_FILE)
         looked_up.append((task, path in there and costs.see(task, out / path) in SETTLED))
     parts: dict[tuple[str, str, str], Part] = {}

@@ -2,9 +2,12 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from zapbench import config
 from zapbench.config import Binding
+from zapbench.leaderboard import contract
 from zapbench.suites.suite import Setting, Suite
 from zapbench.tasks import RunSpec, Task, TrialSpec
 from zapbench.text import nearest
@@ -35,13 +38,39 @@ def runs(suite: Suite) -> list[RunSpec]:
     return found
 
 
-def plan(suite: Suite, choice: Choice | None = None) -> list[Task]:
-    """Returns every task of a suite, pre-training before its trials.
+@dataclass(frozen=True)
+class Plan:
+    """Every task that a suite may run: its pre-trainings and selection trials, and its reported trials at every rate.
 
-    Args:
+    Attributes:
         suite: the grid.
-        choice: what selection trials chose; None leaves the reported trials out (they are not known yet), unless the
-            suite is `full`.
+        tasks: pre-training before its trials.
+    """
+
+    suite: Suite
+    tasks: tuple[Task, ...]
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """The folders of the tasks below the output folder, which several suites may share."""
+        return frozenset(task.folder.as_posix() for task in self.tasks)
+
+    @cached_property
+    def runs(self) -> dict[RunSpec, list[Task]]:
+        """The tasks by run."""
+        return group(self.tasks)
+
+    def known_tasks(self) -> list[Task]:
+        """Returns the tasks that are known before selection: all but reported trials, unless the suite is `full`."""
+        return [task for task in self.tasks if self.suite.full or not _is_reported(task)]
+
+    def reported_tasks(self, choice: Choice) -> list[Task]:
+        """Returns the reported trials at the setting and rate that selection trials chose."""
+        return [task for task in self.tasks if _is_reported(task) and _is_chosen(task, choice)]
+
+
+def plan(suite: Suite) -> Plan:
+    """Returns every task that a suite may run.
 
     Raises:
         ValueError: an unknown name.
@@ -54,11 +83,18 @@ def plan(suite: Suite, choice: Choice | None = None) -> list[Task]:
         for transfer, rate in itertools.product(suite.transfers, suite.rates):
             own = _reaching(run, transfer)
             tasks += [Task(run, TrialSpec(transfer, rate, "select", t, own)) for t in range(suite.select_trials)]
-            key = (run.scenario, run.strategy, transfer)
-            chosen = choice is not None and choice.get(key) == (run.setting, rate)
-            if suite.full or chosen:
-                tasks += [Task(run, TrialSpec(transfer, rate, "report", t, own)) for t in range(suite.trials)]
-    return tasks
+            tasks += [Task(run, TrialSpec(transfer, rate, "report", t, own)) for t in range(suite.trials)]
+    return Plan(suite, tuple(tasks))
+
+
+def _is_reported(task: Task) -> bool:
+    return task.trial is not None and task.trial.role == contract.REPORT
+
+
+def _is_chosen(task: Task, choice: Choice) -> bool:
+    run, trial = task.run, task.trial
+    assert trial is not None
+    return choice.get((run.scenario, run.strategy, trial.transfer)) == (run.setting, trial.rate)
 
 
 def group(tasks: Iterable[Task]) -> dict[RunSpec, list[Task]]:

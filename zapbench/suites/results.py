@@ -1,12 +1,10 @@
 """What a suite found: the table of its own logs, in words and drawn, beside them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zapbench.leaderboard.read.load import Logs
-from zapbench.suites.plan import plan
 from zapbench.suites.suite import Suite
 
 if TYPE_CHECKING:
@@ -14,15 +12,6 @@ if TYPE_CHECKING:
 
 RESULTS = "results"
 """Folder below the output folder: a folder a suite."""
-
-
-def own_folders(suite: Suite) -> set[str]:
-    """Returns where a suite's own logs lie, in a folder that several may share.
-
-    Its table counts these alone from the start: another suite may have done the same task elsewhere below that folder,
-    and of two the table would keep one.
-    """
-    return {task.folder.as_posix() for task in plan(replace(suite, full=True))}
 
 
 def write_results(

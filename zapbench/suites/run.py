@@ -20,9 +20,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.select import choose
 from zapbench.leaderboard.read.load import default_cache, load
 from zapbench.leaderboard.read.parse import status_of
-from zapbench.suites.plan import Choice, group, plan
-from zapbench.suites.results import own_folders
-from zapbench.suites.suite import Suite
+from zapbench.suites.plan import Choice, Plan, group
 from zapbench.tasks import Job, Outcome, Task
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
@@ -37,11 +35,11 @@ class Summary:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-def run_suite(suite: Suite, out: Path, new_launcher: Callable[[], Launcher], console: Console) -> Summary:
+def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], console: Console) -> Summary:
     """Runs all of a suite that is not finished.
 
     Args:
-        suite: the grid.
+        plan: of the suite.
         out: output folder.
         new_launcher: makes the launcher, which is closed at the end.
         console: where progress is shown.
@@ -51,26 +49,25 @@ def run_suite(suite: Suite, out: Path, new_launcher: Callable[[], Launcher], con
         OSError: nothing can be written in `out`.
     """
     summary = Summary()
-    first = plan(suite)
+    first = plan.known_tasks()
     with _closing(new_launcher(), console) as launcher:
         with console.status("checking every configuration"):
             launcher.check(_jobs(first))
         _check_writable(out)
         _stage(launcher, first, out, summary, console, "pre-training and selection")
-        if not suite.full and not (summary.outcome.stopped or summary.outcome.fatal):
-            chosen = choices(suite, out)
-            reported = [t for t in plan(suite, chosen) if t.trial is not None and t.trial.role == contract.REPORT]
+        if not plan.suite.full and not (summary.outcome.stopped or summary.outcome.fatal):
+            reported = plan.reported_tasks(choices(plan, out))
             _stage(launcher, reported, out, summary, console, "reported trials")
     return summary
 
 
-def choices(suite: Suite, out: Path) -> Choice:
+def choices(plan: Plan, out: Path) -> Choice:
     """Returns what the selection trials below `out` choose: a setting and a rate a method and transfer."""
-    trials = load(out, cache=default_cache(), only=own_folders(suite)).trials
+    trials = load(out, cache=default_cache(), only=plan.folders).trials
     found: dict[tuple[str, str, str], tuple[tuple[Binding, ...], float]] = {}
-    by_variant = {run.folder.parent.as_posix(): run for run in group(plan(suite))}
+    by_variant = {run.folder.parent.as_posix(): run for run in plan.runs}
     variants = trials["file"].str.split("/").str[:3].str.join("/")
-    for transfer in suite.transfers:
+    for transfer in plan.suite.transfers:
         own = trials[trials["transfer"] == config.name_of(transfer)]
         for (_, _), rows in own.groupby(["scenario", "method"]):
             for chosen in choose(rows).values():

@@ -1,0 +1,70 @@
+"""`zapbench leaderboard`: a folder of TensorBoard logs becomes ranked tables, figures and a page."""
+
+import argparse
+from pathlib import Path
+
+from zapbench.cli.arguments import add_command
+from zapbench.cli.submit import check_submission
+from zapbench.cli.tables import print_tables, read_logs
+
+
+def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    example = "zapbench leaderboard runs --format md"
+    command = add_command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?")
+    command.add_argument("--format", choices=["table", "md", "latex", "csv", "json"], default="table")
+    command.add_argument(
+        "--select",
+        choices=["select", "paper"],
+        default="select",
+        help="choose rates on selection trials (default), or on the reported ones as the paper did",
+    )
+    command.add_argument(
+        "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
+    )
+    command.add_argument(
+        "--diagram", type=Path, metavar="FILE", help="draw the critical-difference diagram (five data sets or more)"
+    )
+    command.add_argument("--figures", type=Path, metavar="DIR", help="draw trajectories and bars of every table")
+    command.add_argument(
+        "--figure-format", nargs="+", choices=["svg", "png", "pdf"], default=["svg"], help="default: svg"
+    )
+    command.add_argument("--site", type=Path, metavar="DIR", help="write the tables as a static page")
+    command.add_argument(
+        "--check",
+        type=Path,
+        metavar="NAME.zip",
+        help="say whether a submission can be ranked (beside LOGDIR, if given)",
+    )
+    command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
+    command.set_defaults(command=_leaderboard)
+
+
+def _leaderboard(options: argparse.Namespace) -> int:
+    from zapbench.leaderboard.read.mapping import read_mapping
+
+    if options.check is not None:
+        return check_submission(options.check, options.logdir)
+    if options.logdir is None:
+        raise ValueError("leaderboard takes LOGDIR, a folder of logs (or --check NAME.zip)")
+    mapping = read_mapping(options.mapping) if options.mapping else None
+    logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
+    made = print_tables(logs, options.format, options.select)
+    if options.figures is not None:
+        from zapbench.leaderboard.show.figures import write_figures
+
+        write_figures(made, logs, options.figures, options.figure_format)
+    if options.site is not None:
+        from zapbench.leaderboard.show.page import write_site
+
+        write_site(made, logs, options.logdir, options.site)
+    if options.diagram is not None:
+        from zapbench.leaderboard.decide.overview import overviews
+        from zapbench.leaderboard.show.diagram import draw
+
+        found = overviews(made)
+        if len(found) != 1:
+            raise ValueError(f"--diagram takes logs of one protocol on several data sets, got {len(found)} of them")
+        draw(found[0], options.diagram)
+    return 0

@@ -1,0 +1,37 @@
+"""`zapbench repeat`: runs a task again and compares the records."""
+
+import argparse
+from pathlib import Path
+
+from zapbench.cli.arguments import add_command
+
+
+def add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    example = "zapbench repeat runs/glyphs/asb_zap/default/seed=0/sequential/lr=0.001/report=0"
+    command = add_command(
+        commands, "repeat", "run a run or a trial again and say whether the result is the same", example
+    )
+    command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
+    command.add_argument("--threads", type=int, default=0, help="threads (default: as many as the record had)")
+    command.set_defaults(command=_repeat)
+
+
+def _repeat(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from zapbench.checks.reproduce import repeat
+
+    if options.threads < 0:
+        raise ValueError(f"--threads must be at least 0, got {options.threads}")
+    console = Console()
+    with console.status(f"repeating {options.folder}"):
+        compared = repeat(options.folder, options.threads)
+    for field in compared:
+        if not field.same:
+            console.print(Text(f"  differs  {field.name}: {field.before} before, {field.after} now", style="red"))
+    different = sum(not field.same for field in compared)
+    verdict = "the same" if not different else f"{different} of {len(compared)} fields differ"
+    console.print(Text(f"{options.folder}: {verdict} ({len(compared)} fields compared)"))
+    return 1 if different else 0

@@ -1,0 +1,82 @@
+"""`zapbench run` and `zapbench transfer`: one pre-trained model, made here or elsewhere, and its trials."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.cli.arguments import add_command, add_training_options, command_line
+from zapbench.cli.suite import launch
+
+if TYPE_CHECKING:
+    from zapbench.launchers.base import Launcher
+
+
+def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    example = "zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1"
+    command = add_command(commands, "run", "pre-train one model and transfer it, at every rate", example)
+    command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the strategy, with what -p changes)")
+    _add_trials(command)
+    add_training_options(command)
+    command.set_defaults(command=_run, weights="")
+
+
+def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    example = "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64' --name mine --seed 0"
+    command = add_command(commands, "transfer", "transfer a model that was pre-trained elsewhere", example)
+    command.add_argument("weights", metavar="WEIGHTS", help="a state dict that torch.save wrote, of model or encoder")
+    command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
+    command.add_argument("--name", default="", help="the row's name (default: the file's); give each seed the same")
+    _add_trials(command)
+    add_training_options(command)
+    command.set_defaults(command=_transfer, strategy="pretrained")
+
+
+def _add_trials(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
+    command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
+    command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
+    command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
+    command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    options.name = options.name or Path(options.weights).stem
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from zapbench.cli.tables import print_tables, read_logs
+    from zapbench.suites.plan import plan
+    from zapbench.suites.suite import RATES, Suite
+
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
+    suite = Suite(
+        scenarios=(options.scenario,),
+        strategies=(options.strategy,),
+        transfers=tuple(options.transfer),
+        seeds=(options.seed,),
+        trials=options.trials,
+        select_trials=options.select_trials,
+        rates=tuple(options.rates or RATES),
+        bindings=tuple(options.bindings),
+        full=True,
+        name=options.name,
+        weights=options.weights,
+    )
+    threads = 1 if options.threads is None else options.threads
+    if threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {threads}")
+
+    def new_launcher() -> "Launcher":
+        from zapbench.launchers.local import InProcessLauncher
+
+        return InProcessLauncher(options.out, command_line(), threads)
+
+    status = launch(plan(suite), options.out, new_launcher)
+    print_tables(read_logs(options.out), "table", "select")
+    return status

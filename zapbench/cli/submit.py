@@ -1,0 +1,43 @@
+"""`zapbench submit`: packs event files for others, and checks whether a submission can be ranked."""
+
+import argparse
+from pathlib import Path
+
+from zapbench.cli.arguments import add_command
+from zapbench.launchers.cpus import cores
+
+MOST_LINES = 50
+"""Problems of a submission that are printed."""
+
+
+def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the command."""
+    example = "zapbench submit runs --out mine.zip"
+    command = add_command(
+        commands, "submit", "pack the event files of a folder, and check that they can be ranked", example
+    )
+    command.add_argument("logdir", type=Path, metavar="LOGDIR")
+    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip")
+    command.set_defaults(command=_submit)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from zapbench.leaderboard.submissions.archives import pack
+
+    packed = pack(options.logdir, options.out)
+    print(f"{options.out}: {packed} event files, {options.out.stat().st_size:,} bytes")
+    return check_submission(options.out, None)
+
+
+def check_submission(path: Path, beside: Path | None) -> int:
+    """Prints the problems of a submission, beside a folder of logs if given; returns 1 if there are any."""
+    from zapbench.leaderboard.read.load import load
+    from zapbench.leaderboard.submissions.check import check
+
+    verdict = check(path, load(beside, workers=cores()) if beside is not None else None)
+    for problem in verdict.problems[:MOST_LINES]:
+        print(f"  {problem}")
+    if len(verdict.problems) > MOST_LINES:
+        print(f"  and {len(verdict.problems) - MOST_LINES} more")
+    print(f"{path} {verdict.sentence}")
+    return 1 if verdict.problems else 0

@@ -1,0 +1,64 @@
+"""Reads logs and prints their tables: what `run`, `suite` and `leaderboard` share."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zapbench.launchers.cpus import cores
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from zapbench.leaderboard.decide.tables import Table
+    from zapbench.leaderboard.read.load import Logs
+    from zapbench.leaderboard.read.mapping import LogMapping
+
+
+WIDE = 200
+"""Columns where the output is not a terminal: nothing is left out for width."""
+
+
+def read_logs(
+    folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True, only: "Container[str] | None" = None
+) -> "Logs":
+    """Reads a folder of logs, with progress; `keep` what was read for the next time, count `only` these folders."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from zapbench.leaderboard.read.load import default_cache, load
+
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("reading logs", total=None)
+        return load(
+            folder,
+            mapping=mapping,
+            cache=default_cache() if keep else None,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            workers=cores(),
+            only=only,
+        )
+
+
+def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
+    """Ranks logs and prints their tables; says what could not be used."""
+    from rich.console import Console
+
+    from zapbench.leaderboard.decide.tables import tables
+    from zapbench.leaderboard.show import render
+
+    made = tables(logs, by=by)
+    if form == "table":
+        console = Console()
+        render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
+    else:
+        renderers = {
+            "md": lambda: render.to_markdown(made, logs.problems),
+            "latex": lambda: render.to_latex(made),
+            "csv": lambda: render.to_csv(made),
+            "json": lambda: render.to_json(made, logs.problems),
+        }
+        sys.stdout.write(renderers[form]())
+    for problem in logs.problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    return made

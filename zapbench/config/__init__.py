@@ -1,0 +1,54 @@
+"""Finds, composes, checks and locks gin configurations. Importing it imports neither torch nor Avalanche.
+
+The folder `gin/` is the registry: `gin/scenarios/X.gin`, `gin/strategies/Y.gin`, `gin/transfers/Z.gin` and
+`gin/suites/S.gin` are named X, Y, Z and S; a path to a person's own file serves as well. The order of composition is
+code default < scenario < strategy < transfer < suite < `-p`.
+
+Text first: `bindings` parses, `registry` finds files, `reach` decides what a binding concerns. Then `compose` makes a
+configuration gin's current one; what it names must be registered (`zapbench.experiment.registry`). May import
+`zapbench.text` alone.
+"""
+
+from zapbench.config.bindings import Binding, parse_bindings, read_text
+from zapbench.config.compose import compose
+from zapbench.config.errors import configurables, explain, parameters
+from zapbench.config.reach import (
+    DEVICE,
+    OPERATIONAL,
+    changed,
+    concerning,
+    follow,
+    hash_of,
+    names_in_reach,
+    reachable,
+    reaches_pretraining,
+)
+from zapbench.config.registry import KINDS, bindings_of, find, kind_of, mentioned, name_of, names, root, summary
+
+__all__ = [
+    "DEVICE",
+    "KINDS",
+    "OPERATIONAL",
+    "Binding",
+    "bindings_of",
+    "changed",
+    "compose",
+    "concerning",
+    "configurables",
+    "explain",
+    "find",
+    "follow",
+    "hash_of",
+    "kind_of",
+    "mentioned",
+    "name_of",
+    "names",
+    "names_in_reach",
+    "parameters",
+    "parse_bindings",
+    "reachable",
+    "reaches_pretraining",
+    "read_text",
+    "root",
+    "summary",
+]

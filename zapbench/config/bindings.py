@@ -1,0 +1,121 @@
+"""Bindings of .gin files and of the command line as text: parsed without importing anything."""
+
+import re
+import tokenize
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gin import config_parser
+
+RENAMED = {
+    "classes_a_trial": "classes_per_trial",
+    "classes_a_selection_trial": "classes_per_selection_trial",
+    "images_a_step": "images_per_step",
+    "images_a_class": "images_per_class",
+}
+"""Parameters that older files and logs spell otherwise: they are read under both names, and hashed under the first."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One parsed binding: `key` (say `outer/Adam.lr`) and `value` as text."""
+
+    key: str
+    value: str
+
+    @property
+    def selector(self) -> str:
+        """The configurable or macro that is bound: `Adam` of `outer/Adam.lr`."""
+        return selector_of(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"
+
+
+def selector_of(key: str) -> str:
+    """Returns the configurable or macro that a key binds."""
+    return key.rsplit("/", 1)[-1].split(".", 1)[0]
+
+
+class _Text(config_parser.ParserDelegate):
+    """Keeps references and macros as text, so that parsing imports nothing."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Any:
+        return _Reference(f"@{scoped_configurable_name}{'()' if evaluate else ''}")
+
+    def macro(self, macro_name: str) -> Any:
+        return _Reference(f"%{macro_name}")
+
+
+class _Reference(str):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def read_text(path: Path) -> str:
+    """Returns the text of a .gin file, with parameters that were renamed since it was written under their new names."""
+    return _with_new_names(path.read_text(encoding="utf-8"))
+
+
+def _with_new_names(text: str) -> str:
+    return re.sub(rf"(?<=\.)(?:{'|'.join(RENAMED)})\b", lambda match: RENAMED[match.group()], text)
+
+
+def with_first_names(key: str) -> str:
+    """Returns the key of a binding as configurations were first hashed: hashes of published runs do not move."""
+    first = {new: old for old, new in RENAMED.items()}
+    name, dot, parameter = key.rpartition(".")
+    return f"{name}{dot}{first.get(parameter, parameter)}"
+
+
+def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
+    """Parses `-p` bindings without importing anything; the last one of a key wins.
+
+    Raises:
+        ValueError: one is not of the form `Name.parameter = value`.
+    """
+    parsed: dict[str, Binding] = {}
+    for line in lines:
+        try:
+            statements = list(statements_of(_with_new_names(line)))
+        except (SyntaxError, ValueError, tokenize.TokenError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None
+        for statement in statements:
+            if not isinstance(statement, config_parser.BindingStatement):
+                raise ValueError(f"{line!r} is not a binding; write 'Name.parameter = value'")
+            binding = _binding(statement)
+            parsed.pop(binding.key, None)
+            parsed[binding.key] = binding
+    return tuple(parsed.values())
+
+
+def statements_of(text: str) -> "config_parser.ConfigParser":
+    """Returns the statements of a configuration; references and macros stay text, so nothing is imported."""
+    return config_parser.ConfigParser(text, _Text())
+
+
+def bindings_in(text: str) -> dict[str, str]:
+    """Returns the bindings of a configuration, key -> value as text."""
+    found = {}
+    for statement in statements_of(text):
+        if isinstance(statement, config_parser.BindingStatement):
+            binding = _binding(statement)
+            found[binding.key] = binding.value
+    return found
+
+
+def _binding(statement: Any) -> Binding:
+    scope = f"{statement.scope}/" if statement.scope else ""
+    argument = f".{statement.arg_name}" if statement.arg_name else ""
+    selector = statement.selector.rsplit(".", 1)[-1]
+    return Binding(f"{scope}{selector}{argument}", repr(statement.value))
+
+
+def names_in(value: str) -> set[str]:
+    """Returns the configurables and macros that a value refers to."""
+    return {name.rsplit("/", 1)[-1].rsplit(".", 1)[-1] for name in re.findall(r"[@%]([\w./]+)", value)}

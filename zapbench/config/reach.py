@@ -1,0 +1,78 @@
+"""Which bindings reach a run or its pre-training, and the hash of those that do: without importing anything."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+from zapbench.config.bindings import Binding, names_in, selector_of, with_first_names
+from zapbench.config.registry import bindings_of, mentioned
+
+DEVICE = "run.device"
+OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
+"""How and where, not what: these bindings make no other method, folder or configuration."""
+
+TRANSFER_SCOPE = "transfer/"
+"""A binding in this scope reaches transfer alone; any other reaches pre-training."""
+
+
+def names_in_reach(scenario: str, strategy: str, transfers: Sequence[str]) -> set[str]:
+    """Returns the configurables and macros that the files of a run name."""
+    named = mentioned("scenarios", scenario) | mentioned("strategies", strategy)
+    return set(named.union(*(mentioned("transfers", transfer) for transfer in transfers)))
+
+
+def concerning(
+    scenario: str, strategy: str, transfers: Sequence[str], bindings: Sequence[Binding]
+) -> tuple[Binding, ...]:
+    """Returns the bindings whose configurable or macro some file of a run names (or another such binding's value)."""
+    named = names_in_reach(scenario, strategy, transfers)
+    kept: list[Binding] = []
+    left = list(bindings)
+    while reached := [b for b in left if b.selector in named]:
+        kept += reached
+        left = [b for b in left if b not in reached]
+        named.update(*(names_in(b.value) for b in reached))
+    return tuple(b for b in bindings if b in kept)
+
+
+def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict[str, str]:
+    """Returns the configuration that reaches pre-training from `run`, macros put in, importing nothing.
+
+    What nothing refers to (say, a macro for another strategy) is left out, and so is what is merely operational.
+    """
+    whole = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    whole |= {b.key: b.value for b in bindings if reaches_pretraining(b)}
+    return {key: value for key, value in follow(whole).items() if key not in OPERATIONAL}
+
+
+def follow(whole: Mapping[str, str]) -> dict[str, str]:
+    """Returns the bindings that `run` refers to, directly or through others, macros put in, sorted by key."""
+    named = {"run"}
+    found: dict[str, str] = {}
+    while reached := {key: value for key, value in whole.items() if key not in found and selector_of(key) in named}:
+        found |= reached
+        named.update(*(names_in(value) for value in reached.values()))
+
+    def put_in(value: str) -> str:
+        return re.sub(r"%(\w+)", lambda match: put_in(whole.get(match.group(1), f"<{match.group(1)}>")), value)
+
+    return {key: put_in(value) for key, value in sorted(found.items()) if "." in key}
+
+
+def hash_of(scenario: str, strategy: str, bindings: Sequence[Binding]) -> str:
+    """Returns a hash of the configuration that reaches pre-training: another one makes another model."""
+    reached = {with_first_names(key): value for key, value in reachable(scenario, strategy, bindings).items()}
+    text = "\n".join(f"{key} = {value}" for key, value in sorted(reached.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reaches_pretraining(binding: Binding) -> bool:
+    """Returns whether a binding reaches pre-training (else transfer alone)."""
+    return not binding.key.startswith(TRANSFER_SCOPE)
+
+
+def changed(scenario: str, strategy: str, bindings: Sequence[Binding]) -> tuple[Binding, ...]:
+    """Returns the bindings that differ from the shipped files, sorted by key."""
+    shipped = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    differing = [b for b in bindings if shipped.get(b.key) != b.value and b.key not in OPERATIONAL]
+    return tuple(sorted(differing, key=lambda b: b.key))

@@ -1,0 +1,92 @@
+"""The folder `gin/` is the registry: finds configurations by name, or a person's own by path."""
+
+import functools
+import tokenize
+from importlib.resources import files
+from pathlib import Path
+
+from gin import config_parser
+
+from zapbench.config.bindings import bindings_in, names_in, read_text, statements_of
+from zapbench.config.errors import explain
+from zapbench.text import nearest
+
+KINDS = ("scenarios", "strategies", "transfers", "suites")
+
+
+def root() -> Path:
+    """Returns the folder of shipped configurations."""
+    inside = Path(str(files("zapbench"))) / "gin"
+    return inside if inside.is_dir() else inside.parent.parent / "gin"
+
+
+def names(kind: str) -> list[str]:
+    """Returns the shipped configurations of a kind, sorted."""
+    return sorted(path.stem for path in (root() / kind).glob("*.gin"))
+
+
+def find(kind: str, name: str) -> Path:
+    """Returns the file of a configuration: shipped under a name, or a person's own by its path.
+
+    Raises:
+        ValueError: there is none; says which there are and which is nearest.
+    """
+    if name.endswith(".gin"):
+        path = Path(name)
+        if not path.is_file():
+            raise ValueError(f"no file {name}")
+        return path
+    path = root() / kind / f"{name}.gin"
+    if name in names(kind):
+        return path
+    one = {"strategies": "strategy"}.get(kind, kind[:-1])
+    raise ValueError(f"no {one} {name!r}{nearest(name, names(kind))}; there are: {', '.join(names(kind))}")
+
+
+def kind_of(name: str) -> str:
+    """Returns whether a configuration is of `strategies` or of `transfers`; of a shipped name in both, the former.
+
+    Raises:
+        ValueError: it is neither; says which there are and which is nearest.
+    """
+    if name.endswith(".gin"):
+        try:
+            bound = bindings_of("strategies", name)
+        except (SyntaxError, UnicodeDecodeError, tokenize.TokenError) as error:
+            raise ValueError(f"cannot read {name} ({explain(error)})") from None
+        for kind, key in (("strategies", "run.strategy"), ("transfers", "run.transfer")):
+            if key in bound:
+                return kind
+        raise ValueError(f"{name} binds neither run.strategy nor run.transfer")
+    for kind in ("strategies", "transfers"):
+        if name in names(kind):
+            return kind
+    both = sorted({*names("strategies"), *names("transfers")})
+    raise ValueError(f"no strategy or transfer {name!r}{nearest(name, both)}; there are: {', '.join(both)}")
+
+
+def name_of(name: str) -> str:
+    """Returns what a configuration is called in folders and tables: its own name, or its file's."""
+    return Path(name).stem if name.endswith(".gin") else name
+
+
+def summary(kind: str, name: str) -> str:
+    """Returns the first comment line of a configuration."""
+    first = find(kind, name).read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+@functools.lru_cache(maxsize=256)
+def bindings_of(kind: str, name: str) -> dict[str, str]:
+    """Returns the bindings of a configuration file, key -> value as text, importing nothing."""
+    return bindings_in(read_text(find(kind, name)))
+
+
+@functools.lru_cache(maxsize=256)
+def mentioned(kind: str, name: str) -> frozenset[str]:
+    """Returns the configurables and macros that a configuration file names, importing nothing."""
+    found = {"run"}
+    for statement in statements_of(read_text(find(kind, name))):
+        if isinstance(statement, config_parser.BindingStatement):
+            found |= {statement.selector.rsplit(".", 1)[-1], *names_in(repr(statement.value))}
+    return frozenset(found)
