@@ -142,6 +142,20 @@ class Description:
     engine: str = ""
     config_hash: str = ""
     """Hash of the composed configuration of pre-training: another one is another run."""
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """Bindings that reach the task, those of its files included: of pre-training, or of the trial alone."""
+    transfer_hash: str = ""
+    """Hash of the configuration of the transfer: another one is another trial."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the code from outside the package that the task uses, by module."""
+    data: str = ""
+    """Digest of the images and of the classes that are pre-trained on."""
+    method_hash: str = ""
+    """Hash of what the method is, tuned bindings aside: two methods of one name differ in it."""
+    learner_bindings: tuple[str, ...] = ()
+    """Undeclared bindings of a person that reach the trial alone: they make another method."""
+    transfer_setting: Mapping[str, Any] = field(default_factory=dict)
+    """Declared as tuned in the transfer: binding -> value."""
     weights: str = ""
     """Digest of the file of weights, where a model was pre-trained elsewhere; empty where a run pre-trained it."""
     fingerprint: str = ""
@@ -177,9 +191,10 @@ class Description:
             raise ValueError(f"schema {raw.get('schema')!r}, and this zapbench reads schema {SCHEMA}")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in raw.items() if key in known}
-        if not isinstance(values.get("bindings", []), list):
-            raise ValueError("bindings are not a list")
-        values["bindings"] = tuple(values.get("bindings", ()))
+        for name in ("bindings", "learner_bindings"):
+            if not isinstance(values.get(name, []), list):
+                raise ValueError(f"{name} are not a list")
+            values[name] = tuple(values.get(name, ()))
         if isinstance(values.get("fingerprint_fields"), dict):
             values["fingerprint_fields"] = _deserialised(values["fingerprint_fields"])
         try:
@@ -201,12 +216,12 @@ LARGEST_NUMBER = 2**53
 """Of whole numbers: what every reader of JSON has in common."""
 _TEXTS = (
     "scenario", "strategy", "method", "learner", "encoder", "input_size", "fingerprint", "config_hash", "engine",
-    "weights", "draws", "device", "time", "command",
+    "weights", "draws", "device", "time", "command", "transfer_hash", "method_hash", "data",
 )  # fmt: skip
 _SHOWN = ("scenario", "method", "learner", "protocol", "encoder", "input_size")
 _WHOLE = ("pretrain_seed", "settings_tried", "outputs", "threads")
 _TRIAL_TEXTS = ("transfer", "protocol")
-_OBJECTS = ("setting", "fingerprint_fields", "versions", "sources")
+_OBJECTS = ("setting", "transfer_setting", "fingerprint_fields", "versions", "sources", "configuration", "code")
 
 
 def _check_types(description: Description) -> None:
@@ -228,7 +243,7 @@ def _check_types(description: Description) -> None:
             if not isinstance(value, str | int | float | bool | None):
                 raise ValueError(f"{name} holds {one_line(key)!r}, which is neither a text nor a number")
             _check_shown(name, f"{key} {value}")
-    if not all(isinstance(binding, str) for binding in description.bindings):
+    if not all(isinstance(binding, str) for binding in (*description.bindings, *description.learner_bindings)):
         raise ValueError("bindings are not texts")
     if description.role is not None and description.role not in ROLES:
         raise ValueError(f"role {description.role!r} is none of {', '.join(ROLES)}")

@@ -4,8 +4,9 @@ A **run** is one pre-trained model, a **trial** one transfer of it, a **task** a
 **job** a run with trials that share its model.
 """
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -60,10 +61,24 @@ class RunSpec:
         names = (config.name_of(self.scenario), strategy)
         return Path(*names) / variant / f"seed={self.seed}"
 
-    @property
+    @cached_property
+    def configuration(self) -> dict[str, str]:
+        """The bindings that reach pre-training, those of the files included."""
+        return config.reachable(self.scenario, self.strategy, (*self.bindings, *self.setting))
+
+    @cached_property
     def config_hash(self) -> str:
         """Hash of the configuration that reaches pre-training."""
-        return config.hash_of(self.scenario, self.strategy, (*self.bindings, *self.setting))
+        return config.hash_of_configuration(self.configuration)
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Digests of the code from outside the package that pre-training uses."""
+        return config.outside_code([config.find("scenarios", self.scenario), config.find("strategies", self.strategy)])
+
+    def without_setting(self) -> "RunSpec":
+        """Returns the run with its tuned bindings blank: the same for all settings of a method."""
+        return replace(self, seed=0, setting=tuple(config.Binding(b.key, "tuned") for b in self.setting))
 
     @property
     def method(self) -> str:
@@ -78,21 +93,55 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One transfer to be: transfer (name or path), rate, role and transfer seed."""
+    """One transfer to be.
+
+    Attributes:
+        transfer: name or path.
+        rate: learning rate.
+        role: whether it is reported, or a rate and settings are selected on it.
+        seed: transfer seed.
+        bindings: undeclared bindings that reach this transfer and not pre-training; they make another method.
+        setting: declared as tuned; trials that differ here alone are of one method.
+    """
 
     transfer: str
     rate: float
     role: Literal["report", "select"]
     seed: int
     bindings: tuple[Binding, ...] = ()
+    setting: tuple[Binding, ...] = ()
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where the trial lives below its run: TRANSFER/lr=R/ROLE=T."""
         name = config.name_of(self.transfer)
-        if self.bindings:
-            name = f"{name}[{folder_text(tuple(str(b) for b in self.bindings))}]"
+        if own := tuple(str(b) for b in (*self.bindings, *self.setting)):
+            name = f"{name}[{folder_text(own)}]"
         return Path(name) / f"lr={rate_text(self.rate)}" / f"{self.role}={self.seed}"
+
+    def configuration(self, run: RunSpec) -> dict[str, str]:
+        """Returns the bindings that reach the trial and not pre-training, those of the files included."""
+        bindings = (*run.bindings, *run.setting, *self.setting)
+        return dict(_transfer_configuration(run.scenario, run.strategy, self.transfer, bindings))
+
+    @property
+    def code(self) -> dict[str, str]:
+        """Digests of the code from outside the package that the transfer uses."""
+        return config.outside_code([config.find("transfers", self.transfer)])
+
+    @property
+    def undeclared(self) -> tuple[str, ...]:
+        """The undeclared bindings that differ from the transfer's file."""
+        bound = config.bindings_of("transfers", self.transfer)
+        return tuple(str(b) for b in self.bindings if bound.get(b.key) != b.value)
+
+    def without_setting(self) -> "TrialSpec":
+        """Returns the trial with its tuned bindings blank: the same for all settings of a method."""
+        blank = tuple(config.Binding(b.key, "tuned") for b in self.setting)
+        return replace(self, setting=blank, rate=0.0, role="report", seed=0)
+
+
+_transfer_configuration = functools.lru_cache(maxsize=1024)(config.transfer_configuration)
 
 
 @dataclass(frozen=True)
@@ -125,10 +174,17 @@ class Job:
         """The transfer of the first trial; None without trials."""
         return self.trials[0].transfer if self.trials else None
 
+    @property
+    def setting(self) -> tuple[Binding, ...]:
+        """The tuned bindings of the transfer of the first trial."""
+        return self.trials[0].setting if self.trials else ()
+
     def by_transfer(self) -> "list[Job]":
-        """Returns the job as jobs of one transfer each, as a configuration is composed for one transfer."""
-        names = dict.fromkeys(trial.transfer for trial in self.trials)
-        return [Job(self.run, tuple(t for t in self.trials if t.transfer == name)) for name in names] or [self]
+        """Returns the job as jobs of one transfer and setting each, as a configuration is composed for one."""
+        groups: dict[object, list[TrialSpec]] = {}
+        for trial in self.trials:
+            groups.setdefault((trial.transfer, trial.bindings, trial.setting), []).append(trial)
+        return [Job(self.run, tuple(trials)) for trials in groups.values()] or [self]
 
 
 @dataclass

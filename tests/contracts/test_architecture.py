@@ -9,7 +9,7 @@ import pytest
 from support.paths import ROOT
 
 ORDER = (
-    "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "scenarios", "plugins", "networks",
+    "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios", "plugins", "networks",
     "strategies", "transfer", "experiment", "launchers", "suites", "checks", "cli",
 )  # fmt: skip
 """From the bottom up: a package may import those before it."""

@@ -13,3 +13,6 @@ class BindingStatement(NamedTuple):
 class ConfigParser:
     def __init__(self, string_or_filelike: Any, parser_delegate: ParserDelegate) -> None: ...
     def __iter__(self) -> Iterator[Any]: ...
+
+class ImportStatement:
+    module: str

@@ -9,9 +9,11 @@ configuration gin's current one; what it names must be registered (`zapbench.exp
 `zapbench.text` alone.
 """
 
-from zapbench.config.bindings import Binding, parse_bindings, read_text
+from zapbench.config.bindings import Binding, parse_bindings
 from zapbench.config.compose import compose
+from zapbench.config.effect import reason_without_effect, used
 from zapbench.config.errors import configurables, explain, parameters
+from zapbench.config.outside import outside_code
 from zapbench.config.reach import (
     DEVICE,
     OPERATIONAL,
@@ -19,11 +21,14 @@ from zapbench.config.reach import (
     concerning,
     follow,
     hash_of,
+    hash_of_configuration,
     names_in_reach,
     reachable,
     reaches_pretraining,
+    transfer_configuration,
 )
 from zapbench.config.registry import KINDS, bindings_of, find, kind_of, mentioned, name_of, names, root, summary
+from zapbench.config.sources import read_text
 
 __all__ = [
     "DEVICE",
@@ -39,16 +44,21 @@ __all__ = [
     "find",
     "follow",
     "hash_of",
+    "hash_of_configuration",
     "kind_of",
     "mentioned",
     "name_of",
     "names",
     "names_in_reach",
     "parameters",
+    "outside_code",
     "parse_bindings",
     "reachable",
     "reaches_pretraining",
     "read_text",
+    "reason_without_effect",
     "root",
     "summary",
+    "transfer_configuration",
+    "used",
 ]

@@ -4,18 +4,11 @@ import re
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gin import config_parser
 
-RENAMED = {
-    "classes_a_trial": "classes_per_trial",
-    "classes_a_selection_trial": "classes_per_selection_trial",
-    "images_a_step": "images_per_step",
-    "images_a_class": "images_per_class",
-}
-"""Parameters that older files and logs spell otherwise: they are read under both names, and hashed under the first."""
+from zapbench.config.sources import with_new_names
 
 
 @dataclass(frozen=True)
@@ -56,22 +49,6 @@ class _Reference(str):
         return str(self)
 
 
-def read_text(path: Path) -> str:
-    """Returns the text of a .gin file, with parameters that were renamed since it was written under their new names."""
-    return _with_new_names(path.read_text(encoding="utf-8"))
-
-
-def _with_new_names(text: str) -> str:
-    return re.sub(rf"(?<=\.)(?:{'|'.join(RENAMED)})\b", lambda match: RENAMED[match.group()], text)
-
-
-def with_first_names(key: str) -> str:
-    """Returns the key of a binding as configurations were first hashed: hashes of published runs do not move."""
-    first = {new: old for old, new in RENAMED.items()}
-    name, dot, parameter = key.rpartition(".")
-    return f"{name}{dot}{first.get(parameter, parameter)}"
-
-
 def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
     """Parses `-p` bindings without importing anything; the last one of a key wins.
 
@@ -81,7 +58,7 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
     parsed: dict[str, Binding] = {}
     for line in lines:
         try:
-            statements = list(statements_of(_with_new_names(line)))
+            statements = list(statements_of(with_new_names(line)))
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None

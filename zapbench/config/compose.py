@@ -1,15 +1,14 @@
 """Composes, checks and locks the configuration of a task."""
 
-import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import gin
 
-from zapbench.config import registry
-from zapbench.config.bindings import Binding, read_text
+from zapbench.config.bindings import Binding
 from zapbench.config.errors import check_parameters, explain
+from zapbench.config.outside import import_outside_code
 from zapbench.config.registry import find
+from zapbench.config.sources import read_text
 
 
 def compose(
@@ -33,8 +32,8 @@ def compose(
     paths = [find("scenarios", scenario), find("strategies", strategy)]
     if transfer is not None:
         paths.append(find("transfers", transfer))
-    _let_import_from(path.resolve().parent for path in paths if path.parent.parent != registry.root())
     try:
+        import_outside_code(paths)
         with gin.unlock_config():
             for path in paths:
                 gin.parse_config(read_text(path))
@@ -44,10 +43,3 @@ def compose(
         gin.finalize()
     except (ValueError, SyntaxError, ImportError, TypeError) as error:
         raise ValueError(explain(error)) from None
-
-
-def _let_import_from(folders: Iterable[Path]) -> None:
-    """Lets a person's own file import what lies beside it, as Python does for a script."""
-    for folder in folders:
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))

@@ -4,12 +4,16 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from zapbench.config.bindings import Binding, names_in, selector_of, with_first_names
+from zapbench.config.bindings import Binding, names_in, selector_of
 from zapbench.config.registry import bindings_of, mentioned
+from zapbench.config.sources import with_first_names
 
 DEVICE = "run.device"
 OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
+
+TRANSFER_PARAMETERS = ("run.transfer", "run.transfer_optimizer", "run.transfer_strategy")
+"""Parameters of `run` that say how trials learn."""
 
 TRANSFER_SCOPE = "transfer/"
 """A binding in this scope reaches transfer alone; any other reaches pre-training."""
@@ -59,10 +63,24 @@ def follow(whole: Mapping[str, str]) -> dict[str, str]:
     return {key: put_in(value) for key, value in sorted(found.items()) if "." in key}
 
 
+def transfer_configuration(scenario: str, strategy: str, transfer: str, bindings: Sequence[Binding]) -> dict[str, str]:
+    """Returns the configuration that reaches the trials of a transfer and not pre-training, macros put in."""
+    whole = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    whole |= bindings_of("transfers", transfer) | {b.key: b.value for b in bindings}
+    whole = {key: value for key, value in whole.items() if not key.startswith("run.") or key in TRANSFER_PARAMETERS}
+    whole = {key: value for key, value in whole.items() if "/" not in key or key.startswith(TRANSFER_SCOPE)}
+    return {key: value for key, value in follow(whole).items() if key not in OPERATIONAL}
+
+
 def hash_of(scenario: str, strategy: str, bindings: Sequence[Binding]) -> str:
     """Returns a hash of the configuration that reaches pre-training: another one makes another model."""
-    reached = {with_first_names(key): value for key, value in reachable(scenario, strategy, bindings).items()}
-    text = "\n".join(f"{key} = {value}" for key, value in sorted(reached.items()))
+    return hash_of_configuration(reachable(scenario, strategy, bindings))
+
+
+def hash_of_configuration(configuration: Mapping[str, str]) -> str:
+    """Returns the first 16 hex digits of SHA-256 over a configuration's bindings."""
+    named = {with_first_names(key): value for key, value in configuration.items()}
+    text = "\n".join(f"{key} = {value}" for key, value in sorted(named.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gin import config_parser
 
-from zapbench.config.bindings import bindings_in, names_in, read_text, statements_of
+from zapbench.config.bindings import bindings_in, names_in, statements_of
 from zapbench.config.errors import explain
+from zapbench.config.sources import read_text
 from zapbench.text import nearest
 
 KINDS = ("scenarios", "strategies", "transfers", "suites")

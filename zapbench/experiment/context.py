@@ -1,10 +1,12 @@
 """What the parts of one run share: the job, its folder and lock, and the description of its tasks."""
 
+import hashlib
 import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from filelock import FileLock, Timeout
 
 from zapbench import __version__, config
 from zapbench.atomic import LOCK_FILE, remove_partial_files
+from zapbench.identity import identity_of, method_hash
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import description_of
 from zapbench.networks.classifier import Classifier
 from zapbench.scenarios.scenario import Scenario
-from zapbench.tasks import Job, Outcome, Progress
+from zapbench.tasks import Job, Outcome, Progress, TrialSpec
 from zapbench.transfer.protocol import Protocol
 
 
@@ -47,7 +50,6 @@ class Context:
     Attributes:
         job: which run, and which trials.
         options: how it is executed.
-        config_hash: of the configuration that reaches pre-training.
         scenario: data and sizes.
         device: where to compute.
         weights: digest of the file of weights that replaces pre-training; empty where there is none.
@@ -56,41 +58,63 @@ class Context:
 
     job: Job
     options: Options
-    config_hash: str
     scenario: Scenario
     device: str
     weights: str = ""
     outcome: Outcome = field(default_factory=Outcome)
 
     @property
+    def config_hash(self) -> str:
+        """Hash of the configuration that reaches pre-training."""
+        return self.job.run.config_hash
+
+    @property
     def folder(self) -> Path:
         """The run's folder."""
         return self.options.out / self.job.run.folder
 
+    @cached_property
+    def data(self) -> str:
+        """Digest of the images and of the classes that are pre-trained on."""
+        facts = self.scenario.facts()
+        text = contract.canonical_json([facts["data"], facts["pretrain_classes"]])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
     def check(self, protocol: Protocol | None) -> None:
-        """Refuses a folder that holds another run or another trial, before anything is trained."""
-        path = self.folder / contract.EVENT_FILE
-        held = description_of(path) if path.exists() else None
-        if held is not None and held.config_hash != self.config_hash:
-            raise ValueError(
-                f"{self.folder} holds another run ({held.method} on {held.scenario} with configuration "
-                f"{held.config_hash}; this one is {self.config_hash}); choose another --out"
-            )
-        if held is not None and held.weights != self.weights:
-            raise ValueError(
-                f"{self.folder} holds another model (weights {held.weights or 'pre-trained here'}; these are "
-                f"{self.weights or 'to be pre-trained'}); choose another --name, --seed or --out"
-            )
+        """Refuses a folder that holds another run or another trial, before anything is trained.
+
+        Raises:
+            ValueError: it does; says what differs, and how to keep both.
+        """
+        run = self.job.run
+        held = description_of(self.folder / contract.EVENT_FILE)
+        if held is not None:
+            self._refuse(self.folder, "run", identity_of(run).difference(held) or self._other_model(held))
         if protocol is None:
             return
         wanted = contract.fingerprint(self.scenario.facts() | protocol.facts())
         for spec in self.job.trials:
-            trial = description_of(self.folder / spec.folder / contract.EVENT_FILE)
-            if trial is not None and trial.fingerprint != wanted:
-                raise ValueError(
-                    f"{self.folder / spec.folder} holds another trial (fingerprint {trial.fingerprint}; this one is "
-                    f"{wanted}); choose another --out"
-                )
+            folder = self.folder / spec.folder
+            trial = description_of(folder / contract.EVENT_FILE)
+            if trial is None:
+                continue
+            difference = identity_of(run, spec).difference(trial) or self._other_model(trial)
+            if not difference and trial.fingerprint != wanted:
+                difference = f"its fingerprint is {trial.fingerprint}, not {wanted}"
+            self._refuse(folder, "trial", difference)
+
+    def _refuse(self, folder: Path, kind: str, difference: str) -> None:
+        if difference:
+            raise ValueError(
+                f"{folder} holds another {kind}: {difference}; to keep both, choose another --out or --name"
+            )
+
+    def _other_model(self, held: Description) -> str:
+        if held.weights != self.weights:
+            return f"its weights are {held.weights or 'pre-trained here'}, not {self.weights or 'to be pre-trained'}"
+        if held.data and held.data != self.data:
+            return f"its images or pre-training classes are others ({held.data}, not {self.data})"
+        return ""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -110,10 +134,11 @@ class Context:
         finally:
             lock.release()
 
-    def describe(self, model: Classifier, **trial: Any) -> Description:
-        """Returns the description of the run, or with `trial`'s fields of one of its trials."""
+    def describe(self, model: Classifier, trial: TrialSpec | None = None, **fields: Any) -> Description:
+        """Returns the description of the run, or of one of its trials with `fields`."""
         spec, scenario = self.job.run, self.scenario
-        of_trial = self.job.trials[0].bindings if trial else ()
+        identity = identity_of(spec, trial)
+        of_trial = trial.bindings if trial else ()
         return Description(
             scenario=scenario.name,
             strategy=config.name_of(spec.strategy),
@@ -125,7 +150,14 @@ class Context:
             input_size=f"{scenario.size}x{scenario.size}x{scenario.channels}",
             settings_tried=spec.settings_tried,
             threads=torch.get_num_threads(),
-            config_hash=self.config_hash,
+            config_hash=identity.config_hash,
+            configuration=identity.transfer if trial else identity.configuration,
+            transfer_hash=identity.transfer_hash,
+            code=identity.code,
+            data=self.data,
+            method_hash=method_hash(spec, trial),
+            learner_bindings=trial.undeclared if trial else (),
+            transfer_setting={b.key: b.value for b in trial.setting} if trial else {},
             weights=self.weights,
             versions={
                 "python": platform.python_version(),
@@ -137,7 +169,7 @@ class Context:
             time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             command=self.options.command,
             sources=self._sources(),
-            **trial,
+            **fields,
         )
 
     def _sources(self) -> dict[str, str]:

@@ -93,6 +93,7 @@ def configured(job: Job, options: Options) -> Experiment:
     register_everything()
     spec, transfer = job.run, job.transfer
     bindings = [b for b in (*spec.bindings, *spec.setting) if transfer is not None or config.reaches_pretraining(b)]
+    bindings += job.setting
     config.compose(spec.scenario, spec.strategy, transfer, bindings, pretrain_seed=spec.seed)
     try:
         experiment: Experiment = run(job, options)
@@ -138,7 +139,7 @@ def run(
         ValueError: something does not fit.
     """
     weights = Path(job.run.weights) if job.run.weights else None
-    context = Context(job, options, job.run.config_hash, scenario, device, digest_of(weights) if weights else "")
+    context = Context(job, options, scenario, device, digest_of(weights) if weights else "")
     pretraining: GivenModel | Pretraining
     if weights is not None:
         pretraining = GivenModel(context, model, weights)

@@ -77,6 +77,7 @@ class Trials:
         """
         if self.protocol.layers is not None:
             last_layers(self.shown, self.protocol.layers)
+        self.transfer.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=self.context.job.trials[0].rate)
         if self.transfer.strategy is None:
             return
         context, spec = self.context, self.context.job.trials[0]
@@ -118,6 +119,7 @@ class Trials:
         scenario, protocol = self.context.scenario, self.protocol
         return self.context.describe(
             self.shown,
+            spec,
             transfer=config.name_of(spec.transfer),
             protocol=protocol.name,
             learner=protocol.learner,

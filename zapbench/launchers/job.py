@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zapbench import config
+from zapbench.config import Binding
 from zapbench.launchers.allocator import keep_freed_memory
 from zapbench.tasks import Job, Outcome, Progress, Stopped
 
@@ -43,22 +44,32 @@ def check_jobs(jobs: list[Job], out: Path) -> None:
     """See `Launcher.check`; jobs that differ in their seed alone are rehearsed once.
 
     Raises:
-        ValueError: something does not fit.
+        ValueError: something does not fit, or a binding has no effect in any of the jobs.
     """
     from zapbench.experiment.context import Options
     from zapbench.experiment.root import configured
 
-    rehearsed = set()
-    for job in jobs:
-        for part in job.by_transfer():
-            configuration = (replace(part.run, seed=0), part.transfer)
-            try:
-                experiment = configured(part, Options(out))
-                if configuration not in rehearsed:
-                    experiment.rehearse()
-                    rehearsed.add(configuration)
-            except TypeError as error:  # a value of the wrong type, or a parameter that is missing
-                raise ValueError(config.explain(error)) from error
+    rehearsed: set[object] = set()
+    without_effect: dict[Binding, str] = {}
+    with_effect: set[Binding] = set()
+    for part in (part for job in jobs for part in job.by_transfer()):
+        configuration = (replace(part.run, seed=0), part.transfer, part.setting)
+        try:
+            experiment = configured(part, Options(out))
+            if configuration in rehearsed:
+                continue
+            experiment.rehearse()
+        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
+            raise ValueError(config.explain(error)) from error
+        rehearsed.add(configuration)
+        bindings = [
+            b for b in (*part.run.bindings, *part.run.setting, *part.setting) if b.key not in config.OPERATIONAL
+        ]
+        with_effect |= config.used(bindings)
+        without_effect |= {b: config.reason_without_effect(b) for b in bindings}
+    for binding, reason in without_effect.items():
+        if binding not in with_effect:
+            raise ValueError(f"{binding} has no effect in these runs: {reason}")
 
 
 def reason_to_refuse(jobs: list[Job], out: Path) -> str:

@@ -13,13 +13,14 @@ from rich.console import Console
 
 from zapbench import config
 from zapbench.config import Binding
+from zapbench.identity import identity_of
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.interrupts import clean_end
 from zapbench.launchers.progress import display
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.select import choose
 from zapbench.leaderboard.read.load import default_cache, load
-from zapbench.leaderboard.read.parse import status_of
+from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.suites.plan import Choice, Plan, group
 from zapbench.tasks import Job, Outcome, Task
 
@@ -52,6 +53,7 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
     first = plan.known_tasks()
     with _closing(new_launcher(), console) as launcher:
         with console.status("checking every configuration"):
+            refuse_other_tasks(plan.tasks, out)
             launcher.check(_jobs(first))
         _check_writable(out)
         _stage(launcher, first, out, summary, console, "pre-training and selection")
@@ -59,6 +61,22 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
             reported = plan.reported_tasks(choices(plan, out))
             _stage(launcher, reported, out, summary, console, "reported trials")
     return summary
+
+
+def refuse_other_tasks(tasks: Iterable[Task], out: Path) -> None:
+    """Refuses an output folder in which another task is recorded where one of these belongs.
+
+    Raises:
+        ValueError: there is one; says what differs, and how to keep both.
+    """
+    for task in tasks:
+        folder = out / task.folder
+        held = description_of(folder / contract.EVENT_FILE)
+        if held is not None and (difference := identity_of(task.run, task.trial).difference(held)):
+            kind = "run" if task.trial is None else "trial"
+            raise ValueError(
+                f"{folder} holds another {kind}: {difference}; to keep both, choose another --out or --name"
+            )
 
 
 def choices(plan: Plan, out: Path) -> Choice:
