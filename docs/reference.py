@@ -19,7 +19,12 @@ MODULES = {
         "zapbench.scenarios.streams",
         "zapbench.scenarios.sizes",
     ),
-    "Pre-training": ("zapbench.strategies.zapping", "zapbench.strategies.episodic", "zapbench.strategies.cadence"),
+    "Pre-training": (
+        "zapbench.strategies.base",
+        "zapbench.strategies.episodic",
+        "zapbench.strategies.zapping",
+        "zapbench.strategies.cadence",
+    ),
     "Networks": ("zapbench.networks.classifier",),
     "Checking a strategy": ("zapbench.checks.strategy", "zapbench.seeding"),
     "From logs to tables": (
@@ -68,7 +73,7 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str,
 def configurables() -> str:
     """Returns everything that a .gin file or `-p` can bind, with parameters and defaults, from gin's registry."""
     config.register_everything()
-    for module in ("experiment", "contenders", "protocol", "suite", "leaderboard.mapping"):
+    for module in ("transfer.avalanche", "transfer.protocol", "suites.suite", "leaderboard.read.mapping"):
         importlib.import_module(f"zapbench.{module}")
     own: dict[str, dict[str, Any]] = {}
     others: dict[str, dict[str, Any]] = {}

@@ -32,7 +32,7 @@ from zapbench.launchers.local import Engine
 from zapbench.leaderboard.read import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
 from zapbench.suites import costs, suite
 
-DEMO = ROOT / "tests" / "logs" / "demo"
+DEMO = ROOT / "tests" / "support" / "logs" / "demo"
 SHOWN = ("text", "bibtex")
 FENCE = re.compile(
     r"^(?:<!-- parsed, not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S
