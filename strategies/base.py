@@ -3,18 +3,20 @@
 Any Avalanche strategy pre-trains. It is made with `model`, `optimizer`, `criterion`, `evaluator` and `device`, trained
 once by `strategy.train(experience)`, and must set `loss`, `mb_output` and `mb_y` in each training iteration, as
 Avalanche's templates do. Each protocol below is an optional member; a strategy or plug-in satisfies it by having the
-attribute, without inheriting from anything here. Code that runs strategies asks the functions below, which know the
+attribute, without inheriting from anything here. Code that runs strategies uses the functions below, which know the
 defaults, and never looks for an attribute itself.
 
-| member | of | called | default |
-|---|---|---|---|
-| `updates(images)` | strategy | once, before training | `train_epochs` x batches per epoch |
-| `effort(images)` | strategy | once, after training | one gradient step per update, each image once per epoch |
-| `first_update` | strategy | set before training that resumes | an interrupted run starts from the beginning |
-| `random_images` | strategy | once, before the trial update | any number of images is enough |
-| `episode_class` | strategy | read by plug-ins in every episode | no episodes: `ZapEpisodeClass` is refused |
-| `PLUGIN_CLASS` | strategy | read before training | the class that Avalanche's template declares |
-| `state_dict()`, `load_state_dict(state)` | plug-in | at each checkpoint; when training resumes | no state |
+Members of a strategy, with their defaults:
+
+- `updates(images)`, called once before training: `train_epochs` times the batches per epoch.
+- `effort(images)`, called once after training: one gradient step per update, each image once per epoch.
+- `first_update`, set before training resumes: an interrupted run starts from the beginning.
+- `random_images`, read once before the trial update: any number of images is enough.
+- `episode_class`, read by plug-ins in every episode: no episodes, so `ZapEpisodeClass` is refused.
+- `PLUGIN_CLASS`, read before training: what Avalanche's template declares.
+
+Members of a plug-in: `state_dict()`, called at each checkpoint, and `load_state_dict(state)`, called when training
+resumes. By default a plug-in has no state.
 """
 
 from collections.abc import Mapping
