@@ -1,4 +1,4 @@
-"""Configuration of Sphinx, with Furo and MyST. Each build generates the reference from the code; it needs no network."""
+"""Configuration of Sphinx, with Furo and MyST. Each build generates the reference from the code, without network."""
 
 import os
 import re
