@@ -1,7 +1,4 @@
-"""Sphinx's configuration. The reference is made here, from the code itself, at each build; no network is used.
-
-Sphinx with Furo and MyST: it reads docstrings itself, and the pages stay Markdown that reads as well in the repository.
-"""
+"""Configuration of Sphinx, with Furo and MyST. Each build generates the reference from the code, without network."""
 
 import os
 import re
@@ -28,7 +25,7 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml"]
 html_math_renderer = "mathml"
 exclude_patterns = ["pictures/*"]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -46,11 +43,12 @@ reference.write(HERE / "reference" / "made")
 
 
 def setup(app: Any) -> None:
-    """Has links that lead out of this folder shown as the files they lead to, and links to pages put where they are."""
+    """Registers `_link`, which rewrites links before a page is parsed."""
     app.connect("source-read", _link)
 
 
 def _link(app: Any, document: str, source: list[str]) -> None:
+    """Shows links out of `docs/` as file names, and replaces `<!-- page: NAME -->` by a link to that results page."""
     folder = (HERE / document).parent
 
     def shown(link: re.Match[str]) -> str:
@@ -65,8 +63,5 @@ def _link(app: Any, document: str, source: list[str]) -> None:
         made = any((HERE / folder / path).is_file() for folder in html_extra_path)
         return f'<a href="{path}">The tables as a page</a>: sortable, with every curve.' if made else ""
 
-    if document == "index":  # a page that lies beside it is a how-to
-        beside = sorted(path.stem for path in HERE.glob("*.md") if path.stem not in ("index", "results", "scenarios"))
-        source[0] = source[0].replace("how_to/*\n", "\n".join(["how_to/*", *beside, ""]))
     source[0] = re.sub(r"<!-- page: (\w+) -->", page, source[0])
     source[0] = re.sub(r"\[([^\]]+)\]\(((?:\.\./)+[^)#]*)\)", shown, source[0])

@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: the pages ask no other host for a script."""
+"""Renders formulas as MathML, which browsers display without a script from another host."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Registers how formulas are written in HTML."""
+    """Registers the HTML renderers of inline and display formulas."""
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

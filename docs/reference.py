@@ -1,4 +1,4 @@
-"""Writes the pages of reference that come from the code itself: commands, configurables, configurations, modules."""
+"""Writes the reference pages that are generated from the code: commands, configurables, configurations, modules."""
 
 import argparse
 import importlib
@@ -14,13 +14,18 @@ from zapbench.cli.main import _parser
 from zapbench.experiment.registry import register_everything
 
 MODULES = {
-    "The record": ("zapbench.leaderboard.contract",),
+    "Log format": ("zapbench.leaderboard.contract",),
     "Scenarios and streams": (
         "zapbench.scenarios.scenario",
         "zapbench.scenarios.streams",
         "zapbench.scenarios.sizes",
     ),
-    "Pre-training": ("zapbench.strategies.zapping", "zapbench.strategies.episodic", "zapbench.strategies.cadence"),
+    "Pre-training": (
+        "zapbench.strategies.base",
+        "zapbench.strategies.episodic",
+        "zapbench.strategies.zapping",
+        "zapbench.strategies.cadence",
+    ),
     "Networks": ("zapbench.networks.classifier",),
     "Checking a strategy": ("zapbench.checks.strategy", "zapbench.seeding"),
     "From logs to tables": (
@@ -32,11 +37,11 @@ MODULES = {
         "zapbench.leaderboard.read.mapping",
     ),
 }
-"""What a person's own code calls; everything else is for those who read the source."""
+"""Modules that people's own code may use, by heading."""
 
 
 def write(folder: Path) -> None:
-    """Writes the pages; those that stay the same are not touched, so that a second build is quick."""
+    """Writes the pages; unchanged pages keep their time stamp, so a second build is fast."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "commands.md": commands(),
@@ -51,8 +56,8 @@ def write(folder: Path) -> None:
 
 
 def commands() -> str:
-    """Returns every command's help."""
-    parts = ["# Commands\n\nAs `zapbench COMMAND --help` prints it.\n"]
+    """Returns the page with the help of every command."""
+    parts = ["# Commands\n\nThe output of `zapbench COMMAND --help`.\n"]
     for name, parser in _commands(_parser(), "zapbench"):
         parts.append(f"## {name}\n\n```text\n{parser.format_help().rstrip()}\n```\n")
     return "\n".join(parts)
@@ -67,9 +72,9 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str,
 
 
 def configurables() -> str:
-    """Returns everything that a .gin file or `-p` can bind, with parameters and defaults, from gin's registry."""
+    """Returns the page of everything that a .gin file or `-p` can bind, with parameters and defaults."""
     register_everything()
-    for module in ("experiment", "contenders", "protocol", "suite", "leaderboard.mapping"):
+    for module in ("transfer.avalanche", "transfer.protocol", "suites.suite", "leaderboard.read.mapping"):
         importlib.import_module(f"zapbench.{module}")
     own: dict[str, dict[str, Any]] = {}
     others: dict[str, dict[str, Any]] = {}
@@ -81,16 +86,13 @@ def configurables() -> str:
         kept.setdefault(module, {})[selector.rsplit(".", 1)[-1]] = found.wrapped
     parts = [
         "# Configurables\n",
-        "What a .gin file or `-p` can bind, as gin's registry has it. `REQUIRED` has no default: a shipped file binds\n"
-        "it, or the run hands it over itself (the model, the optimiser).\n",
+        "Everything that a .gin file or `-p` can bind. A parameter marked `REQUIRED` has no default: a shipped file\n"
+        "binds it, or the run passes it (the model, the optimiser).\n",
     ]
     for module in sorted(own):
         parts.append(f"## {module}\n")
         parts += [_configurable(name, own[module][name]) for name in sorted(own[module])]
-    parts.append(
-        "## From elsewhere\n\nAvalanche's and torch's, under these names; their parameters are in their own "
-        "documentation.\n"
-    )
+    parts.append("## From Avalanche and PyTorch\n\nTheir parameters are documented by Avalanche and PyTorch.\n")
     for module in sorted(others):
         parts.append(f"- `{module}`: " + ", ".join(f"`{name}`" for name in sorted(others[module])))
     return "\n".join(parts) + "\n"
@@ -104,7 +106,7 @@ def _configurable(name: str, wrapped: Any) -> str:
 
 
 def parameters(wrapped: Any) -> dict[str, Any]:
-    """Returns the parameters of a function, or of every constructor that a class inherits, with their defaults."""
+    """Returns parameters and defaults of a function, or of all constructors in the inheritance chain of a class."""
     makers = [wrapped]
     if inspect.isclass(wrapped):
         makers = [vars(c)["__init__"] for c in wrapped.__mro__[:-1] if "__init__" in vars(c)]
@@ -128,8 +130,8 @@ def _shown(default: Any) -> str:
 
 
 def configurations() -> str:
-    """Returns every shipped configuration, with its file."""
-    parts = ["# Configurations\n\nThe folder `gin/` is the registry: a file is known by its name.\n"]
+    """Returns the page with the text of every shipped configuration."""
+    parts = ["# Configurations\n\nThe shipped files in `gin/`. A configuration has the name of its file.\n"]
     for kind in config.KINDS:
         parts.append(f"## {kind.capitalize()}\n")
         for name in config.names(kind):
@@ -139,8 +141,8 @@ def configurations() -> str:
 
 
 def modules() -> str:
-    """Returns the page of modules, whose docstrings Sphinx reads."""
-    parts = ["# Modules\n\nWhat code of your own may call.\n"]
+    """Returns the page of modules; Sphinx inserts their docstrings."""
+    parts = ["# Modules\n\nFunctions and classes that your own code may use.\n"]
     for heading, names in MODULES.items():
         parts.append(f"## {heading}\n")
         for name in names:

@@ -1,11 +1,11 @@
-"""Makes what is published out of the logs that are committed: tables, pages, figures and the numbers in documents.
+"""Computes everything published from the committed logs: tables, pages, figures and the numbers in documents.
 
     make results
 
-For each `leaderboard/results/NAME/logs.tar.xz`: the logs and their figures below `build/results/NAME`, their page in
-`build/results/pages/leaderboard/NAME` (which `make docs` puts into the site), the tables in
-`leaderboard/results/NAME/table.md`, and in documents what stands between `<!-- results: NAME -->` and
-`<!-- end of results -->`. A test does the same and compares, so a number in a document is a number of the logs.
+For each `leaderboard/results/NAME/logs.tar.xz` it writes: the unpacked logs and their figures to `build/results/NAME`,
+their page to `build/results/pages/leaderboard/NAME` (which `make docs` includes), the tables to
+`leaderboard/results/NAME/table.md`, and a short table into each document, between `<!-- results: NAME -->` and
+`<!-- end of results -->`. A test does the same and compares, so the numbers in documents are those of the logs.
 """
 
 import re
@@ -27,13 +27,20 @@ RESULTS = ROOT / "leaderboard" / "results"
 BUILD = ROOT / "build" / "results"
 DOCUMENTS = ("README.md", "docs/results.md")
 PICTURE = "omniglot_small_claim"
-"""Whose sequential table is the README's picture."""
+"""The results whose sequential table is the figure in the README."""
 MARKED = re.compile(r"(<!-- results: (\w+) -->\n)(.*?)(<!-- end of results -->)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A folder of results: its name, where its logs were unpacked, what was read and the tables made of it."""
+    """A folder of published results.
+
+    Attributes:
+        name: of the folder in `leaderboard/results`.
+        folder: where its logs were unpacked.
+        logs: what was read from them.
+        tables: computed from `logs`.
+    """
 
     name: str
     folder: Path
@@ -42,7 +49,7 @@ class Published:
 
 
 def published() -> list[str]:
-    """Returns the names of the folders that hold logs."""
+    """Returns the names of the folders with logs."""
     return sorted(path.parent.name for path in RESULTS.glob("*/logs.tar.xz"))
 
 
@@ -55,12 +62,12 @@ def read(name: str, folder: Path, *, workers: int = 1) -> Published:
 
 
 def table_file(found: Published) -> str:
-    """Returns what `table.md` is to hold."""
+    """Returns the content of `table.md`."""
     return to_markdown(found.tables, found.logs.problems)
 
 
 def short_table(made: Sequence[Table]) -> str:
-    """Returns a table for documents: a row a method, a column a protocol, held-out % [95%] and letters."""
+    """Returns a Markdown table: one row per method, one column per protocol, held-out % [95% CI] and letters."""
     ordered = sorted(made, key=lambda table: (table.scenario, not table.protocol.startswith("sequential")))
     scenarios = {table.scenario for table in ordered}
     heads = [table.title if len(scenarios) > 1 else f"{table.protocol} transfer" for table in ordered]
@@ -78,10 +85,10 @@ def _cell(row: Row) -> str:
 
 
 def filled(text: str, short: dict[str, str]) -> str:
-    """Returns a document with the tables of `short` where their names are marked.
+    """Returns a document with the tables of `short` inserted between the markers of their names.
 
     Raises:
-        ValueError: results are marked that are not there.
+        ValueError: a marker names results that do not exist.
     """
 
     def put(match: re.Match[str]) -> str:
@@ -93,7 +100,7 @@ def filled(text: str, short: dict[str, str]) -> str:
 
 
 def picture(found: Published, path: Path) -> None:
-    """Draws the sequential table's trajectories."""
+    """Draws the trajectories of the sequential table."""
     table = next(table for table in found.tables if table.protocol.startswith("sequential"))
     path.parent.mkdir(parents=True, exist_ok=True)
     save(trajectories(table, curves(found.logs, table)), path)
@@ -105,7 +112,7 @@ def page(found: Published, out: Path) -> None:
 
 
 def main() -> None:
-    """Makes everything anew."""
+    """Recomputes everything."""
     from zapbench.launchers.cpus import cores
 
     shutil.rmtree(BUILD, ignore_errors=True)

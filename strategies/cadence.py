@@ -1,19 +1,21 @@
-"""When a plug-in acts: every so many updates, episodes or epochs."""
+"""When a plug-in acts: after every `n` updates, episodes or epochs."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from zapbench.strategies.base import EpisodicStrategy
 
 Unit = Literal["updates", "episodes", "epochs"]
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """A cadence; it is first due after `every` units, never before the first update.
+    """An interval between actions. The first action is due after `every` units, never before the first update.
 
     Attributes:
-        method: whose it is; errors begin with it.
-        every: units between two times, at least 1.
-        unit: `updates`, `episodes` (an episode of ASB, say, is one outer step) or `epochs` (of the experience).
+        method: name of the method that uses it; errors begin with it.
+        every: units between two actions, at least 1.
+        unit: `updates`, `episodes` (outer steps of an episodic strategy such as ASB) or `epochs` (of the experience).
     """
 
     method: str
@@ -21,10 +23,10 @@ class Cadence:
     unit: Unit = "updates"
 
     def __post_init__(self) -> None:
-        """Checks both.
+        """Checks `every` and `unit`.
 
         Raises:
-            ValueError: one is not allowed.
+            ValueError: one of them is not allowed.
         """
         if self.unit not in get_args(Unit):
             raise ValueError(f"{self.method}: unit is {self.unit!r}; allowed: {', '.join(get_args(Unit))}")
@@ -32,16 +34,18 @@ class Cadence:
             raise ValueError(f"{self.method}: every is {self.every}; allowed: a whole number of at least 1")
 
     def is_due(self, strategy: Any) -> bool:
-        """Returns whether it is time, asked before a training iteration of an Avalanche strategy.
+        """Returns whether the action is due before the current training iteration of an Avalanche strategy.
 
         Raises:
-            ValueError: the unit is episodes, and the strategy has none.
+            ValueError: the unit is episodes, and the strategy does not train in episodes.
         """
         clock = strategy.clock
         if self.unit == "epochs":
             done = clock.train_exp_epochs if clock.train_epoch_iterations == 0 else 0
-        elif self.unit == "episodes" and not hasattr(strategy, "episode_class"):
-            raise ValueError(f"{self.method}: the unit is episodes, and {type(strategy).__name__} has none")
+        elif self.unit == "episodes" and not isinstance(strategy, EpisodicStrategy):
+            raise ValueError(
+                f"{self.method}: unit is 'episodes', but {type(strategy).__name__} does not train in episodes"
+            )
         else:
             done = clock.train_iterations
         return bool(done and done % self.every == 0)

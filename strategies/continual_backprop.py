@@ -1,18 +1,19 @@
-"""Continual backprop: after each update, the least useful of the mature hidden units are drawn anew.
+"""Continual backprop: after each update, the least useful of the mature hidden units are re-initialised.
 
 Dohare, Sutton, Mahmood, *Continual Backprop: Stochastic Gradient Descent with Persistent Randomness* (2021), as stated
 in Dohare et al., *Loss of plasticity in deep continual learning* (Nature 2024), Methods, "Specifics of continual
 backpropagation" and equation 1, and in the authors' code (`shibhansh/loss-of-plasticity`, `lop/algos`: `convGnT.py`,
 `cbp_conv.py`). A unit's utility is a running mean of its contribution, |activation| * sum |outgoing weights|, with
-Adam's bias correction; units older than a maturity threshold can be replaced. A new unit has weights as at the start,
-outgoing weights of 0 (so that what was learned stays), a norm that does nothing, and utility and age 0; the optimiser
-forgets its moments (Adam's count of steps is one for all units here; theirs is one a weight).
+Adam's bias correction. Units older than a maturity threshold can be replaced. A new unit has newly drawn incoming
+weights, outgoing weights of 0 (so that the network's outputs do not change), an identity normalisation, and utility and
+age 0. The optimiser's moments of its weights are cleared. Adam's step count is one per tensor here, one per weight in
+the authors' code.
 
-A unit is a filter of a convolution or a node of a hidden linear layer. What it puts out is what the next layer takes
-in: after norm, ReLU and pooling, and flattened, where a filter owns one feature a pixel.
+A unit is a filter of a convolution or a node of a hidden linear layer. Its activation is the input of the next layer:
+after normalisation, ReLU and pooling, and flattened, where a filter has one feature per pixel.
 
 Unverified: the replacement rate of the shipped configuration. The authors train for millions of updates; in a few
-hundred their rate would replace nothing in a narrow network.
+hundred updates their rate would replace no unit of a narrow network.
 """
 
 from dataclasses import dataclass, field
@@ -33,13 +34,13 @@ Layer = nn.Linear | nn.Conv2d
 
 @torch.no_grad()
 def contribution(inputs: Tensor, weight: Tensor, units: int) -> Tensor:
-    """Returns `(units,)`: mean |activation| * sum |outgoing weights| of each unit (equation 1).
+    """Returns the contribution `(units,)` of each unit: mean |activation| * sum |outgoing weights| (equation 1).
 
     Args:
-        inputs: what units give the next layer: maps `(images, units, height, width)`, whose mean is over images and
-            pixels, or features `(images, units * features a unit)`, whose contributions are summed.
-        weight: of the next layer.
-        units: how many.
+        inputs: inputs of the next layer: maps `(images, units, height, width)`, averaged over images and pixels, or
+            features `(images, units * features per unit)`, whose contributions are summed per unit.
+        weight: weight of the next layer.
+        units: number of units.
     """
     outgoing = weight.abs().view(len(weight), units, -1).sum(dim=0)
     if inputs.ndim == 4:
@@ -48,28 +49,28 @@ def contribution(inputs: Tensor, weight: Tensor, units: int) -> Tensor:
 
 
 @dataclass
-class Tally:
-    """What is known of a layer's units.
+class UnitStatistics:
+    """Utilities and ages of the units of one layer.
 
     Attributes:
-        utility: `(units,)` running mean of contributions, not yet bias-corrected.
-        age: `(units,)` updates since a unit was new.
-        pending: replacements that have come due, a fraction.
+        utility: `(units,)` running mean of contributions, before bias correction.
+        age: `(units,)` updates since each unit was initialised.
+        pending: replacements due but not yet made, with a fractional part.
     """
 
     utility: Tensor
     age: Tensor
     pending: float = 0.0
 
-    def add(self, contributions: Tensor, *, decay: float) -> None:
-        """Takes in the contributions of one update."""
+    def update(self, contributions: Tensor, *, decay: float) -> None:
+        """Adds the contributions `(units,)` of one update to the running means."""
         self.age += 1
         self.utility.mul_(decay).add_(contributions, alpha=1 - decay)
 
-    def replace(self, *, decay: float, maturity: int, rate: float) -> Tensor:
-        """Returns the units to be replaced now, the least useful first, and makes them new here.
+    def take_least_useful(self, *, decay: float, maturity: int, rate: float) -> Tensor:
+        """Returns the indices of the units to replace now, the least useful first, and resets their utility and age.
 
-        Each update `rate` times the number of mature units comes due.
+        Each update adds `rate` times the number of mature units to the replacements due.
         """
         mature = torch.nonzero(self.age > maturity).flatten()
         self.pending += rate * len(mature)
@@ -83,8 +84,15 @@ class Tally:
 
 
 @dataclass
-class Hidden:
-    """A hidden layer, the norms behind it and the next layer."""
+class HiddenLayer:
+    """A hidden layer, the normalisation layers after it and the next layer with weights.
+
+    Attributes:
+        layer: the linear or convolutional layer whose units are replaced.
+        norms: normalisation layers between `layer` and `following`.
+        following: the layer that `layer`'s activations are the input of.
+        inputs: the last inputs of `following`, set by `record_inputs`.
+    """
 
     layer: Layer
     norms: list[nn.Module]
@@ -93,17 +101,26 @@ class Hidden:
 
     @property
     def units(self) -> int:
-        """How many units the layer has."""
+        """Number of units of the layer."""
         return len(self.layer.weight)
 
-    def keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Keeps what the next layer takes in: a forward hook."""
+    def record_inputs(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Records the inputs of the next layer; registered as its forward pre-hook."""
         self.inputs = inputs[0].detach()
 
 
 @torch.no_grad()
-def renew(hidden: Hidden, units: Tensor, optimizer: torch.optim.Optimizer, *, generator: torch.Generator) -> None:
-    """Draws units anew: their weights as `zap` does, norms that do nothing, no outgoing weights, no moments."""
+def reinitialise(
+    hidden: HiddenLayer, units: Tensor, optimizer: torch.optim.Optimizer, *, generator: torch.Generator
+) -> None:
+    """Re-initialises units: weights as by `zap`, identity normalisation, outgoing weights of 0, cleared moments.
+
+    Args:
+        hidden: the layer.
+        units: indices of its units.
+        optimizer: whose moments of these weights are cleared.
+        generator: of the draws; on the layer's device.
+    """
     zap(hidden.layer, units, generator=generator)
     clear_moments(optimizer, hidden.layer, units)
     for norm in hidden.norms:
@@ -119,22 +136,22 @@ def renew(hidden: Hidden, units: Tensor, optimizer: torch.optim.Optimizer, *, ge
     clear_moments_at(optimizer, weight, outgoing)
 
 
-def hidden_layers(model: Classifier) -> list[Hidden]:
-    """Returns the hidden layers of a network whose layers follow one another.
+def hidden_layers(model: Classifier) -> list[HiddenLayer]:
+    """Returns the hidden layers of a sequential network.
 
     Raises:
-        ValueError: they do not, so that outgoing weights are unknown.
+        ValueError: the network is not sequential, so a unit's outgoing weights are not known.
     """
     chain = [*_leaves(model.encoder), model.head]
-    layers = [(place, layer) for place, layer in enumerate(chain) if isinstance(layer, nn.Linear | nn.Conv2d)]
+    layers = [(index, layer) for index, layer in enumerate(chain) if isinstance(layer, nn.Linear | nn.Conv2d)]
     found = []
-    for (place, layer), (end, following) in pairwise(layers):
-        between = [module for module in chain[place + 1 : end] if getattr(module, "weight", None) is not None]
-        hidden = Hidden(layer, between, following)
+    for (start, layer), (end, following) in pairwise(layers):
+        between = [module for module in chain[start + 1 : end] if getattr(module, "weight", None) is not None]
+        hidden = HiddenLayer(layer, between, following)
         shared = any(len(norm.get_parameter("weight")) != hidden.units for norm in between)
         if shared or hidden.following.weight[0].numel() % hidden.units or getattr(hidden.following, "groups", 1) != 1:
             raise ValueError(
-                f"continual backprop: between {hidden.layer} and {hidden.following} not all weights are of one unit"
+                f"continual backprop: a weight between {hidden.layer} and {hidden.following} belongs to several units"
             )
         found.append(hidden)
     return found
@@ -145,8 +162,8 @@ def _leaves(module: nn.Module) -> list[nn.Module]:
         return [leaf for child in module for leaf in _leaves(child)]
     if any(True for _ in module.children()):
         raise ValueError(
-            f"continual backprop: the network has a {type(module).__name__}; allowed: layers that follow one another "
-            "(nn.Sequential), of which alone it is known where a unit's outgoing weights are"
+            f"continual backprop: the network contains a {type(module).__name__}; allowed: nn.Sequential of layers, "
+            "where a unit's outgoing weights are those of the next layer"
         )
     return [module]
 
@@ -159,9 +176,9 @@ class ContinualBackprop(SupervisedPlugin):
     shipped configuration is unverified.
 
     Attributes:
-        replacement_rate: share of a layer's mature units that comes due each update.
-        maturity: updates that a new unit is left alone for.
-        decay: of the running mean, in [0, 1).
+        replacement_rate: share of a layer's mature units to replace per update, in (0, 1].
+        maturity: updates during which a new unit is not replaced, at least 0.
+        decay: of the running mean of contributions, in [0, 1).
         seed: seed of the draws, usually `%PRETRAIN_SEED`.
     """
 
@@ -181,32 +198,32 @@ class ContinualBackprop(SupervisedPlugin):
         self.seed = seed
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Finds the hidden layers and listens to what they give."""
+        """Finds the hidden layers and registers hooks that record their activations."""
         self._hidden = hidden_layers(strategy.model)
-        self._hooks = [hidden.following.register_forward_pre_hook(hidden.keep) for hidden in self._hidden]
+        self._hooks = [hidden.following.register_forward_pre_hook(hidden.record_inputs) for hidden in self._hidden]
         zeros = [hidden.layer.weight.new_zeros(hidden.units) for hidden in self._hidden]
-        self._tallies = [Tally(new, new.clone()) for new in zeros]
+        self._statistics = [UnitStatistics(zero, zero.clone()) for zero in zeros]
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Updates utilities and ages, and replaces units."""
         device = strategy.model.head.weight.device
         generator = torch_generator("continual backprop", self.seed, strategy.clock.train_iterations, device=device)
-        for hidden, tally in zip(self._hidden, self._tallies):
+        for hidden, statistics in zip(self._hidden, self._statistics):
             assert hidden.inputs is not None
-            tally.add(contribution(hidden.inputs, hidden.following.weight, hidden.units), decay=self.decay)
-            chosen = tally.replace(decay=self.decay, maturity=self.maturity, rate=self.replacement_rate)
+            statistics.update(contribution(hidden.inputs, hidden.following.weight, hidden.units), decay=self.decay)
+            chosen = statistics.take_least_useful(decay=self.decay, maturity=self.maturity, rate=self.replacement_rate)
             if len(chosen):
-                renew(hidden, chosen, strategy.optimizer, generator=generator)
+                reinitialise(hidden, chosen, strategy.optimizer, generator=generator)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Stops listening."""
+        """Removes the hooks."""
         for hook in self._hooks:
             hook.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps."""
-        return {str(place): vars(tally) for place, tally in enumerate(self._tallies)}
+        """Returns utilities, ages and replacements due of each layer (see `base.StatefulPlugin`)."""
+        return {str(index): vars(statistics) for index, statistics in enumerate(self._statistics)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up where a checkpoint left."""
-        self._tallies = [Tally(**state[str(place)]) for place in range(len(state))]
+        """Restores the state of a checkpoint."""
+        self._statistics = [UnitStatistics(**state[str(index)]) for index in range(len(state))]

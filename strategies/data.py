@@ -1,7 +1,7 @@
-"""What a strategy trains on: all images of an experience, gathered in batches.
+"""Training data of a strategy: all images of an experience, indexed by batch instead of collated image by image.
 
-Scenarios hang an image source on their experiences (`experience.images`: indices -> images); for any other Avalanche
-experience the data set is stacked once.
+Scenarios attach an image source to their experiences (`experience.images`: indices -> images). The data set of any
+other Avalanche experience is stacked into one tensor, once.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,11 @@ ImageSource = Callable[[Tensor], Tensor]
 
 
 def images_of(experience: Any) -> tuple[ImageSource, Tensor]:
-    """Returns an image source, and the labels `(images,)` of an experience's data set."""
+    """Returns the image source and the labels `(images,)` of an experience.
+
+    Args:
+        experience: of an Avalanche stream, with or without an image source attached.
+    """
     source = getattr(experience, "images", None)
     if source is not None:
         return source, torch.as_tensor(experience.dataset.targets)
@@ -26,9 +30,17 @@ def images_of(experience: Any) -> tuple[ImageSource, Tensor]:
 
 
 class Batches:
-    """The batches of one epoch: each image once, in an order of the seed and the epoch's number.
+    """The mini-batches of one epoch: each image once, in an order that depends on the seed and the epoch alone.
 
-    Iterating gives Avalanche's mini-batches: images, labels, task labels (all 0).
+    Iterating yields what Avalanche's loaders yield: images, labels, task labels (all 0).
+
+    Args:
+        source: indices -> images.
+        labels: `(images,)`.
+        size: images per batch; the last batch may be smaller.
+        seed: seed of the orders.
+        epoch: number of the epoch, from 0.
+        first: batches to skip, when training resumes within the epoch.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Episodes as indices: a class, K images of it, R images of all classes (Algorithm 1, lines 3 to 5).
+"""Episodes as indices: a class, K images of it and R images of all classes (Algorithm 1, lines 3 to 5).
 
-Images are named by their place in the training set, `0..images-1`.
+An image is its index in the training set, `0..images-1`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,13 @@ from zapbench.seeding import torch_generator
 
 @dataclass(frozen=True)
 class Episode:
-    """One outer step's draws: `label`, `inner` `(K,)` images of it, and `outer` `(K + R,)`: those and R others."""
+    """The draws of one outer step.
+
+    Attributes:
+        label: the episode's class.
+        inner: `(K,)` indices of images of that class.
+        outer: `(K + R,)` indices: `inner`, then R random images.
+    """
 
     label: int
     inner: Tensor
@@ -23,9 +29,9 @@ class Episode:
 class EpisodeSampler:
     """Draws the episodes of a training set; episode `i` depends on the seed and on `i` alone.
 
-    The class is uniform, with replacement over episodes. The K images are drawn without replacement where the class
-    has as many, else with. The R images are drawn without replacement from all images, the class's own included, so
-    that the outer batch may hold an image twice.
+    Classes are drawn uniformly, with replacement over episodes. The K images are drawn without replacement if the class
+    has at least K images, otherwise with replacement. The R images are drawn without replacement from all images,
+    those of the episode's class included, so an image may be in the outer batch twice.
 
     Args:
         labels: `(images,)` int64.
@@ -34,7 +40,7 @@ class EpisodeSampler:
         seed: seed of the draws.
 
     Raises:
-        ValueError: K or R does not fit the training set.
+        ValueError: K is below 1, or R is larger than the training set.
     """
 
     def __init__(self, labels: Tensor, *, inner: int, random: int, seed: int) -> None:
@@ -50,14 +56,14 @@ class EpisodeSampler:
         self._seed = seed
 
     def __call__(self, number: int) -> Episode:
-        """Returns episode `number`, on the CPU."""
+        """Returns episode `number` (from 0), on the CPU."""
         generator = torch_generator("episode", self._seed, number)
-        place = int(torch.randint(len(self._images_of), (1,), generator=generator))
-        images = self._images_of[place]
+        index = int(torch.randint(len(self._images_of), (1,), generator=generator))
+        images = self._images_of[index]
         if len(images) >= self._inner:
             chosen = torch.randperm(len(images), generator=generator)[: self._inner]
         else:
             chosen = torch.randint(len(images), (self._inner,), generator=generator)
         inner = images[chosen]
         random = torch.randperm(len(self.labels), generator=generator)[: self._random]
-        return Episode(int(self._classes[place]), inner, torch.cat([inner, random]))
+        return Episode(int(self._classes[index]), inner, torch.cat([inner, random]))

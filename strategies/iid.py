@@ -10,13 +10,13 @@ from zapbench.strategies.data import Batches, images_of
 
 @gin.register
 class IID(SupervisedTemplate):
-    """Avalanche's plain supervised strategy on one experience, its batches gathered instead of collated.
+    """Avalanche's supervised strategy on one experience, with batches indexed instead of collated image by image.
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images a batch; the last batch of an epoch may be smaller.
-        seed: seed of the orders, usually `%PRETRAIN_SEED`.
-        first_update: updates that were done before (when training goes on from a checkpoint).
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        seed: seed of the shuffles, usually `%PRETRAIN_SEED`.
+        first_update: updates made before training resumed (see `base.ResumableStrategy`).
     """
 
     def __init__(self, *, epochs: int, batch_size: int = 256, seed: int = 0, **kwargs: Any) -> None:
@@ -29,15 +29,15 @@ class IID(SupervisedTemplate):
         self.first_update = 0
 
     def updates(self, images: int) -> int:
-        """Returns the number of updates that training on so many images takes."""
+        """Returns the number of updates in all epochs over `images` images."""
         return int(self.train_epochs * -(-images // self.train_mb_size))
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
-        """Readies the images; `training_epoch` makes each epoch's batches."""
+        """Prepares the images; `training_epoch` makes the batches of each epoch."""
         self._source, self._labels = images_of(self.experience)
 
     def training_epoch(self, **kwargs: Any) -> None:
-        """One pass in this epoch's order; what was done before a checkpoint is left out."""
+        """Trains for one epoch, without the batches that were trained on before a checkpoint."""
         epoch = self.clock.train_exp_epochs
         batches = -(-len(self._labels) // self.train_mb_size)
         first = min(max(self.first_update - epoch * batches, 0), batches)

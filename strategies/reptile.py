@@ -1,16 +1,17 @@
-"""Reptile: train on a task, then move a part of the way to where that led (first order).
+"""Reptile: train on a task, then move the weights part of the way to the result (first-order meta-learning).
 
 Nichol, Achiam, Schulman, *On First-Order Meta-Learning Algorithms* (2018): phi <- phi + epsilon * (U(phi) - phi), U
-being k steps on a task. The authors' code (`openai/supervised-reptile`): `reptile.py` draws a task's mini-batches by
-shuffling its images, cutting them, and shuffling again where they run out; its README gives the runs of the paper.
+being k steps on a task. In the authors' code (`openai/supervised-reptile`), `reptile.py` draws a task's mini-batches by
+shuffling its images, splitting them, and shuffling again when they are used up; its README lists the paper's runs.
 
-How it maps to an episode of Frati et al.'s Algorithm 1: the task is the episode's outer batch, the K images of a class
-and R of all classes, each with its own label (theirs has a few classes under labels of its own, and as many images of
-each). There is no single-image loop and no outer batch apart from the task; a zap comes before phi, as in Meta-ASB.
+Mapping to an episode of Frati et al.'s Algorithm 1: the task is the episode's outer batch, K images of one class and R
+of all classes, with their labels (the authors' tasks have a few classes with labels 0 to N-1 and equally many images of
+each). There is no single-image loop and no outer batch besides the task. A zap changes phi before the task, as in
+Meta-ASB.
 
-Four steps on 25 images, plain SGD, epsilon 0.25 falling to 0, a task at a time: the README's "Comparing different
-inner-loop gradient combinations", its run of four gradients. Unverified: the inner rate (theirs is 0.0003 there, 0.1 is
-what scenarios bind for single images), and tasks of K + R images.
+Four steps on 25 images, plain SGD, epsilon annealed linearly from 0.25 to 0, one task per update: the run with four
+gradients under "Comparing different inner-loop gradient combinations" of the README. Unverified: the inner rate (0.0003
+in that run; scenarios bind 0.1, for single images), and tasks of K + R images.
 """
 
 from typing import Any
@@ -27,7 +28,7 @@ Weights = dict[str, Tensor]
 
 
 def mini_batches(images: int, *, steps: int, size: int, generator: torch.Generator) -> list[Tensor]:
-    """Returns `steps` mini-batches, `(size,)` places of `images` images: no image twice before each was there once."""
+    """Returns `steps` mini-batches of `(size,)` indices into `images` images; no index repeats before all are used."""
     rounds = -(-steps * size // images)
     order = torch.cat([torch.randperm(images, generator=generator) for _ in range(rounds)])
     return list(order[: steps * size].split(size))
@@ -36,15 +37,15 @@ def mini_batches(images: int, *, steps: int, size: int, generator: torch.Generat
 def adapted(
     model: nn.Module, images: Tensor, labels: Tensor, batches: list[Tensor], *, criterion: nn.Module, lr: float
 ) -> Weights:
-    """Returns U(phi): the weights after a step of plain SGD a batch; the model's own stay as they are.
+    """Returns U(phi): the weights after one step of plain SGD per batch. The model's own weights do not change.
 
     Args:
-        model: holds phi.
-        images: of a task.
-        labels: of its images.
-        batches: places of images and labels.
+        model: its weights are phi.
+        images: `(images, ...)` of a task.
+        labels: `(images,)`.
+        batches: indices of images, one tensor per step.
         criterion: (logits, labels) -> loss.
-        lr: of the steps.
+        lr: learning rate of the steps.
     """
     weights: Weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     for batch in batches:
@@ -57,14 +58,14 @@ def adapted(
 
 @gin.register
 class Reptile(Episodic):
-    """An episode is a task; the outer optimiser steps along phi - U(phi), so that plain SGD's rate is epsilon.
+    """Reptile with one episode per task. The outer optimiser's gradient is phi - U(phi), so SGD's rate is epsilon.
 
-    The recorded loss and accuracy are of U(phi) on the task. Batch norm's running statistics are filled in every
-    forward pass. The inner rate and the tasks are unverified. See `Episodic` for the hooks.
+    The recorded loss and accuracy are those of U(phi) on the task. Every forward pass updates batch norm's running
+    statistics. The inner rate and the tasks are unverified. See `Episodic` for the hooks.
 
     Attributes:
-        inner_steps: k, mini-batches a task.
-        inner_batch: images a mini-batch.
+        inner_steps: k, mini-batches per task.
+        inner_batch: images per mini-batch.
         anneal: whether the outer rate falls linearly to 0 over the episodes.
     """
 
@@ -76,18 +77,18 @@ class Reptile(Episodic):
         self.inner_steps = inner_steps
         self.inner_batch = inner_batch
         self.anneal = anneal
-        self.fast = False  # what is written out steps on single images in place
+        self.fast = False  # the hand-written gradients step on single images, in place
 
     def effort(self, images: int) -> tuple[int, int]:
-        """Returns the images that training takes, repeats counted, and its gradient steps."""
+        """Returns images seen and gradient steps of all episodes (see `base.CountsEffort`)."""
         steps = self.episodes * self.inner_steps
         return steps * self.inner_batch, steps
 
     def _inner_updates(self, **kwargs: Any) -> None:
         generator = torch_generator("reptile", self.seed, self.clock.train_iterations)
         batches = mini_batches(len(self.mb_x), steps=self.inner_steps, size=self.inner_batch, generator=generator)
-        places = [batch.to(self.device) for batch in batches]
-        self._adapted = adapted(self.model, self.mb_x, self.mb_y, places, criterion=self._criterion, lr=self.inner_lr)
+        indices = [batch.to(self.device) for batch in batches]
+        self._adapted = adapted(self.model, self.mb_x, self.mb_y, indices, criterion=self._criterion, lr=self.inner_lr)
 
     def _outer_update(self, **kwargs: Any) -> None:
         with torch.no_grad():

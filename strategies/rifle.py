@@ -1,16 +1,16 @@
-"""RIFLE: the head is drawn anew a few times while a pre-trained model is fine-tuned.
+"""RIFLE: the head is re-initialised a few times while a pre-trained model is fine-tuned.
 
 Li, Xiong, An, Xu, Dou, *RIFLE: Backpropagation in Depth for Deep Transfer Learning through Re-Initializing the
-Fully-connected LayEr* (ICML 2020). In the authors' code (`lixingjian/RIFLE`, `train.py`) training is cut into
-`fc_reinit_times + 1` periods of as many epochs; each but the first begins with a new head. The rate of the layers below
-falls along a cosine over all epochs, that of the head (`--fc_lr_util=cyclic`) along one in each period. One reset is
-their `run.sh`.
+Fully-connected LayEr* (ICML 2020). In the authors' code (`lixingjian/RIFLE`, `train.py`) training is divided into
+`fc_reinit_times + 1` periods with the same number of epochs; each but the first begins with a new head. The rate of the
+encoder follows a cosine schedule over all epochs, that of the head (`--fc_lr_util=cyclic`) one in each period. Their
+`run.sh` resets the head once.
 
-Differences: where periods cannot be equal the last is the longest (their code drops epochs instead), and the head is
-drawn as a new head of transfer is (Kaiming normal, bias 0; theirs is PyTorch's default).
+Differences: where the epochs cannot be divided equally, the last period is the longest (the authors' code drops
+epochs), and the head is initialised as a new head of transfer is (Kaiming normal, bias 0; theirs is PyTorch's default).
 
-Unverified: in how few epochs it pays. Theirs are 40, a scenario's i.i.d. transfer has five; and that the paper's own
-runs used the cyclic rate, which is an option in their code.
+Unverified: how RIFLE does in few epochs (the authors use 40, a scenario's i.i.d. transfer five), and whether the
+paper's runs used the cyclic rate, which is an option in their code.
 """
 
 import math
@@ -35,7 +35,7 @@ def period_starts(epochs: int, resets: int) -> list[int]:
 
 
 def cosine(done: int, total: int) -> float:
-    """Returns the share of a rate that is left after `done` of `total` epochs, in [0, 1].
+    """Returns the factor in [0, 1] of a cosine schedule after `done` of `total` epochs.
 
     >>> cosine(0, 4), round(cosine(1, 4), 4), round(cosine(2, 4), 4)
     (1.0, 0.8536, 0.5)
@@ -45,14 +45,16 @@ def cosine(done: int, total: int) -> float:
 
 @gin.register
 class RIFLE(SupervisedPlugin):
-    """Resets the head and sets rates, in a strategy that fine-tunes a whole model on one experience.
+    """Resets the head and sets learning rates, in a strategy that fine-tunes all layers on one experience.
 
-    The optimiser's groups become two: the layers below, and the head. What is unverified is said above.
+    The optimiser gets two parameter groups: the encoder, and the head. The docstring of the module says what is
+    unverified.
 
     Attributes:
-        resets: how often the head is drawn anew, at least 1 and fewer than there are epochs.
-        rates: of the head: `cyclic`, along a cosine in each period, or `cosine`, over all epochs as the layers below.
-        moments: whether the optimiser's moments of the head are kept (authors' code) or cleared at a reset.
+        resets: number of resets, at least 1 and below the number of epochs.
+        rates: schedule of the head's rate: `cyclic` restarts a cosine in each period, `cosine` is one cosine over all
+            epochs, as for the encoder.
+        moments: `keep` (the authors' code) or `clear`: the optimiser's moments of the head at a reset.
     """
 
     def __init__(
@@ -71,38 +73,38 @@ class RIFLE(SupervisedPlugin):
         self.moments = moments
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Gives the head a group of its own in the optimiser.
+        """Moves the head's parameters to a parameter group of their own.
 
         Raises:
             ValueError: transfer is frozen, or there are too few epochs.
         """
         if not hasattr(strategy.model, "head"):
-            raise ValueError("RIFLE: transfer is frozen, so that a new head would undo all; allowed: unfrozen")
-        if not 1 <= self.resets < strategy.train_epochs:
             raise ValueError(
-                f"RIFLE: resets is {self.resets}; allowed: 1 to {strategy.train_epochs - 1} (epochs less 1)"
+                "RIFLE: transfer is frozen, so a reset of the head discards all learning; allowed: unfrozen transfer"
             )
-        own = list(strategy.model.head.parameters())
-        below = strategy.optimizer.param_groups[0]
-        below["params"] = [p for p in below["params"] if all(p is not weight for weight in own)]
-        strategy.optimizer.add_param_group({**below, "params": own})
-        self._rate = below["lr"]
+        if not 1 <= self.resets < strategy.train_epochs:
+            raise ValueError(f"RIFLE: resets is {self.resets}; allowed: 1 to {strategy.train_epochs - 1} (epochs - 1)")
+        head = list(strategy.model.head.parameters())
+        encoder = strategy.optimizer.param_groups[0]
+        encoder["params"] = [p for p in encoder["params"] if all(p is not weight for weight in head)]
+        strategy.optimizer.add_param_group({**encoder, "params": head})
+        self._rate = encoder["lr"]
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Sets this epoch's rates; draws the head anew where a period begins."""
+        """Sets the rates of this epoch; re-initialises the head at the start of a period."""
         epoch, epochs = strategy.clock.train_exp_epochs, strategy.train_epochs
         starts = [*period_starts(epochs, self.resets), epochs]
-        begun, end = max(pair for pair in pairwise(starts) if pair[0] <= epoch)
-        below, own = strategy.optimizer.param_groups
-        below["lr"] = self._rate * cosine(epoch, epochs)
-        own["lr"] = self._rate * cosine(epoch - begun, end - begun) if self.rates == "cyclic" else below["lr"]
-        if epoch and epoch == begun:
+        start, end = max(pair for pair in pairwise(starts) if pair[0] <= epoch)
+        encoder, head = strategy.optimizer.param_groups
+        encoder["lr"] = self._rate * cosine(epoch, epochs)
+        head["lr"] = self._rate * cosine(epoch - start, end - start) if self.rates == "cyclic" else encoder["lr"]
+        if epoch and epoch == start:
             self._reset(strategy, epoch)
 
     def _reset(self, strategy: Any, epoch: int) -> None:
         head = strategy.model.head
         rows = range(len(head.weight))
-        # torch.initial_seed() is the trial's: its global state is seeded before a contender learns.
+        # torch.initial_seed() is the trial's seed: the global generator is seeded before each trial.
         zap(head, rows, generator=torch_generator("rifle", torch.initial_seed(), epoch, device=head.weight.device))
         if self.moments == "clear":
             clear_moments(strategy.optimizer, head, rows)

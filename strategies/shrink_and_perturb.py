@@ -1,12 +1,12 @@
-"""Shrink and perturb: all weights are shrunk, and a part of a fresh initialisation is added.
+"""Shrink and perturb: all weights are scaled down, and a fraction of a new initialisation is added.
 
 Ash and Adams, *On Warm-Starting Neural Network Training* (NeurIPS 2020), section 4: whenever images are added to the
 training set, theta <- shrink * theta + p. In the authors' code (`JordanAsh/warm_start`, `run.py`, `shrink_perturb`) p
-is `noise` times the weights of a newly made network, so that each kind of parameter is perturbed as it is initialised,
-and a new optimiser goes on from there. Shrink 0.4 and noise 0.1 are that code's defaults.
+is `noise` times the weights of a newly initialised network, so the perturbation of each parameter has the distribution
+of its initialisation. Training continues with a new optimiser. Shrink 0.4 and noise 0.1 are that code's defaults.
 
-Unverified: a cadence within one training on a fixed set of images is ours (the paper has rounds of new images), and so
-is the choice to perturb the head alone.
+Unverified: the interval within one training on a fixed set of images (the paper perturbs when new images arrive), and
+the option to perturb the head alone.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,13 +24,13 @@ from zapbench.strategies.cadence import Cadence, Unit
 
 @torch.no_grad()
 def shrink_and_perturb(weights: Iterable[Tensor], fresh: Iterable[Tensor], *, shrink: float, noise: float) -> None:
-    """Makes `weights` shrink * weights + noise * fresh, in place.
+    """Sets `weights` to shrink * weights + noise * fresh, in place.
 
     Args:
         weights: parameters of a network.
-        fresh: those of a newly made one, in the same order.
+        fresh: parameters of a newly initialised network, in the same order.
         shrink: in [0, 1]; 1 keeps the weights.
-        noise: at least 0; with shrink 0, 1 starts anew.
+        noise: at least 0; shrink 0 with noise 1 is re-initialisation.
     """
     for weight, new in zip(weights, fresh, strict=True):
         weight.mul_(shrink).add_(new.to(weight), alpha=noise)
@@ -38,17 +38,17 @@ def shrink_and_perturb(weights: Iterable[Tensor], fresh: Iterable[Tensor], *, sh
 
 @gin.register
 class ShrinkAndPerturb(SupervisedPlugin):
-    """Shrinks and perturbs at a cadence; the optimiser's state of what was perturbed is forgotten (authors' code).
+    """Shrinks and perturbs at an interval, and clears the optimiser's state of those parameters (authors' code).
 
-    Running statistics of batch norm stay as they are. The cadence is unverified.
+    Running statistics of batch norm are kept. The interval is unverified.
 
     Attributes:
         model: makes the network from `outputs`, `channels` and `size`, usually `%MODEL`, as `run.model`.
-        cadence: from `every` and `unit`.
+        cadence: interval, from `every` and `unit`.
         shrink: see `shrink_and_perturb`.
         noise: see `shrink_and_perturb`.
-        part: whether the whole `model` is perturbed or the `head` alone.
-        seed: seed of the fresh networks, usually `%PRETRAIN_SEED`.
+        part: `model` perturbs all parameters, `head` those of the head.
+        seed: seed of the new networks, usually `%PRETRAIN_SEED`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ShrinkAndPerturb(SupervisedPlugin):
         self.seed = seed
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Shrinks and perturbs where the cadence says so."""
+        """Shrinks and perturbs when it is due."""
         if not self.cadence.is_due(strategy):
             return
         weights = list(self._of(strategy.model).parameters())
@@ -89,7 +89,7 @@ class ShrinkAndPerturb(SupervisedPlugin):
         return model if self.part == "model" else model.head
 
     def _new(self, strategy: Any) -> Classifier:
-        """Returns a new network; torch's global generator, which networks draw from, is left as it was."""
+        """Returns a new network; the state of torch's global generator, which networks draw from, is restored."""
         _, channels, size, _ = strategy.mb_x.shape
         seed = torch_generator("shrink and perturb", self.seed, strategy.clock.train_iterations).initial_seed()
         with torch.random.fork_rng(devices=[]):

@@ -1,10 +1,10 @@
-"""Zapping: re-drawing the weights that lead into output nodes of the last layer.
+"""Zapping: the incoming weights of output nodes of the last layer are re-drawn during pre-training.
 
-Frati, Traft, Clune, Cheney, *Reset It and Forget It* (ECAI 2024), section 3 and Algorithm 1: the weights of a
-zapped row are drawn again from the initial distribution (Kaiming normal), its bias is set to 0.
-`zap` is the function; `ZapEpisodeClass` (the row of the episode's class) and `ZapEvery` (random rows, or all) call it
-from an Avalanche strategy. How many rows, how often, of how many layers, from which distribution, and what becomes of
-biases and of the optimiser's state are their parameters.
+Frati, Traft, Clune, Cheney, *Reset It and Forget It* (ECAI 2024), section 3 and Algorithm 1: the weights of a zapped
+row are re-drawn from the initial distribution (Kaiming normal), and its bias is set to 0.
+`zap` is the function. Two plug-ins call it from an Avalanche strategy: `ZapEpisodeClass` zaps the row of the episode's
+class, `ZapEvery` a random sample of rows, or all. Their parameters set how many rows are zapped, how often, in how many
+layers, from which distribution, and whether biases and optimiser moments are reset.
 """
 
 import math
@@ -36,17 +36,18 @@ def zap(
     bias: Bias = "zero",
     distribution: Distribution = "kaiming",
 ) -> None:
-    """Re-draws the weights into the output nodes `rows`, in place.
+    """Re-draws the incoming weights of the output nodes `rows`, in place.
 
     Args:
-        layer: the last layer, `weight` being `(outputs, features)`, or one before it; a filter is an output node.
-        rows: output nodes to zap, each at most once.
-        generator: where the draws come from; on the layer's device.
-        fan_in: `row` gives a standard deviation of sqrt(2 / features) however many rows there are (the paper);
-            `call` of sqrt(2 / (rows * features)), as the official code does by handing all rows to one call.
+        layer: a linear layer, with `weight` of shape `(outputs, features)`, or a convolution, whose filters are its
+            output nodes.
+        rows: indices of the output nodes to zap, each at most once.
+        generator: source of the draws, on the layer's device.
+        fan_in: `row` gives a standard deviation of sqrt(2 / features) for any number of rows (the paper); `call` gives
+            sqrt(2 / (rows * features)), as the official code does by initialising all rows in one call.
         bias: `zero` (the paper) or `keep` (the official code).
-        distribution: `kaiming` is N(0, 2 / features), the paper's; `pytorch` is `nn.Linear`'s default, uniform within
-            1 / sqrt(features); `zero` draws nothing.
+        distribution: `kaiming` is N(0, 2 / features), as in the paper; `pytorch` is `nn.Linear`'s default, uniform in
+            +-1 / sqrt(features); `zero` sets weights to 0.
     """
     index = torch.as_tensor(rows, device=layer.weight.device)
     features = layer.weight[0].numel() * (len(index) if fan_in == "call" else 1)
@@ -62,29 +63,29 @@ def zap(
 
 @torch.no_grad()
 def clear_moments(optimizer: torch.optim.Optimizer, layer: nn.Module, rows: Tensor | Sequence[int]) -> None:
-    """Sets the optimiser's running state (Adam's moments, momentum) of the weights into `rows` to 0."""
+    """Sets the optimiser's moments (Adam's two, SGD's momentum) of the weights and biases of `rows` to 0."""
     for parameter in layer.parameters():
         clear_moments_at(optimizer, parameter, torch.as_tensor(rows, device=parameter.device))
 
 
 @torch.no_grad()
-def clear_moments_at(optimizer: torch.optim.Optimizer, parameter: Tensor, place: Any) -> None:
-    """Sets the optimiser's running state of `parameter[place]` to 0; Adam's count of steps, one a tensor, stays."""
+def clear_moments_at(optimizer: torch.optim.Optimizer, parameter: Tensor, index: Any) -> None:
+    """Sets the optimiser's moments of `parameter[index]` to 0. Adam's step count, one per tensor, is kept."""
     for value in optimizer.state.get(parameter, {}).values():
         if isinstance(value, Tensor) and value.shape == parameter.shape:
-            value[place] = 0.0
+            value[index] = 0.0
 
 
 class Zapping:
-    """What both plug-ins share: how a zap is done. The last layer is the model's `head`.
+    """How both plug-ins zap: zaps rows of a strategy's model when called. The last layer is the model's `head`.
 
     Attributes:
         fan_in: see `zap`.
         bias: see `zap`.
         distribution: see `zap`.
-        moments: whether the optimiser's moments of zapped rows are kept (the official code) or cleared.
-        layers: how many of the last layers are zapped. A layer before the head has no rows of classes: as large a
-            share of its output nodes is zapped as of the head's (at least one), at random.
+        moments: `keep` (the official code) or `clear`: the optimiser's moments of zapped rows.
+        layers: number of last layers to zap. Output nodes of a layer before the head do not belong to a class: a random
+            sample of them is zapped, the same share as of the head's rows and at least one.
         seed: seed of the draws, usually `%PRETRAIN_SEED`.
     """
 
@@ -104,7 +105,7 @@ class Zapping:
         self.layers = layers
 
     def __call__(self, strategy: Any, rows: Tensor | Sequence[int], generator: torch.Generator) -> None:
-        """Zaps `rows` of the strategy's head, and nodes of the layers before it where they are zapped, too."""
+        """Zaps `rows` of the head, and a random sample of output nodes of the `layers - 1` layers before it."""
         head = strategy.model.head
         self._zap(strategy, head, rows, generator)
         share = len(rows) / len(head.weight)
@@ -125,7 +126,7 @@ class Zapping:
             clear_moments(strategy.optimizer, layer, rows)
 
     def generator(self, strategy: Any) -> torch.Generator:
-        """Returns the generator of this update: from the seed and the update's number, so that it needs no state."""
+        """Returns a generator that depends on the seed and the update's number alone, so it needs no saved state."""
         device = strategy.model.head.weight.device
         return torch_generator("zap", self.seed, strategy.clock.train_iterations, device=device)
 
@@ -134,10 +135,11 @@ class Zapping:
 class ZapEpisodeClass(SupervisedMetaLearningPlugin):
     """Zaps the row of the episode's class before the inner updates (Algorithm 1).
 
-    For strategies with episodes: they say which class it is in `episode_class`.
+    For episodic strategies, which set `episode_class` (see `base.EpisodicStrategy`).
 
     Attributes:
-        every: episodes between two zaps; the first episode has one.
+        every: episodes between two zaps; the first is in the first episode.
+        zapping: how to zap, from the other parameters (see `Zapping`).
     """
 
     def __init__(
@@ -159,18 +161,19 @@ class ZapEpisodeClass(SupervisedMetaLearningPlugin):
         )
 
     def before_inner_updates(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Zaps the class that this episode is about."""
+        """Zaps the row of the episode's class."""
         if strategy.clock.train_iterations % self.every == 0:
             self.zapping(strategy, [strategy.episode_class], self.zapping.generator(strategy))
 
 
 @gin.register
 class ZapEvery(SupervisedPlugin):
-    """Zaps a random sample of rows every so many updates, in any Avalanche strategy (section 3, appendix F).
+    """Zaps a random sample of rows at an interval, in any Avalanche strategy (section 3, appendix F).
 
     Attributes:
-        cadence: updates, episodes or epochs between two zaps (from `every` and `unit`).
-        rows: rows a zap, drawn without replacement: a whole number, a share of all such as 0.1, or None for all.
+        cadence: interval between two zaps in updates, episodes or epochs, from `every` and `unit`.
+        rows: rows per zap, sampled without replacement: a whole number, a share in (0, 1), or None for all rows.
+        zapping: how to zap, from the other parameters (see `Zapping`).
     """
 
     def __init__(
@@ -190,7 +193,7 @@ class ZapEvery(SupervisedPlugin):
         self.cadence = Cadence("zapping", every, unit)
         if rows is not None and not (0 < rows < 1 or (rows >= 1 and rows == int(rows))):
             raise ValueError(
-                f"zapping: rows is {rows}; allowed: a whole number of at least 1, a share, or None for all"
+                f"zapping: rows is {rows}; allowed: a whole number of at least 1, a share in (0, 1), or None for all"
             )
         self.rows = rows
         self.zapping = Zapping(
@@ -198,7 +201,7 @@ class ZapEvery(SupervisedPlugin):
         )
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Zaps where the cadence says so."""
+        """Zaps when it is due."""
         if not self.cadence.is_due(strategy):
             return
         generator = self.zapping.generator(strategy)
@@ -210,7 +213,7 @@ class ZapEvery(SupervisedPlugin):
         if self.rows is None:
             return outputs
         if self.rows > outputs:
-            raise ValueError(f"zapping: rows is {self.rows}, and the head has {outputs}")
+            raise ValueError(f"zapping: rows is {self.rows}, but the head has {outputs} rows")
         return int(self.rows) if self.rows >= 1 else max(1, round(self.rows * outputs))
 
 

@@ -1,4 +1,4 @@
-"""What the documents say to type does what they say: see `documents`, which tries it."""
+"""Every fenced block in the README, the tutorials and the how-tos works: `support.documents` runs them."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ TRIED = [
 
 @pytest.fixture
 def place(tmp_path, monkeypatch, data_root):
-    """A folder in which a person might sit: small scenarios, and logs that zapbench did not write."""
+    """A working folder with shrunk scenarios, and logs that zapbench did not write."""
     documents.shrink(tmp_path / "gin", monkeypatch)
     for method, score in (("naive", 0.2), ("replay", 0.6)):
         for seed in range(3):
@@ -37,7 +37,7 @@ def test_every_block_of_a_document_runs(document, place, monkeypatch):
         assert tried >= 12
 
 
-def test_no_block_is_indented_where_nobody_would_try_it():
+def test_no_command_is_in_an_indented_block_that_would_not_be_run():
     for document in TRIED:
         text = documents.FENCE.sub("", document.read_text(encoding="utf-8"))
         assert not re.search(r"^    +(\.venv/bin/)?(zapbench|make) ", text, re.M), document
@@ -48,19 +48,19 @@ def test_no_block_is_indented_where_nobody_would_try_it():
     [
         ("```sh\nzapbench run glyphs asb_zapp\n```", "zapbench run glyphs asb_zapp"),
         ("```sh\nmake everything\n```", "make everything"),
-        ("```sh\ncurl http://elsewhere.example\n```", "curl is not tried"),
+        ("```sh\ncurl http://elsewhere.example\n```", "curl is not supported"),
         ("<!-- parsed, not run: long -->\n```sh\nzapbench suite figure22\n```", "suite figure22"),
         ("```ruby\nputs 1\n```", "a block of 'ruby'"),
         ("```python\nassert 1 == 2, 'no'\n```", "no"),
     ],
 )
-def test_a_block_that_does_not_work_is_found(block, words, place, monkeypatch):
+def test_a_broken_block_fails(block, words, place, monkeypatch):
     (place / "bad.md").write_text(f"# Bad\n\n{block}\n")
     with pytest.raises(AssertionError, match=words):
         documents.try_document(place / "bad.md", monkeypatch)
 
 
-def test_an_unknown_option_or_binding_is_found_where_a_block_is_only_parsed(place, monkeypatch):
+def test_an_unknown_option_or_binding_fails_in_a_block_that_is_only_parsed(place, monkeypatch):
     for command, error in (
         ("zapbench suite demo --jbos 2", SystemExit),
         ("zapbench run glyphs asb -p 'ASB.n = 3'", ValueError),

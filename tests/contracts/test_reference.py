@@ -1,4 +1,4 @@
-"""The pages of reference say what the code has: commands, whatever a shipped file binds, and defaults."""
+"""The reference pages agree with the code: commands, everything that a shipped file binds, and defaults."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ def page():
 
 def test_every_parameter_that_a_shipped_file_binds_is_on_the_page(page):
     own = set(re.findall(r"^### (\w+)$", page, re.M))
-    others = set(re.findall(r"`(\w+)`", page.partition("## From elsewhere")[2]))
+    others = set(re.findall(r"`(\w+)`", page.partition("## From Avalanche and PyTorch")[2]))
     bound = {key for kind in config.KINDS for name in config.names(kind) for key in config.bindings_of(kind, name)}
     for key in bound:
         configurable, _, parameter = key.rsplit("/", 1)[-1].partition(".")
@@ -36,11 +36,11 @@ def test_defaults_are_those_of_the_code(parameter, default, page):
     assert ast.literal_eval(shown) == default
 
 
-def test_what_has_no_default_says_so(page):
+def test_a_parameter_without_default_is_marked_required(page):
     assert "| `ASB.inner_lr` | REQUIRED |" in page
 
 
-def test_every_command_has_its_help_and_every_configuration_its_text():
+def test_every_command_and_configuration_is_on_its_page():
     commands = reference.commands()
     for name in ("run", "suite", "leaderboard", "data fetch", "doctor"):
         assert f"## zapbench {name}\n" in commands
@@ -51,7 +51,7 @@ def test_every_command_has_its_help_and_every_configuration_its_text():
             assert config.find(kind, name).read_text(encoding="utf-8").rstrip() in shown
 
 
-def test_pages_that_stay_the_same_are_not_written_again(tmp_path, monkeypatch):
+def test_unchanged_pages_are_not_written_again(tmp_path, monkeypatch):
     for maker in ("commands", "configurables", "configurations", "modules"):
         monkeypatch.setattr(reference, maker, lambda: "text")
     reference.write(tmp_path)

@@ -1,4 +1,4 @@
-"""Continual backprop: utilities, which units are replaced, and what a new unit is; numbers by hand."""
+"""Continual backprop: utilities, which units are replaced, and how they are re-initialised; numbers by hand."""
 
 import math
 
@@ -13,17 +13,23 @@ from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.seeding import torch_generator
 from zapbench.strategies.asb import ASB
-from zapbench.strategies.continual_backprop import ContinualBackprop, Tally, contribution, hidden_layers, renew
+from zapbench.strategies.continual_backprop import (
+    ContinualBackprop,
+    UnitStatistics,
+    contribution,
+    hidden_layers,
+    reinitialise,
+)
 from zapbench.strategies.iid import IID
 
 
-def test_a_nodes_contribution_is_its_mean_magnitude_times_all_outgoing_ones():
+def test_a_nodes_contribution_is_its_mean_magnitude_times_the_sum_of_its_outgoing_weights():
     inputs = torch.tensor([[1.0, -2.0], [-3.0, 0.0]])
     weight = torch.tensor([[1.0, -1.0], [-2.0, 0.5], [0.0, 4.0]])
     assert contribution(inputs, weight, 2).tolist() == [2.0 * 3.0, 1.0 * 5.5]
 
 
-def test_a_filters_contribution_is_over_pixels_and_over_the_kernels_that_take_it_in():
+def test_a_filters_contribution_is_averaged_over_pixels_and_summed_over_the_next_layers_kernels():
     maps = torch.zeros(2, 2, 1, 2)
     maps[0, 0], maps[1, 0] = torch.tensor([[1.0, -3.0]]), torch.tensor([[0.0, 4.0]])
     maps[:, 1] = -1.0
@@ -31,36 +37,36 @@ def test_a_filters_contribution_is_over_pixels_and_over_the_kernels_that_take_it
     assert contribution(maps, kernels, 2).tolist() == [2.0 * 4.0, 1.0 * 1.0]
 
 
-def test_a_flattened_filter_owns_its_features_and_each_has_weights_of_its_own():
+def test_a_flattened_filter_has_several_features_each_with_its_own_outgoing_weights():
     """Two filters of two pixels: features 0 and 1, 2 and 3."""
     features = torch.tensor([[1.0, 2.0, 0.0, 3.0]])
     weight = torch.tensor([[1.0, 0.0, 5.0, 1.0], [-1.0, 10.0, 5.0, 0.0]])
     assert contribution(features, weight, 2).tolist() == [1.0 * 2.0 + 2.0 * 10.0, 0.0 * 10.0 + 3.0 * 1.0]
 
 
-def tally(utility, age):
-    return Tally(torch.tensor(utility), torch.tensor(age))
+def statistics_of(utility, age):
+    return UnitStatistics(torch.tensor(utility), torch.tensor(age))
 
 
 def test_utility_is_a_running_mean_and_its_bias_is_corrected_where_units_are_compared():
-    units = tally([0.0, 0.0], [0.0, 0.0])
-    units.add(torch.tensor([1.0, 3.0]), decay=0.5)
-    units.add(torch.tensor([2.0, 0.0]), decay=0.5)
+    units = statistics_of([0.0, 0.0], [0.0, 0.0])
+    units.update(torch.tensor([1.0, 3.0]), decay=0.5)
+    units.update(torch.tensor([2.0, 0.0]), decay=0.5)
     assert units.utility.tolist() == [1.25, 0.75]
     assert units.age.tolist() == [2.0, 2.0]
     # 0.5 after one update stands for 1, 0.9 after many for 0.9: the second is the less useful one.
-    young = tally([0.5, 0.9], [1.0, 50.0])
-    assert young.replace(decay=0.5, maturity=0, rate=0.5).tolist() == [1]
+    young = statistics_of([0.5, 0.9], [1.0, 50.0])
+    assert young.take_least_useful(decay=0.5, maturity=0, rate=0.5).tolist() == [1]
 
 
-def test_the_least_useful_mature_units_go_as_they_come_due_and_start_anew():
-    units = tally([0.3, 0.1, 0.0, 0.2], [11.0, 11.0, 10.0, 11.0])
-    due = [units.replace(decay=0.0, maturity=10, rate=0.25).tolist() for _ in range(2)]
+def test_the_least_useful_mature_units_are_replaced_when_due_and_their_statistics_reset():
+    units = statistics_of([0.3, 0.1, 0.0, 0.2], [11.0, 11.0, 10.0, 11.0])
+    due = [units.take_least_useful(decay=0.0, maturity=10, rate=0.25).tolist() for _ in range(2)]
     assert due == [[], [1]], "three mature units: 0.75, then 1.5; the useless one is too young"
     assert units.pending == 0.5
     assert units.age.tolist() == [11.0, 0.0, 10.0, 11.0]
     assert units.utility.tolist() == pytest.approx([0.3, 0.0, 0.0, 0.2])
-    assert tally([0.3, 0.1], [5.0, 5.0]).replace(decay=0.0, maturity=1, rate=1.0).tolist() == [1, 0]
+    assert statistics_of([0.3, 0.1], [5.0, 5.0]).take_least_useful(decay=0.0, maturity=1, rate=1.0).tolist() == [1, 0]
 
 
 def small_net(filters=4):
@@ -68,7 +74,7 @@ def small_net(filters=4):
     return convnet(outputs=6, channels=1, size=28, filters=filters)
 
 
-def test_a_new_filter_is_drawn_as_at_the_start_gives_nothing_and_has_no_moments():
+def test_a_re_initialised_filter_has_new_weights_no_outgoing_weights_and_no_moments():
     model = small_net(filters=64)
     optimizer = torch.optim.Adam(model.parameters())
     model(torch.randn(8, 1, 28, 28)).sum().backward()
@@ -81,7 +87,7 @@ def test_a_new_filter_is_drawn_as_at_the_start_gives_nothing_and_has_no_moments(
     units = torch.tensor([1, 5, *range(10, 60)])
     others = [unit for unit in range(64) if unit not in units.tolist()]
     for hidden in (second, last):
-        renew(hidden, units, optimizer, generator=torch_generator("test", 0))
+        reinitialise(hidden, units, optimizer, generator=torch_generator("test", 0))
         assert hidden.layer.weight[units].std().item() == pytest.approx(math.sqrt(2 / (64 * 9)), rel=0.05)
         (norm,) = hidden.norms
         for parameter, new in ((hidden.layer.bias, 0.0), (norm.weight, 1.0), (norm.bias, 0.0)):
@@ -105,15 +111,17 @@ def test_a_new_filter_is_drawn_as_at_the_start_gives_nothing_and_has_no_moments(
     assert (optimizer.state[last.layer.weight]["exp_avg"][units] == 0).all()
 
 
-def test_what_the_network_says_changes_by_no_more_than_the_lost_contributions():
-    """A filter without contribution can be renewed and nothing changes."""
+def test_outputs_change_by_no_more_than_the_lost_contributions():
+    """Re-initialising a filter without contribution changes no output."""
     model = small_net()
     images = torch.randn(5, 1, 28, 28)
     last = hidden_layers(model)[-1]
     with torch.no_grad():
         model.head.weight.view(6, 4, -1)[:, 2] = 0.0
         before = model(images)
-        renew(last, torch.tensor([2]), torch.optim.SGD(model.parameters(), lr=0.1), generator=torch_generator("t", 0))
+        reinitialise(
+            last, torch.tensor([2]), torch.optim.SGD(model.parameters(), lr=0.1), generator=torch_generator("t", 0)
+        )
         assert torch.equal(model(images), before)
 
 
@@ -122,7 +130,7 @@ class Watch(ContinualBackprop):
 
     def after_training_iteration(self, strategy, *args, **kwargs):
         super().after_training_iteration(strategy)
-        strategy.ages.append([tally.age.tolist() for tally in self._tallies])
+        strategy.ages.append([statistics.age.tolist() for statistics in self._statistics])
 
 
 def train(tiny, plugin, model, kind=IID, **settings):
@@ -158,7 +166,7 @@ def test_utilities_in_training_are_of_what_the_next_layer_took_in(tiny):
     handle.remove()
     (maps,) = taken
     by_hand = maps.abs().mean(dim=(0, 2, 3)) * model.encoder[4].weight.abs().sum(dim=(0, 2, 3))
-    torch.testing.assert_close(plugin._tallies[0].utility, by_hand)
+    torch.testing.assert_close(plugin._statistics[0].utility, by_hand)
 
 
 def test_episodes_have_hidden_units_too(tiny):
@@ -172,11 +180,11 @@ def test_layers_that_follow_one_another_are_found_hidden_linear_ones_too():
     assert [hidden.units for hidden in found] == [3] * 6 + [5]
 
 
-def test_a_network_whose_layers_do_not_follow_one_another_is_refused():
-    with pytest.raises(ValueError, match="has a Gated; allowed: layers that follow one another"):
+def test_a_network_that_is_not_sequential_is_refused():
+    with pytest.raises(ValueError, match="contains a Gated; allowed"):
         hidden_layers(anml(outputs=6, channels=1, size=28, gate_filters=3))
     shared = nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.PReLU(), nn.Linear(4, 4))
-    with pytest.raises(ValueError, match="not all weights are of one unit"):
+    with pytest.raises(ValueError, match="belongs to several units"):
         hidden_layers(Classifier(shared, new_head(4, 6), name="shared"))
 
 

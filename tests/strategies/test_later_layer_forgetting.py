@@ -1,4 +1,4 @@
-"""Later-layer forgetting: which layers are drawn anew, and when."""
+"""Later-layer forgetting: which layers are re-initialised, and when."""
 
 import torch
 from torch import nn
@@ -27,7 +27,7 @@ class Record:
         self.seen.append((changed, whole, forgotten))
 
 
-def test_every_generation_the_last_layers_are_drawn_anew_with_their_moments_and_the_others_left(tiny):
+def test_every_generation_the_last_layers_and_their_moments_are_reset_and_no_others(tiny):
     torch.manual_seed(0)
     model = convnet(outputs=6, channels=1, size=28, filters=4)
     plugin = later_layer_forgetting(generation=2, layers=2)

@@ -114,18 +114,18 @@ def test_at_a_step_of_1_the_weights_are_where_the_task_led_and_so_is_what_is_rec
         **SIZES,
     )
     strategy.train(pretraining_experience(tiny.tensor(dtype=DOUBLE), tiny.pretraining(0).train), eval_streams=[])
-    torch.testing.assert_close(strategy.recorded, strategy.anew)
+    torch.testing.assert_close(strategy.recorded, strategy.recomputed)
 
 
 class Last(ZapEpisodeClass):
-    """Keeps what an episode recorded, and what the model says after it."""
+    """Keeps the logits that an episode recorded, and those of the model after it."""
 
     def before_inner_updates(self, strategy, *args, **kwargs):
         pass
 
     def after_training_iteration(self, strategy, *args, **kwargs):
         strategy.recorded = strategy.mb_output
-        strategy.anew = strategy.model(strategy.mb_x).detach()
+        strategy.recomputed = strategy.model(strategy.mb_x).detach()
 
 
 def test_its_effort_is_what_it_takes(tiny):

@@ -1,4 +1,4 @@
-"""RIFLE: when the head is drawn anew, and at which rates what learns."""
+"""RIFLE: when the head is re-initialised, and the learning rates of head and encoder."""
 
 import math
 
@@ -71,7 +71,7 @@ def learn(tiny, plugin, *, epochs=5, seed=0):
     return made[0]
 
 
-def test_the_head_is_drawn_anew_where_a_period_begins_and_nothing_else_is(tiny):
+def test_the_head_alone_is_re_initialised_at_the_start_of_each_period(tiny):
     strategy = learn(tiny, Watch(resets=1))
     assert [seen[1:] for seen in strategy.seen] == [(False, epoch == 2, True) for epoch in range(5)]
     drawn = strategy.head_weights[2]
@@ -100,7 +100,7 @@ def test_both_groups_together_hold_each_weight_once(tiny):
 
 
 def test_more_resets_than_epochs_and_frozen_transfer_are_refused(tiny):
-    with pytest.raises(ValueError, match=r"resets is 5; allowed: 1 to 4 \(epochs less 1\)"):
+    with pytest.raises(ValueError, match=r"resets is 5; allowed: 1 to 4 \(epochs - 1\)"):
         learn(tiny, Watch(resets=5))
     head = torch.nn.Linear(36, 10)
     inputs = torch.zeros(96, 36).__getitem__

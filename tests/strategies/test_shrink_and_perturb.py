@@ -60,7 +60,7 @@ def train(tiny, plugin, model):
     return strategy
 
 
-def test_at_its_cadence_the_whole_network_is_perturbed_and_the_optimizer_starts_anew(tiny):
+def test_at_its_cadence_the_whole_network_is_perturbed_and_the_optimizer_state_cleared(tiny):
     strategy = train(tiny, Watch(model=sevens, every=4), sevens(outputs=6, channels=1, size=28))
     assert len(strategy.seen) == 9
     for update, (before, after, forgotten) in enumerate(strategy.seen):

@@ -133,7 +133,7 @@ def test_a_cadence_in_epochs_zaps_before_their_first_update_and_spares_the_first
 
 
 def test_a_cadence_in_epochs_is_the_same_after_a_stop_in_the_middle_of_one(tiny):
-    """24 images in batches of 8 make 3 updates an epoch; training goes on at update 4, inside the second epoch."""
+    """24 images in batches of 8 make 3 updates an epoch; training resumes at update 4, inside the second epoch."""
     model = Classifier(nn.Flatten(), nn.Linear(784, 6), name="linear")
     strategy = IID(
         model=model,
@@ -151,7 +151,7 @@ def test_a_cadence_in_epochs_is_the_same_after_a_stop_in_the_middle_of_one(tiny)
 def test_episodes_are_a_unit_where_there_are_some(tiny):
     strategy = asb(tiny, Snapshots(every=2, unit="episodes", rows=3))
     assert [len(rows) for rows in strategy.zapped] == [0, 0, 3, 0, 3, 0]
-    with pytest.raises(ValueError, match="the unit is episodes, and Naive has none"):
+    with pytest.raises(ValueError, match="unit is 'episodes', but Naive does not train in episodes"):
         naive(tiny, ZapEvery(every=2, unit="episodes"))
 
 
@@ -252,7 +252,7 @@ def test_an_episode_zaps_the_row_of_its_class_alone(tiny):
 
 
 def test_more_rows_than_outputs_are_refused(tiny):
-    with pytest.raises(ValueError, match="rows is 7, and the head has 6"):
+    with pytest.raises(ValueError, match="rows is 7, but the head has 6 rows"):
         naive(tiny, ZapEvery(every=1, rows=7))
 
 

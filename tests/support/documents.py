@@ -1,17 +1,17 @@
-"""Tries the blocks of code of a document as a person would, one after another, in one folder.
+"""Runs the fenced code blocks of a document, one after another, in one folder.
 
-Of a fenced block, the language says what happens:
+The language of a block determines what happens:
 
-- `sh`: each line is run here, in this process, `zapbench` by its `main`; only the commands below are known.
-- `bash`: a script; it is written as below, and what it says of zapbench is parsed as below.
-- `python`, `yaml` and so on: written to the file that the first line names (`# mine.gin`); Python without such a line
-  is run.
-- `text`, `bibtex`: shown, nothing to try.
+- `sh`: each line is run in this process (`zapbench` by its `main`). Only the commands in `try_words` are supported.
+- `bash`: a script. It is written to a file, and its `zapbench` commands are parsed.
+- `python`, `yaml` and so on: written to the file that the first line names (`# mine.gin`). Python without such a line
+  is executed.
+- `text`, `bibtex`: ignored.
 
-Where `<!-- parsed, not run: WHY -->` stands before a block, its commands are parsed, what they name is looked up and
-bound by gin (a suite by `--dry-run`), and nothing is trained, fetched or sent. Commands run as they are written. Small
-are the shipped scenarios, each replaced by a few glyphs, the default rates, two, and the trials of a run, one of either
-role; suites run in this process.
+The commands of a block after `<!-- parsed, not run: WHY -->` are parsed, and their configurations are composed by gin
+(a suite by `--dry-run`); nothing is trained, downloaded or sent. All other commands run as written, at a small size:
+the shipped scenarios are replaced by a few glyphs, there are two default rates and one trial per role, and suites run
+in this process.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from zapbench.launchers.local import InProcessLauncher
 from zapbench.leaderboard.read import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
 from zapbench.suites import costs, suite
 
-DEMO = ROOT / "tests" / "logs" / "demo"
+DEMO = ROOT / "tests" / "support" / "logs" / "demo"
 SHOWN = ("text", "bibtex")
 FENCE = re.compile(
     r"^(?:<!-- parsed, not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.M | re.S
@@ -62,7 +62,14 @@ ZAP_EVERY = 1
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, the line it begins at and whether it is only parsed."""
+    """A fenced block.
+
+    Attributes:
+        language: after the opening fence.
+        text: between the fences.
+        line: number of the line before the text.
+        parsed: whether it is parsed and not run.
+    """
 
     language: str
     text: str
@@ -78,7 +85,7 @@ def blocks(document: Path) -> Iterator[Block]:
 
 
 def shrink(folder: Path, monkeypatch) -> None:
-    """Makes the shipped scenarios small ones, for this test."""
+    """Replaces the shipped scenarios by small ones for the current test."""
     register_everything()
     shutil.copytree(config.root(), folder)
     glyphs = (folder / "scenarios" / "glyphs.gin").read_text(encoding="utf-8")
@@ -93,13 +100,13 @@ def shrink(folder: Path, monkeypatch) -> None:
 
 
 def forget() -> None:
-    """Forgets what was read of configurations: other files stand under their names from now on."""
+    """Clears caches of configurations, after the files behind their names have changed."""
     for cached in (config.bindings_of, config.mentioned, costs._kind):
         cached.cache_clear()
 
 
 def try_document(document: Path, monkeypatch) -> int:
-    """Tries a document's blocks in the current folder; returns how many commands of zapbench it tried."""
+    """Runs the blocks of a document in the current folder; returns the number of `zapbench` commands."""
     tried = 0
     for block in blocks(document):
         where = f"{document.name}, line {block.line}"
@@ -144,20 +151,20 @@ def try_words(words: list[str], parsed: bool, monkeypatch, where: str) -> None:
     elif name == "export":
         if not parsed:
             monkeypatch.setenv(*rest[0].split("=", 1))
-    elif name == "tar":  # what the archives hold is tried in test_results.py; here a few logs stand for them
+    elif name == "tar":  # test_results.py tests the archives; here a few logs replace them
         assert (ROOT / rest[1]).is_file(), f"{where}: {shlex.join(words)}"
         shutil.copytree(DEMO, rest[rest.index("-C") + 1], dirs_exist_ok=True)
     elif name == ".":
         assert rest == [".venv/bin/activate"], f"{where}: {shlex.join(words)}"
     else:
-        assert parsed, f"{where}: {name} is not tried; mark the block as parsed, not run"
+        assert parsed, f"{where}: {name} is not supported; mark the block as parsed, not run"
         assert name in ("git", "helm", "kubectl", "pip", "python", "ray", "sbatch", "srun", "tensorboard"), (
             f"{where}: {shlex.join(words)}"
         )
 
 
 def _is_checked() -> bool:
-    """Whether a strategy with these very files was checked by another document: that takes seconds."""
+    """Whether another document has checked a strategy with the same files, which takes seconds."""
     found = sorted(path for path in Path.cwd().rglob("*") if path.suffix in (".py", ".gin"))
     key = hashlib.sha256("".join(path.read_text(encoding="utf-8") for path in found).encode()).hexdigest()
     return key in _CHECKED or bool(_CHECKED.add(key))
@@ -167,7 +174,7 @@ _CHECKED: set[str] = set()
 
 
 def bind(arguments: list[str]) -> None:
-    """Parses a command, and binds what it names."""
+    """Parses a command, and composes the configurations that it names."""
     options = _parser().parse_args(arguments)
     if arguments[0] == "suite":
         assert main([*arguments, *([] if options.dry_run else ["--dry-run"])]) == 0, shlex.join(arguments)
