@@ -16,6 +16,9 @@ MODULES = {
     "The record": ("zapbench.leaderboard.contract",),
     "Scenarios and streams": (
         "zapbench.scenarios.scenario",
+        "zapbench.scenarios.trial",
+        "zapbench.scenarios.images",
+        "zapbench.scenarios.image_tensor",
         "zapbench.scenarios.streams",
         "zapbench.scenarios.sizes",
     ),

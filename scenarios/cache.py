@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from zapbench.scenarios.images import Images, Indices
 from zapbench.scenarios.roots import cache_root
-from zapbench.scenarios.scenario import Images, Indices
 
 CLASSES = "classes"
 DIGEST = "digest"

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 import PIL
 
-from zapbench.scenarios import pixels
+from zapbench.scenarios import decode_worker
 from zapbench.scenarios.cache import CLASSES, DIGEST, stored, write_facts
-from zapbench.scenarios.pixels import Job
-from zapbench.scenarios.progress import tell
-from zapbench.scenarios.scenario import Images, digest
-from zapbench.scenarios.sources import ImageFile
+from zapbench.scenarios.decode_worker import Batch
+from zapbench.scenarios.image_files import ImageFile
+from zapbench.scenarios.images import Images, digest
+from zapbench.scenarios.progress import show_progress
 
 CHUNK = 500
 ALONE = 2 * CHUNK
@@ -88,8 +88,8 @@ def decoded_into(name: str, files: Mapping[str, Sequence[ImageFile]], reading: R
     row = int(np.prod(reading.shape))
     original_row = int(np.prod(reading.original)) * (row // reading.size**2) if reading.original else 32
 
-    def job(first: int) -> Job:
-        return Job(
+    def batch(first: int) -> Batch:
+        return Batch(
             files=[(file.source, file.name) for file in flat[first : first + CHUNK]],
             mode=reading.mode,
             size=reading.size,
@@ -100,7 +100,10 @@ def decoded_into(name: str, files: Mapping[str, Sequence[ImageFile]], reading: R
             hashes=None if reading.original else (str(extra), first * original_row),
         )
 
-    run([job(first) for first in range(0, len(flat), CHUNK)], lambda done: tell(f"decoding {name}", done, len(flat)))
+    run(
+        [batch(first) for first in range(0, len(flat), CHUNK)],
+        lambda done: show_progress(f"decoding {name}", done, len(flat)),
+    )
     facts = {CLASSES: list(files), DIGEST: _digest(folder, extra, reading, labels)}
     extra.unlink()
     write_facts(folder, labels, facts)
@@ -117,26 +120,26 @@ def _digest(folder: Path, extra: Path, reading: Reading, labels: "np.typing.NDAr
     return digest(np.memmap(extra, dtype=np.uint8, mode="r", shape=shape), labels)
 
 
-def run(jobs: Sequence[Job], progress: Callable[[int], None]) -> None:
-    """Runs jobs, on all cores where there are enough.
+def run(batches: Sequence[Batch], progress: Callable[[int], None]) -> None:
+    """Runs batches, on all cores where there are enough.
 
     Raises:
         ValueError: an image is not readable; of several the first in order.
         OSError: a file cannot be read or written.
     """
-    if sum(len(job["files"]) for job in jobs) <= ALONE:
-        read = pixels.Reader()
-        for job in jobs:
-            pixels.decode(job, read)
+    if sum(len(batch["files"]) for batch in batches) <= ALONE:
+        read = decode_worker.Reader()
+        for batch in batches:
+            decode_worker.decode(batch, read)
         return
     left: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in range(len(jobs)):
+    for number in range(len(batches)):
         left.put(number)
     errors: dict[int, Exception] = {}
     done: list[int] = []
     threads = [
-        threading.Thread(target=_serve, args=(jobs, left, errors, done), daemon=True)
-        for _ in range(min(_cores(), len(jobs)))
+        threading.Thread(target=_serve, args=(batches, left, errors, done), daemon=True)
+        for _ in range(min(_cores(), len(batches)))
     ]
     for thread in threads:
         thread.start()
@@ -148,9 +151,11 @@ def run(jobs: Sequence[Job], progress: Callable[[int], None]) -> None:
         raise errors[min(errors)]
 
 
-def _serve(jobs: Sequence[Job], left: queue.SimpleQueue[int], errors: dict[int, Exception], done: list[int]) -> None:
-    """Gives one process a job after the other, until none is left or one has failed."""
-    command = [sys.executable, "-m", "zapbench.scenarios.pixels"]
+def _serve(
+    batches: Sequence[Batch], left: queue.SimpleQueue[int], errors: dict[int, Exception], done: list[int]
+) -> None:
+    """Gives one process a batch after the other, until none is left or one has failed."""
+    command = [sys.executable, "-m", "zapbench.scenarios.decode_worker"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -163,14 +168,14 @@ def _serve(jobs: Sequence[Job], left: queue.SimpleQueue[int], errors: dict[int, 
             except queue.Empty:
                 return
             try:
-                process.stdin.write(json.dumps(jobs[number]) + "\n")
+                process.stdin.write(json.dumps(batches[number]) + "\n")
                 process.stdin.flush()
                 error = _error(process.stdout.readline())
             except OSError as broken:
                 error = broken
             if error is not None:
                 errors[number] = error
-            done.append(len(jobs[number]["files"]))
+            done.append(len(batches[number]["files"]))
 
 
 def _error(line: str) -> Exception | None:

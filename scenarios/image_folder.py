@@ -21,9 +21,10 @@ from typing import Literal
 import gin
 
 from zapbench.scenarios.decode import Reading, decoded
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.image_files import by_class, image_files
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import by_class, image_files
 from zapbench.seeding import numpy_generator
 from zapbench.text import nearest
 
@@ -60,7 +61,7 @@ def image_folder(
     Classes given by number are drawn once for the name and version, of those that no list names.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own. 0 classes a trial are all there are.
+        sizes: see `Sizes`; each of its attributes is a parameter. 0 classes a trial are all there are.
         root: the folder (or .zip archive) of the classes' folders.
         name: the scenario's name.
         pretrain: classes to pre-train on: how many, which, or a text file that says which.

@@ -1,6 +1,6 @@
 """Mini-ImageNet (Vinyals et al. 2016) in the split of Ravi and Larochelle (2017): 64 / 16 / 20 classes x 600 images.
 
-Read under `$ZAPBENCH_DATA/mini-imagenet` in the two forms that people have: the three pickles
+Read from `$ZAPBENCH_DATA/mini-imagenet` in the two forms in use: the three pickles
 `mini-imagenet-cache-{train,val,test}.pkl`, or a folder (or archive) `images` with `{train,val,test}.csv`. The 64
 training classes are for pre-training, the 20 test classes for reported trials, the 16 validation classes for selection.
 """
@@ -17,13 +17,15 @@ import numpy as np
 from PIL import Image
 
 from zapbench.scenarios.cache import CLASSES, DIGEST, stored, write_facts
-from zapbench.scenarios.catalog import MINI_IMAGENET, check_classes, class_list
+from zapbench.scenarios.catalog import MINI_IMAGENET
+from zapbench.scenarios.class_lists import check_classes, class_list
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
+from zapbench.scenarios.image_files import ImageFile, image_files
+from zapbench.scenarios.images import Images, Indices, digest
 from zapbench.scenarios.pickles import load_plain
-from zapbench.scenarios.scenario import Images, Indices, Scenario, digest
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import ImageFile, image_files
 
 SIZE = 84
 SPLITS = ("train", "val", "test")
@@ -44,9 +46,9 @@ def mini_imagenet(*, sizes: Sizes, name: str = "mini_imagenet", size: int = SIZE
     """Returns Mini-ImageNet under the paper's protocol.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
+        size: height and width of the network's input, in pixels.
         outputs: outputs of the head, in pre-training and in transfer.
     """
     images = load(size)
@@ -76,7 +78,7 @@ def load(size: int = SIZE) -> Images:
     """Returns the images, decoded or from the cache.
 
     Raises:
-        ValueError: the data are missing, incomplete, corrupt, or no plain data.
+        ValueError: the data are missing, incomplete, damaged, or not plain data.
     """
     return _load(size, provide(MINI_IMAGENET))
 
@@ -134,13 +136,13 @@ def _content(path: Path) -> tuple["np.typing.NDArray[np.uint8]", dict[str, Indic
     pixels = found.get("image_data") if isinstance(found, dict) else None
     by_class = found.get("class_dict") if isinstance(found, dict) else None
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (SIZE, SIZE, 3):
-        raise ValueError(f"{path}: image_data is no uint8 array of shape (images, {SIZE}, {SIZE}, 3)")
+        raise ValueError(f"{path}: image_data is not a uint8 array of shape (images, {SIZE}, {SIZE}, 3)")
     if not isinstance(by_class, dict) or not by_class:
-        raise ValueError(f"{path}: class_dict is no dictionary of classes")
+        raise ValueError(f"{path}: class_dict is not a dictionary of classes")
     places = {str(c): np.asarray(index) for c, index in by_class.items()}
     for c, index in places.items():
         if index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
-            raise ValueError(f"{path}: class_dict[{c!r}] is no list of indices")
+            raise ValueError(f"{path}: class_dict[{c!r}] is not a list of indices")
         if index.min() < 0 or index.max() >= len(pixels):
             raise ValueError(f"{path}: class_dict[{c!r}] has an index outside of its {len(pixels)} images")
     return pixels, places

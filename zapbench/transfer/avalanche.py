@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from zapbench.plugins import refuse_inert, silent_evaluator
-from zapbench.scenarios.scenario import Trial
 from zapbench.scenarios.streams import stream_of
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer import avalanche_fixes as mended
 from zapbench.transfer.protocol import Protocol
 from zapbench.transfer.reference import Inputs, Measure, OptimizerFactory, Trajectory

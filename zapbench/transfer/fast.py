@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zapbench.scenarios.scenario import Trial
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer.protocol import Protocol
 from zapbench.transfer.reference import Features, OptimizerFactory, Trajectory
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier, last_layers, new_head
 from zapbench.networks.gradients import gradients_of
-from zapbench.scenarios.scenario import ImageTensor, Role, Trial
+from zapbench.scenarios.image_tensor import ImageTensor
+from zapbench.scenarios.trial import Role, Trial
 from zapbench.seeding import torch_generator
 from zapbench.transfer.protocol import Protocol
 

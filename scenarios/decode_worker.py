@@ -1,6 +1,6 @@
 """Decodes image files into a file of raw pixels; also a process of its own, so that all cores decode.
 
-As a process it reads one job a line (JSON) and answers each with a line. It imports NumPy and PIL alone, and not the
+As a process it reads one batch a line (JSON) and answers each with a line. It imports NumPy and PIL alone, and not the
 person's own main module (which a pool of `multiprocessing` would import again).
 """
 
@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 RESAMPLING = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 
 
-class Job(TypedDict):
+class Batch(TypedDict):
     """Some images to decode.
 
     Attributes:
@@ -66,8 +66,8 @@ class Reader:
             raise ValueError(f"{source} is damaged at {name} ({error})") from None
 
 
-def decode(job: Job, read: Reader) -> None:
-    """Decodes a job's images into their places.
+def decode(batch: Batch, read: Reader) -> None:
+    """Decodes a batch's images into their places.
 
     Raises:
         ValueError: an image is not readable, or not of the size that all have; names the file.
@@ -75,18 +75,18 @@ def decode(job: Job, read: Reader) -> None:
     """
     outputs: list[BinaryIO] = []
     try:
-        pixels, originals, hashes = (_open(job[name], outputs) for name in ("pixels", "originals", "hashes"))
-        for source, name in job["files"]:
-            image = _image(read(source, name), job, f"{source}/{name}")
+        pixels, originals, hashes = (_open(batch[name], outputs) for name in ("pixels", "originals", "hashes"))
+        for source, name in batch["files"]:
+            image = _image(read(source, name), batch, f"{source}/{name}")
             raw = image.tobytes()
             if originals is not None:
                 originals.write(raw)
             if hashes is not None:
                 hashes.write(hashlib.sha256(f"{image.size}".encode() + raw).digest())
             if pixels is not None:
-                size = (job["size"], job["size"])
+                size = (batch["size"], batch["size"])
                 same = image.size == size
-                pixels.write(raw if same else image.resize(size, RESAMPLING[job["resampling"]]).tobytes())
+                pixels.write(raw if same else image.resize(size, RESAMPLING[batch["resampling"]]).tobytes())
     finally:
         for file in outputs:
             file.close()
@@ -101,14 +101,14 @@ def _open(place: tuple[str, int] | None, outputs: list[BinaryIO]) -> BinaryIO | 
     return file
 
 
-def _image(content: bytes, job: Job, name: str) -> Image.Image:
+def _image(content: bytes, batch: Batch, name: str) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(content)).convert(job["mode"])
+        image = Image.open(io.BytesIO(content)).convert(batch["mode"])
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "no image" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{name} is not a readable image ({reason})") from None
-    if job["original"] is not None and (image.height, image.width) != tuple(job["original"]):
-        height, width = job["original"]
+    if batch["original"] is not None and (image.height, image.width) != tuple(batch["original"]):
+        height, width = batch["original"]
         raise ValueError(f"{name} is {image.height}x{image.width}, and every image is {height}x{width}")
     return image
 
@@ -124,7 +124,7 @@ def _answer(line: str, read: Reader) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answers jobs until the input ends; Ctrl-C is for whoever asks."""
+    """Answers batches until the input ends; Ctrl-C is for whoever asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     read = Reader()
     for line in sys.stdin:
