@@ -13,6 +13,19 @@ def class_list(name: str) -> tuple[str, ...]:
     return tuple(json.loads(text) if name.endswith(".json") else text.split())
 
 
+def lines_of(path: Path) -> list[str]:
+    """Returns the lines of a person's text file, stripped, without empty ones; a byte-order mark is skipped.
+
+    Raises:
+        ValueError: the file is not UTF-8; names it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file in UTF-8 ({error.reason} at byte {error.start})") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def check_classes(name: str, found: Sequence[str], published: Sequence[str]) -> None:
     """Refuses classes other than the published ones.
 

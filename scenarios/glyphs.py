@@ -88,7 +88,7 @@ def glyphs(
 
 def load(size: int = 28) -> Images:
     """Returns all images, drawn or from the cache."""
-    key = {"size": size, "letters": LETTERS, "version": 1} | {
+    key = {"size": size, "letters": LETTERS, "version": 2} | {
         package: importlib.metadata.version(package) for package in ("matplotlib", "pillow")
     }
     return cached("glyphs", key, lambda: draw_letters(size))

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from zapbench.scenarios.catalog import OMNI_IMAGE, OMNI_IMAGE_100
-from zapbench.scenarios.class_lists import check_classes, class_list
+from zapbench.scenarios.class_lists import check_classes, class_list, lines_of
 from zapbench.scenarios.data_set import DataSet
 from zapbench.scenarios.decode import Reading, decoded, decoded_into
 from zapbench.scenarios.downloads import provide
@@ -191,13 +191,16 @@ def _names(images_per_class: int, listing: Path | None) -> Sequence[str]:
             f"the list of Omni-image with {images_per_class} images per class is not shipped; give --list "
             f"OmnImage_{images_per_class}.txt ({OMNI_IMAGE.source})"
         )
-    names = class_list(LIST) if listing is None else tuple(listing.read_text(encoding="utf-8").split())
+    names = class_list(LIST) if listing is None else tuple(lines_of(listing))
     counts = Counter(name.split("/")[0] for name in names)
     check_classes(f"list {listing or LIST}", list(counts), list(listed()))
     for name in names:
         parts = Path(name).parts
         if len(parts) != 2 or ".." in parts:
             raise ValueError(f"{listing or LIST}: {name!r} is not WNID/FILE")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"{listing or LIST}: {twice} is listed twice")
     for c, count in counts.items():
         if count != images_per_class:
             raise ValueError(f"{listing or LIST}: {count} images of {c}, expected {images_per_class}")

@@ -60,7 +60,7 @@ def test_an_image_folder_is_split_by_lists(letters, tmp_path):
         ({"root": "nowhere"}, "mine: there is no folder nowhere"),
         ({"pretrain": ["class 33"]}, "pretrain names the class 'class 33', and there is none, did you mean class 3"),
         ({"pretrain": "list.txt"}, "pretrain is 'list.txt'; allowed: a number, a list of classes, or a text file"),
-        ({"pretrain": 11}, "pretrain is 11, and 10 of 10 classes are left"),
+        ({"pretrain": 11}, "pretrain is 11, and 10 of 10 classes remain"),
         ({"size": 0}, "size must be at least 1, got 0"),
         ({"images_held_out": 2}, "transfer needs 5 images per class, and class 'class 0' has 4"),
         ({"pretrain": ["class 0"], "transfer": ["class 0"]}, "pre-training and transfer classes overlap"),
@@ -123,7 +123,7 @@ def test_processes_decode_to_the_same_bytes_as_one(letters, monkeypatch):
     assert alone.digest == together.digest
     (letters / "class 7" / "1.png").write_bytes(b"no image")
     files = by_class(image_files(letters), 1)
-    with pytest.raises(ValueError, match=r"class 7/1\.png is not a readable image \(no image\)"):
+    with pytest.raises(ValueError, match=r"class 7/1\.png is not a readable image \(no PNG or JPEG\)"):
         decoded("together", files, Reading(mode="RGB", size=24))
 
 

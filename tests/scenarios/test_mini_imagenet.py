@@ -99,7 +99,7 @@ def broken(key):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("foreign", r"val\.pkl is not read: it wants \w+\.system, and only NumPy arrays and plain containers"),
+        ("foreign", r"val\.pkl is not read: it needs \w+\.system, and only NumPy arrays and plain containers"),
         ("floats", r"val\.pkl: image_data is not a uint8 array of shape \(images, 84, 84, 3\)"),
         ("missing", r"val\.pkl: class 'n\d+' is missing \(1 of 16 are\)"),
         ("unknown", r"val\.pkl: 'n00000000' is not one of the 16 published classes"),
@@ -118,7 +118,7 @@ def test_a_torn_pickle_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
     path = data_root / "mini-imagenet" / "mini-imagenet-cache-train.pkl"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"train\.pkl is no whole pickle"):
+    with pytest.raises(ValueError, match=r"train\.pkl is not a complete pickle"):
         mini_imagenet.load()
 
 
