@@ -17,6 +17,9 @@ MODULES = {
     "Log format": ("zapbench.leaderboard.contract",),
     "Scenarios and streams": (
         "zapbench.scenarios.scenario",
+        "zapbench.scenarios.trial",
+        "zapbench.scenarios.images",
+        "zapbench.scenarios.image_tensor",
         "zapbench.scenarios.streams",
         "zapbench.scenarios.sizes",
     ),

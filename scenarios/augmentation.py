@@ -1,4 +1,4 @@
-"""Augmentation of the images that are pre-trained on: torchvision's v2 transforms, on the device, none by default.
+"""Augmentation of pre-training images by torchvision's v2 transforms, on the device; none by default.
 
 omniglot.augmentation = @each_image()
 each_image.transforms = [@RandomCrop(), @RandomHorizontalFlip()]
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from zapbench.scenarios.scenario import Augmentation
+from zapbench.scenarios.image_tensor import Augmentation
 
 for _transform in (
     v2.ColorJitter,
@@ -30,19 +30,19 @@ for _transform in (
 
 @gin.register
 def whole_batch(*, transforms: Sequence[Callable[[Tensor], Tensor]]) -> Augmentation:
-    """Returns transforms, one after the other, of a batch at once: all of its images get the same draw."""
+    """Returns an augmentation that applies the transforms in order to a batch: one draw for all of its images."""
     return _Chain(transforms)
 
 
 @gin.register
 def each_image(*, transforms: Sequence[Callable[[Tensor], Tensor]]) -> Augmentation:
-    """Returns transforms, one after the other, with a draw of its own for each image (slower: an image at a time)."""
+    """Returns an augmentation that applies the transforms in order to each image, each with its own draw (slower)."""
     chain = _Chain(transforms)
     return lambda images: torch.stack([chain(image) for image in images])
 
 
 class _Chain:
-    """Transforms one after the other; their draws come from torch's global generator, as torchvision's do."""
+    """Applies transforms in order; their draws come from torch's global generator, as always in torchvision."""
 
     def __init__(self, transforms: Sequence[Callable[[Tensor], Tensor]]) -> None:
         self._transforms = tuple(transforms)

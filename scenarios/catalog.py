@@ -1,130 +1,20 @@
-"""What each data set is: where it comes from, its checksums, class lists, licence and reference. Data, and no torch.
+"""The data sets: where each comes from, its checksums, licence, reference and loader. Data, without torch.
 
-A data set's content is identified by the hash of its decoded pixels, whatever archive or folder it came in; the md5
-of an official archive guards its download alone.
+This is the one place where a data set is registered. Its content is identified by the hash of its decoded pixels,
+whatever archive or folder they came in; the md5 of an official archive protects its download alone.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from zapbench.scenarios.roots import data_root
+from zapbench.scenarios.data_set import Archive, DataSet
 from zapbench.text import nearest
 
-LISTS = Path(__file__).parent / "lists"
 IMAGENET_TERMS = "ImageNet's terms of access: non-commercial research and education (https://image-net.org/download)"
 
 
-@dataclass(frozen=True)
-class Archive:
-    """An official file: its name, address and md5, as its authors', torchvision's or Avalanche's code has them."""
-
-    name: str
-    url: str
-    md5: str
-
-
-Layout = tuple[tuple[str, ...], ...]
-"""Parts that must all be there; of each part the names under which it may be."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSet:
-    """A data set's description.
-
-    Attributes:
-        name: what commands call it.
-        version: raised when anything here changes what a scenario sees.
-        title: what people call it.
-        folder: its folder below the data root.
-        layouts: the forms in which it is read; the first that is whole is taken.
-        content: classes and images, in words.
-        splits: which classes are for what, in words.
-        reading: how an image becomes what the network sees, in words.
-        scenarios: shipped scenarios on it.
-        licence: of the images.
-        citation: what to cite.
-        source: where it is described.
-        archives: official files.
-        automatic: whether a run fetches it where it is missing.
-        otherwise: how to get it where it cannot be fetched, in words.
-        pixels: known hashes of decoded content, and what each is of.
-        at_hand: on what of it this package was tried.
-    """
-
-    name: str
-    version: int
-    title: str
-    folder: str
-    layouts: tuple[Layout, ...]
-    content: str
-    splits: str
-    reading: str
-    scenarios: tuple[str, ...]
-    licence: str
-    citation: str
-    source: str
-    archives: tuple[Archive, ...] = ()
-    automatic: bool = False
-    otherwise: str = ""
-    pixels: tuple[tuple[str, str], ...] = ()
-    at_hand: str
-
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-        return data_root() / self.folder
-
-    def find(self) -> tuple[Path, ...] | None:
-        """Returns the parts of the first layout that is whole; None where none is."""
-        for layout in self.layouts:
-            found = [
-                next((self.path / name for name in names if (self.path / name).exists()), None) for names in layout
-            ]
-            parts = tuple(part for part in found if part is not None)
-            if len(parts) == len(layout):
-                return parts
-        return None
-
-    def missing(self) -> str:
-        """Returns in words what was looked for, where, and how to get it."""
-        forms = "; or ".join(" and ".join(_either(names) for names in layout) for layout in self.layouts)
-        get = f"`zapbench data fetch {self.name}` fetches it" if self.archives else self.otherwise
-        return (
-            f"{self.name}: there is not {forms} in {self.path}; {get}, or set ZAPBENCH_DATA to the folder that holds "
-            f"{self.folder}"
-        )
-
-
-def _either(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"({' or '.join(names)})"
-
-
-def class_list(name: str) -> tuple[str, ...]:
-    """Returns a published list: lines of a text file, or a JSON list."""
-    text = (LISTS / name).read_text(encoding="utf-8")
-    return tuple(json.loads(text) if name.endswith(".json") else text.split())
-
-
-def check_classes(name: str, found: Sequence[str], published: Sequence[str]) -> None:
-    """Refuses classes that are not the published ones.
-
-    Raises:
-        ValueError: names the first unknown or missing class.
-    """
-    unknown, lost = sorted(set(found) - set(published)), sorted(set(published) - set(found))
-    if unknown:
-        raise ValueError(f"{name}: {unknown[0]!r} is none of its {len(published)} classes ({len(unknown)} unknown)")
-    if lost:
-        raise ValueError(f"{name}: class {lost[0]!r} is missing ({len(lost)} of {len(published)} are)")
-
-
 def data_set(name: str) -> DataSet:
-    """Returns a description by name (`-` and `_` are one).
+    """Returns a description by name, in which `-` and `_` are equivalent.
 
     Raises:
-        ValueError: there is none; says which is nearest.
+        ValueError: there is none; names the nearest.
     """
     plain = name.replace("-", "_")
     if plain in CATALOG:
@@ -134,13 +24,14 @@ def data_set(name: str) -> DataSet:
 
 GLYPHS = DataSet(
     name="glyphs",
+    loader="zapbench.scenarios.glyphs:load",
     version=1,
     title="Glyphs",
     folder="",
     layouts=((),),
     content="520 letters x 20 images of 105x105, drawn from the twelve DejaVu faces that matplotlib ships",
     splits="283 Latin letters to pre-train on; 148 Cyrillic and Armenian for reported, 89 Greek and Georgian for "
-    "selection trials; the typefaces of a draw's held-out images are never trained on in it",
+    "selection trials; the typefaces of the held-out images of a draw are never trained on in that draw",
     reading='"L", reduced to 28x28 (Lanczos), in [0, 1], paper = 1; no mean or standard deviation',
     scenarios=("glyphs",),
     licence="nothing is distributed: drawn with DejaVu fonts (Bitstream Vera licence)",
@@ -151,6 +42,7 @@ GLYPHS = DataSet(
 
 OMNIGLOT = DataSet(
     name="omniglot",
+    loader="zapbench.scenarios.omniglot:load",
     version=1,
     title="Omniglot",
     folder="omniglot-py",
@@ -179,11 +71,12 @@ OMNIGLOT = DataSet(
     ),
     automatic=True,
     pixels=(("b2b4e8e09d857a2c58bb2be1f6957cf2995b8fbc5877849f38331240eb78b6b5", "all of Omniglot"),),
-    at_hand="all images, in archives packed again: the official archives' checksums are torchvision's",
+    at_hand="all images, in repacked archives; the checksums of the official archives are those in torchvision",
 )
 
 MINI_IMAGENET = DataSet(
     name="mini_imagenet",
+    loader="zapbench.scenarios.mini_imagenet:load",
     version=1,
     title="Mini-ImageNet",
     folder="mini-imagenet",
@@ -206,14 +99,15 @@ MINI_IMAGENET = DataSet(
         "split: Ravi, Larochelle: Optimization as a model for few-shot learning. ICLR 2017"
     ),
     source="https://github.com/twitter-research/meta-learning-lstm/tree/master/data/miniImagenet",
-    otherwise="it has no official archive: make it from ImageNet, or take the three mini-imagenet-cache pickles",
-    at_hand="nothing of it: its formats are tried on other images, and no result of it was reproduced",
+    otherwise="it has no official archive; make it from ImageNet, or use the three mini-imagenet-cache pickles",
+    at_hand="none of it: its formats were tested on other images, and no result on it was reproduced",
 )
 
 OMNI_IMAGE = DataSet(
     name="omni_image",
+    loader="zapbench.scenarios.omni_image:load",
     version=1,
-    title="Omni-image (20 images a class)",
+    title="Omni-image (20 images per class)",
     folder="omni-image",
     layouts=((("OmnImage84_20", "OmnImage84_20.zip", "OmnImage84_20_built.zip"),),),
     content="1,000 ImageNet classes x 20 similar colour images of 84x84",
@@ -228,13 +122,14 @@ OMNI_IMAGE = DataSet(
         Archive("OmnImage84_20.zip", "https://uvm.edu/~lfrati/OmnImage84_20.zip", "30aa0b55fc6b3bccd06aaa6615661ee8"),
     ),
     otherwise="`zapbench data build omni_image --imagenet DIR` builds it",
-    at_hand="its two lists alone: its formats are tried on other images, and no result of it was reproduced",
+    at_hand="its two lists: its formats were tested on other images, and no result on it was reproduced",
 )
 
 OMNI_IMAGE_100 = DataSet(
     name="omni_image_100",
+    loader="zapbench.scenarios.omni_image:load_100",
     version=1,
-    title="Omni-image (100 images a class)",
+    title="Omni-image (100 images per class)",
     folder="omni-image",
     layouts=((("OmnImage84_100", "OmnImage84_100.zip", "OmnImage84_100_built.zip"),),),
     content="1,000 ImageNet classes x 100 similar colour images of 84x84",
@@ -249,11 +144,12 @@ OMNI_IMAGE_100 = DataSet(
         Archive("OmnImage84_100.zip", "https://uvm.edu/~lfrati/OmnImage84_100.zip", "3869650152622568a7356146307c414e"),
     ),
     otherwise="`zapbench data build omni_image_100 --imagenet DIR --list OmnImage_100.txt` builds it",
-    at_hand="nothing of it: no result of it was reproduced",
+    at_hand="none of it: no result on it was reproduced",
 )
 
 TINY_IMAGENET = DataSet(
     name="tiny_imagenet",
+    loader="zapbench.scenarios.tiny_imagenet:load",
     version=1,
     title="Tiny-ImageNet",
     folder="tiny-imagenet",
@@ -273,9 +169,12 @@ TINY_IMAGENET = DataSet(
         ),
     ),
     pixels=(
-        ("89bda912fa0a956c606a21783fda8297d83de670d79b4440db93abfa4f9861d3", "the first 130 training images a class"),
+        (
+            "89bda912fa0a956c606a21783fda8297d83de670d79b4440db93abfa4f9861d3",
+            "the first 130 training images of each class",
+        ),
     ),
-    at_hand="the first 130 training images of each class: a result on them is one of that sample",
+    at_hand="the first 130 training images of each class; a result on them is a result on that sample",
 )
 
 CATALOG = {

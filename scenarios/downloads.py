@@ -1,7 +1,7 @@
-"""Fetches official archives: the only code that talks to a network.
+"""Fetches official archives: the only code that uses a network.
 
-A download goes on where it was torn, is checked by its md5 and lands whole or not at all. `ZAPBENCH_OFFLINE=1` keeps
-everything from the network.
+An interrupted download resumes where it stopped; a file is checked by its md5 and appears atomically.
+`ZAPBENCH_OFFLINE=1` disables the network.
 """
 
 import hashlib
@@ -14,28 +14,28 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from zapbench.scenarios.catalog import Archive, DataSet
-from zapbench.scenarios.progress import tell
-from zapbench.scenarios.sources import open_archive
+from zapbench.scenarios.data_set import Archive, DataSet
+from zapbench.scenarios.image_files import open_archive
+from zapbench.scenarios.progress import show_progress
 
 ATTEMPTS = 5
 BLOCK = 1 << 18
 SECONDS = 30
-"""How long a silent server is waited for."""
+"""Time-out of a server that does not answer."""
 
 
 def provide(description: DataSet) -> tuple[Path, ...]:
-    """Returns where a data set is, fetched first where it is missing and a run may fetch it.
+    """Returns the files or folders of a data set; fetches it first where it is missing and may be fetched by a run.
 
     Raises:
-        ValueError: it is missing, and cannot be fetched; says where it was looked for.
+        ValueError: it is missing and cannot be fetched; says where it was looked for.
     """
     found = description.find()
     if found is None and description.automatic:
         try:
             fetch(description)
         except ValueError as error:
-            raise ValueError(f"{description.missing()} (fetching it did not work: {error})") from None
+            raise ValueError(f"{description.missing()} (fetching it failed: {error})") from None
         found = description.find()
     if found is None:
         raise ValueError(description.missing())
@@ -43,10 +43,10 @@ def provide(description: DataSet) -> tuple[Path, ...]:
 
 
 def fetch(description: DataSet) -> list[Path]:
-    """Fetches the official archives of a data set that are not there.
+    """Fetches the official archives of a data set that are missing; returns all of them.
 
     Raises:
-        ValueError: there are none, or one cannot be fetched.
+        ValueError: it has no official archive, or one cannot be fetched.
         OSError: the disk is full, or there is no permission.
     """
     if not description.archives:
@@ -56,11 +56,11 @@ def fetch(description: DataSet) -> list[Path]:
 
 
 def fetch_archive(archive: Archive, folder: Path) -> Path:
-    """Fetches one archive into `folder`, where it appears whole; what is there already is left alone.
+    """Fetches one archive into `folder`, where it appears atomically; an existing file is kept as it is.
 
     Raises:
-        ValueError: the server cannot be reached, the connection was torn too often (the next call goes on), or the
-            checksum is another.
+        ValueError: the server cannot be reached, the connection broke too often (the next call resumes), or the
+            checksum differs.
         OSError: the disk is full, or there is no permission.
     """
     target = folder / archive.name
@@ -73,7 +73,7 @@ def fetch_archive(archive: Archive, folder: Path) -> Path:
         try:
             _download(archive, part)
         except OSError:
-            part.unlink(missing_ok=True)  # a full disk is not to stay full
+            part.unlink(missing_ok=True)  # frees a full disk
             raise
         try:
             _check(archive, part)
@@ -87,7 +87,7 @@ def fetch_archive(archive: Archive, folder: Path) -> Path:
 def _check(archive: Archive, part: Path) -> None:
     found = checksum(part)
     if found != archive.md5:
-        raise ValueError(f"{archive.url} has md5 {found}, and it should be {archive.md5}; nothing was kept")
+        raise ValueError(f"{archive.url} has md5 {found}, expected {archive.md5}; the download was deleted")
     if archive.name.endswith(".zip"):
         open_archive(part).close()
 
@@ -99,7 +99,7 @@ def checksum(path: Path) -> str:
 
 
 def _download(archive: Archive, part: Path) -> None:
-    """Fills `part`; a torn connection is taken up again, as long as each attempt brings something."""
+    """Fills `part`; reconnects after a broken connection, as long as attempts bring more bytes."""
     attempts = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
@@ -109,24 +109,24 @@ def _download(archive: Archive, part: Path) -> None:
         now = part.stat().st_size if part.exists() else 0
         attempts = attempts + 1 if now <= before else 1
         if attempts >= ATTEMPTS:
-            kept = f"; {now:,} bytes are kept, and the same command goes on from there" if now else ""
+            kept = f"; {now:,} bytes are kept, and the same command resumes there" if now else ""
             raise ValueError(f"{archive.url} cannot be fetched ({reason}){kept}")
         time.sleep(min(2**attempts, 10) * PAUSE)
 
 
 PAUSE = 0.5
-"""Seconds, times 2, 4, 8, between two attempts."""
+"""Seconds between two attempts, times 2, 4, 8, 10."""
 
 
 def _attempt(archive: Archive, part: Path, start: int) -> str | None:
-    """Reads on from byte `start`; returns None when the file is whole, else why not."""
+    """Downloads from byte `start` on; returns None when the file is complete, else the reason."""
     headers = {"User-Agent": "zapbench"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         answer = urllib.request.urlopen(urllib.request.Request(archive.url, headers=headers), timeout=SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return None  # nothing follows: it is whole, or the checksum says that it is not
+            return None  # no bytes follow; the checksum decides whether the file is complete
         if error.code < 500:
             raise ValueError(f"{archive.url} cannot be fetched ({error.code} {error.reason})") from None
         return f"{error.code} {error.reason}"
@@ -134,7 +134,7 @@ def _attempt(archive: Archive, part: Path, start: int) -> str | None:
         return str(getattr(error, "reason", error))
     with answer:
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-            start = 0  # the server knows no ranges, and sends all of it
+            start = 0  # the server does not support ranges and sends the whole file
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else 0
         with part.open("r+b" if part.exists() else "wb") as file:
@@ -144,10 +144,10 @@ def _attempt(archive: Archive, part: Path, start: int) -> str | None:
                 try:
                     block = answer.read(BLOCK)
                 except (OSError, http.client.HTTPException) as error:
-                    return f"the connection was torn: {error}"
+                    return f"the connection broke: {error}"
                 if not block:
                     break
                 file.write(block)
-                tell(f"fetching {archive.name}", file.tell(), total)
+                show_progress(f"fetching {archive.name}", file.tell(), total)
             done = file.tell()
-    return None if not total or done >= total else f"the connection was torn at byte {done:,} of {total:,}"
+    return None if not total or done >= total else f"the connection broke at byte {done:,} of {total:,}"

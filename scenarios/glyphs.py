@@ -1,9 +1,9 @@
 """Glyphs: letters of twelve typefaces, drawn in seconds, so that everything runs without a download.
 
-A class is a letter, an image one of the twelve DejaVu faces that matplotlib ships under a small random affine
-change, drawn at 105x105 and reduced to 28x28 (Lanczos) like Omniglot; paper is 1, ink 0. Scripts are kept apart:
-pre-training sees Latin, reported trials Cyrillic and Armenian, selection trials Greek and Georgian. Typefaces are
-kept apart, too: those of a draw's held-out images are never trained on in that draw.
+A class is a letter. An image is the letter in one of the twelve DejaVu faces that matplotlib ships, under a small
+random affine transform, drawn at 105x105 and reduced to 28x28 (Lanczos) like Omniglot; paper is 1, ink 0. Scripts are
+disjoint: Latin for pre-training, Cyrillic and Armenian for reported trials, Greek and Georgian for selection trials.
+So are typefaces: those of the held-out images of a draw are never trained on in that draw.
 """
 
 import importlib.metadata
@@ -16,12 +16,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from zapbench.scenarios.cache import cached
-from zapbench.scenarios.scenario import Images, Scenario, digest
+from zapbench.scenarios.images import Images, digest
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
 from zapbench.seeding import numpy_generator
 
 ORIGINAL_SIZE = 105
-IMAGES_A_CLASS = 20
+IMAGES_PER_CLASS = 20
 
 LETTERS = {
     "latin": (
@@ -35,8 +36,9 @@ LETTERS = {
     "armenian": ("ԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՔՖբգդեէըթիլխծկձղճմյնշչջռվտրւփքֆ"),
     "georgian": ("აბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺ"),
 }
-"""Letters that all twelve faces have, that do not decompose, and no two of which look alike: of two whose shapes,
-cut out and scaled to 20x20 in five faces, correlate above 0.93 (aspects within 25%), the first by code point stays."""
+"""Letters that all twelve faces have, that do not decompose, and of which no two look alike: of two whose shapes,
+cropped and scaled to 20x20 in five faces, correlate above 0.93 (aspect ratios within 25%), the first by code point is
+kept."""
 
 
 @gin.register
@@ -56,12 +58,12 @@ def glyphs(
     pretrain_outputs: int = 300,
     transfer_outputs: int = 300,
 ) -> Scenario:
-    """Returns the scenario: 283 Latin letters to pre-train on, trials of 148 others, selection trials of 89.
+    """Returns the scenario: 283 Latin letters to pre-train on, 148 letters for reported and 89 for selection trials.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
+        size: height and width of the network's input, in pixels.
         pretrain_outputs: outputs of the head in pre-training.
         transfer_outputs: outputs of the head in transfer.
     """
@@ -86,25 +88,25 @@ def glyphs(
 
 def load(size: int = 28) -> Images:
     """Returns all images, drawn or from the cache."""
-    key = {"size": size, "letters": LETTERS, "version": 1} | {
+    key = {"size": size, "letters": LETTERS, "version": 2} | {
         package: importlib.metadata.version(package) for package in ("matplotlib", "pillow")
     }
     return cached("glyphs", key, lambda: draw_letters(size))
 
 
 def draw_letters(size: int) -> Images:
-    """Draws 20 images of each letter: typeface `i % 12` for image `i`, the typeface being its group."""
+    """Draws 20 images of each letter; image `i` has typeface `i % 12`, which is also its group."""
     faces = [ImageFont.truetype(str(path), 64) for path in face_files()]
     generator = numpy_generator("glyphs", 1)
     names = [f"{script}/{letter}" for script, letters in LETTERS.items() for letter in letters]
     originals, small = [], []
     for class_name in names:
-        for i in range(IMAGES_A_CLASS):
+        for i in range(IMAGES_PER_CLASS):
             original = _draw(class_name[-1], faces[i % len(faces)], generator)
             originals.append(np.asarray(original))
             small.append(np.asarray(original.resize((size, size), Image.Resampling.LANCZOS)))
-    labels = np.repeat(np.arange(len(names)), IMAGES_A_CLASS)
-    groups = np.tile(np.arange(IMAGES_A_CLASS) % len(faces), len(names))
+    labels = np.repeat(np.arange(len(names)), IMAGES_PER_CLASS)
+    groups = np.tile(np.arange(IMAGES_PER_CLASS) % len(faces), len(names))
     return Images(np.stack(small), labels, tuple(names), digest(np.stack(originals), labels), groups)
 
 
@@ -118,7 +120,7 @@ def face_files() -> list[Path]:
 
 
 def _draw(letter: str, face: ImageFont.FreeTypeFont, generator: np.random.Generator) -> Image.Image:
-    """Draws a letter in the middle, turned by up to 8 degrees, scaled, sheared and moved a little."""
+    """Draws a centred letter, rotated by up to 8 degrees, scaled, sheared and shifted a little."""
     image = Image.new("L", (ORIGINAL_SIZE, ORIGINAL_SIZE), 255)
     left, top, right, bottom = face.getbbox(letter)
     middle = ORIGINAL_SIZE / 2

@@ -1,8 +1,6 @@
-"""A person's own images as a scenario: `root/CLASS/*.{png,jpg}`, with a split by number or by list.
+"""A person's own images as a scenario: `root/CLASS/*.{png,jpg,jpeg}`, with classes split by number or by list.
 
 # mine.gin
-import zapbench.scenarios.image_folder
-
 run.scenario = @image_folder()
 image_folder.root = "~/letters"
 image_folder.name = "letters"
@@ -13,22 +11,23 @@ image_folder.size = 32
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import gin
 
-from zapbench.scenarios.decode import Reading, decoded
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.class_lists import lines_of
+from zapbench.scenarios.decode import NotDistinct, Reading, decoded
+from zapbench.scenarios.image_files import Contents, ImageFile, contents_of
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import by_class, image_files
 from zapbench.seeding import numpy_generator
 from zapbench.text import nearest
 
 Classes = int | str | Sequence[str]
-"""How many classes, which (a list of names), or a text file with their names."""
+"""How many classes, a list of their names, or a text file with one name per line."""
 
 
 @gin.register
@@ -48,8 +47,11 @@ def image_folder(
     pretrain: Classes = gin.REQUIRED,
     selection: Classes = 0,
     transfer: Classes = 0,
+    levels: int = 1,
     size: int = 84,
     colour: bool = True,
+    ground: int = 255,
+    distinct: bool = True,
     mean: tuple[float, ...] = (),
     std: tuple[float, ...] = (),
     outputs: int = 0,
@@ -57,32 +59,37 @@ def image_folder(
 ) -> Scenario:
     """Returns the scenario of an image folder.
 
-    Classes given by number are drawn once for the name and version, of those that no list names.
+    Classes given by number are drawn once per name and version, of those that no list names. Hidden folders and those
+    of systems (`__MACOSX`, say) are skipped, links are followed, photographs are turned upright by their EXIF
+    orientation, and 16-bit images are scaled to 8 bits.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own. 0 classes a trial are all there are.
+        sizes: see `Sizes`; each of its attributes is a parameter. 0 classes per trial are all there are.
         root: the folder (or .zip archive) of the classes' folders.
         name: the scenario's name.
-        pretrain: classes to pre-train on: how many, which, or a text file that says which.
-        selection: the same of classes for selection trials.
-        transfer: the same of classes for reported trials; 0 for all that are left.
-        size: height and width that the network sees, in pixels; other sizes are changed (Lanczos).
+        pretrain: classes to pre-train on: how many, which, or a text file that lists them.
+        selection: the same for selection trials.
+        transfer: the same for reported trials; 0 for all that remain.
+        levels: folders that make a class: 1 for `CLASS/*.png`, 2 for `ALPHABET/CHARACTER/*.png`.
+        size: height and width of the network's input, in pixels; other sizes are resized (Lanczos).
         colour: whether images are read as RGB, else as grey.
-        mean: a channel's mean, () for none.
-        std: a channel's standard deviation, () for none.
+        ground: grey level behind transparent pixels, 0 (black) to 255 (white).
+        distinct: whether an image that has one colour in all pixels, or that occurs twice, is an error.
+        mean: mean of each channel, () for 0.
+        std: standard deviation of each channel, () for 1.
         outputs: outputs of the head, in pre-training and in transfer; 0 for as many as there are classes.
-        version: raise it when anything changes that decides a score.
+        version: to be raised with any change that changes a score.
     """
-    images = _load(name, Path(root).expanduser(), size, "RGB" if colour else "L")
-    wanted = {"pretrain": pretrain, "selection": selection, "transfer": transfer}
-    pools = split(name, images.classes, wanted, version)
+    reading = Reading(mode="RGB" if colour else "L", size=size, ground=ground, distinct=distinct)
+    images = _load(name, Path(root).expanduser(), levels, reading)
+    pools = split(name, images.classes, {"pretrain": pretrain, "selection": selection, "transfer": transfer}, version)
     report, select = pools["transfer"], pools["selection"]
     sizes = replace(
         sizes,
         classes_per_trial=sizes.classes_per_trial or len(report),
         classes_per_selection_trial=sizes.classes_per_selection_trial or len(select) or len(report),
     )
-    whole = outputs or max(len(pools["pretrain"]), len(report) + len(select))
+    outputs = outputs or max(len(pools["pretrain"]), len(report) + len(select))
     return Scenario(
         name=name,
         version=version,
@@ -90,8 +97,8 @@ def image_folder(
         pretrain_classes=pools["pretrain"],
         report_pool=report,
         select_pool=select,
-        pretrain_outputs=whole,
-        transfer_outputs=whole,
+        pretrain_outputs=outputs,
+        transfer_outputs=outputs,
         mean=tuple(mean),
         std=tuple(std),
         **vars(sizes),
@@ -103,12 +110,12 @@ def split(name: str, classes: Sequence[str], wanted: dict[str, Classes], version
 
     Args:
         name: the scenario's name.
-        classes: all classes' names.
-        wanted: pool -> how many, which, or a text file that says which; a last pool of 0 takes all that are left.
+        classes: the names of all classes.
+        wanted: pool -> how many, which, or a text file that lists them; a last pool of 0 takes all that remain.
         version: of the scenario.
 
     Raises:
-        ValueError: an unknown class, or more than there are.
+        ValueError: a class is unknown or listed twice, or there are fewer than wanted.
     """
     place = {c: i for i, c in enumerate(classes)}
     listed = {pool: _names(name, pool, value) for pool, value in wanted.items() if not isinstance(value, int)}
@@ -124,29 +131,90 @@ def split(name: str, classes: Sequence[str], wanted: dict[str, Classes], version
         if isinstance(count, int):
             taken = len(order) if pool == last and count == 0 else count
             if not 0 <= taken <= len(order):
-                raise ValueError(f"{name}: {pool} is {count}, and {len(order)} of {len(classes)} classes are left")
+                raise ValueError(f"{name}: {pool} is {count}, and {len(order)} of {len(classes)} classes remain")
             pools[pool], order = tuple(sorted(order[:taken])), order[taken:]
     return pools
 
 
 def _names(name: str, pool: str, value: str | Sequence[str]) -> Sequence[str]:
-    if not isinstance(value, str):
-        return value
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise ValueError(f"{name}: {pool} is {value!r}; allowed: a number, a list of classes, or a text file of them")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    where = f"{name}: {pool}"
+    if isinstance(value, str):
+        path = Path(value).expanduser()
+        if not path.is_file():
+            raise ValueError(f"{where} is {value!r}; allowed: a number, a list of classes, or a text file of them")
+        value, where = lines_of(path), f"{where} ({path})"
+        if not value:
+            raise ValueError(f"{where} lists no class")
+    for c in value:
+        if list(value).count(c) > 1:
+            raise ValueError(f"{where} lists the class {c!r} twice")
+    return value
 
 
-def _load(name: str, root: Path, size: int, mode: Literal["L", "RGB"]) -> Images:
+def _load(name: str, root: Path, levels: int, reading: Reading) -> Images:
+    if levels < 1:
+        raise ValueError(f"{name}: levels must be at least 1, got {levels}")
     if not root.exists():
         raise ValueError(f"{name}: there is no folder {root}")
-    return _decoded(name, Path(os.path.realpath(root)), size, mode)
+    files = classes_of(name, contents_of(Path(os.path.realpath(root))), levels)
+    try:
+        return _decoded(tuple((c, tuple(own)) for c, own in files.items()), reading)
+    except NotDistinct as error:
+        raise ValueError(f"{name}: {error}; remove it, or allow it by image_folder.distinct = False") from None
 
 
 @functools.lru_cache(maxsize=2)
-def _decoded(name: str, root: Path, size: int, mode: Literal["L", "RGB"]) -> Images:
-    files = by_class(image_files(root), 1)
-    if not files:
-        raise ValueError(f"{name}: no CLASS/*.png or CLASS/*.jpg in {root}")
-    return decoded("image_folder", files, Reading(mode=mode, size=size))
+def _decoded(files: tuple[tuple[str, tuple[ImageFile, ...]], ...], reading: Reading) -> Images:
+    return decoded("image_folder", dict(files), reading)
+
+
+def classes_of(name: str, contents: Contents, levels: int) -> Mapping[str, Sequence[ImageFile]]:
+    """Returns the images of each class: of each path of `levels` folders, below the one folder that holds all of them.
+
+    Args:
+        name: the scenario's name.
+        contents: of the root.
+        levels: folders that make a class.
+
+    Raises:
+        ValueError: an image is not in a class's folder, a folder has no image, or an image is in a format that is not
+            read.
+    """
+    if not contents.images:
+        raise ValueError(f"{name}: no .png, .jpg or .jpeg file in the folders of the root")
+    if contents.others:
+        raise ValueError(
+            f"{name}: {contents.others[0]} is an image, and only .png, .jpg and .jpeg are read "
+            f"({len(contents.others)} such files)"
+        )
+    folders = [file.parts[:-1] for file in contents.images]
+    paths = [tuple(folder.split("/")) for folder in contents.folders]
+    top = 0
+    while (
+        all(len(folder) > top + levels for folder in folders)
+        and len({path[top] for path in paths if len(path) > top}) == 1
+    ):
+        top += 1
+    found: dict[str, list[ImageFile]] = {}
+    for file, folder in zip(contents.images, folders):
+        if len(folder) != top + levels:
+            raise ValueError(
+                f"{name}: {_misplaced(file.name, len(folder) - top, levels, [folder[top:] for folder in folders])}"
+            )
+        found.setdefault("/".join(folder[top:]), []).append(file)
+    used = {folder[:length] for folder in folders for length in range(1, len(folder) + 1)}
+    empty = ["/".join(path) for path in paths if path not in used]
+    if empty:
+        raise ValueError(f"{name}: the folder {empty[0]} has no image ({len(empty)} such folders); remove it")
+    return dict(sorted(found.items()))
+
+
+def _misplaced(image: str, depth: int, levels: int, folders: Sequence[tuple[str, ...]]) -> str:
+    """Says which image is not in the folder of a class, and what to do."""
+    if depth < 1:
+        return f"{image} is in no folder of a class; move it away"
+    deepest = {folder for folder in folders if len(folder) == depth}
+    return (
+        f"{image} is at depth {depth}, and image_folder.levels is {levels}; with levels = {depth} there are "
+        f"{len(deepest)} classes such as {'/'.join(min(deepest))!r}"
+    )

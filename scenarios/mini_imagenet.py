@@ -1,6 +1,6 @@
 """Mini-ImageNet (Vinyals et al. 2016) in the split of Ravi and Larochelle (2017): 64 / 16 / 20 classes x 600 images.
 
-Read under `$ZAPBENCH_DATA/mini-imagenet` in the two forms that people have: the three pickles
+Read from `$ZAPBENCH_DATA/mini-imagenet` in the two forms in use: the three pickles
 `mini-imagenet-cache-{train,val,test}.pkl`, or a folder (or archive) `images` with `{train,val,test}.csv`. The 64
 training classes are for pre-training, the 20 test classes for reported trials, the 16 validation classes for selection.
 """
@@ -17,13 +17,15 @@ import numpy as np
 from PIL import Image
 
 from zapbench.scenarios.cache import CLASSES, DIGEST, stored, write_facts
-from zapbench.scenarios.catalog import MINI_IMAGENET, check_classes, class_list
+from zapbench.scenarios.catalog import MINI_IMAGENET
+from zapbench.scenarios.class_lists import check_classes, class_list
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
+from zapbench.scenarios.image_files import ImageFile, image_files
+from zapbench.scenarios.images import Images, Indices, digest
 from zapbench.scenarios.pickles import load_plain
-from zapbench.scenarios.scenario import Images, Indices, Scenario, digest
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import ImageFile, image_files
 
 SIZE = 84
 SPLITS = ("train", "val", "test")
@@ -44,9 +46,9 @@ def mini_imagenet(*, sizes: Sizes, name: str = "mini_imagenet", size: int = SIZE
     """Returns Mini-ImageNet under the paper's protocol.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
+        size: height and width of the network's input, in pixels.
         outputs: outputs of the head, in pre-training and in transfer.
     """
     images = load(size)
@@ -76,7 +78,7 @@ def load(size: int = SIZE) -> Images:
     """Returns the images, decoded or from the cache.
 
     Raises:
-        ValueError: the data are missing, incomplete, corrupt, or no plain data.
+        ValueError: the data are missing, incomplete, damaged, or not plain data.
     """
     return _load(size, provide(MINI_IMAGENET))
 
@@ -91,26 +93,47 @@ def _load(size: int, sources: tuple[Path, ...]) -> Images:
 
 def _from_tables(folder: Path, tables: tuple[Path, ...]) -> Mapping[str, list[ImageFile]]:
     """Returns class -> image files, by the CSVs' columns `filename` and `label`."""
-    at_hand = {file.parts[-1]: file for file in image_files(folder)}
+    at_hand: dict[str, list[ImageFile]] = {}
+    for file in image_files(folder):
+        at_hand.setdefault(file.parts[-1], []).append(file)
+    named: set[str] = set()
     found: dict[str, list[ImageFile]] = {}
     for split, table in zip(SPLITS, tables):
         own: dict[str, list[ImageFile]] = {}
-        with table.open(newline="", encoding="utf-8") as lines:
-            for row in csv.DictReader(lines):
-                if not row.get("filename") or not row.get("label"):
-                    raise ValueError(f"{table} has no columns filename and label")
-                if row["filename"] not in at_hand:
-                    raise ValueError(f"{table} names {row['filename']}, which is not in {folder}")
-                own.setdefault(row["label"], []).append(at_hand[row["filename"]])
+        for name, label in _rows(table):
+            files = at_hand.get(name, [])
+            if not files:
+                raise ValueError(f"{table} names {name}, which is not in {folder}")
+            if len(files) > 1:
+                raise ValueError(f"{table} names {name}, which is in {folder} twice: {files[0].name}, {files[1].name}")
+            if name in named:
+                raise ValueError(f"{table} names {name}, which was named before: an image is of one class, once")
+            named.add(name)
+            own.setdefault(label, []).append(files[0])
         check_classes(str(table), list(own), published(split))
         found |= {c: sorted(files, key=lambda file: file.parts[-1]) for c, files in own.items()}
     return dict(sorted(found.items()))
 
 
+def _rows(table: Path) -> list[tuple[str, str]]:
+    """Returns the columns `filename` and `label` of a CSV file; a byte-order mark is skipped."""
+    if not table.is_file():
+        raise ValueError(f"{table} is not a regular file")
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            rows = [(row.get("filename"), row.get("label")) for row in csv.DictReader(lines)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} is not a CSV file in UTF-8 ({error})") from None
+    found = [(name, label) for name, label in rows if name and label]
+    if len(found) < len(rows) or not rows:
+        raise ValueError(f"{table} has no columns filename and label, or a row without them")
+    return found
+
+
 def _from_pickles(size: int, sources: tuple[Path, ...]) -> Images:
     stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     content = hashlib.sha256(repr(stamps).encode()).hexdigest()
-    key = {"content": content, "size": size, "form": "pickles", "version": 1}
+    key = {"content": content, "size": size, "form": "pickles", "version": 2}
     return stored("mini_imagenet", key, lambda folder: _write(folder, size, sources))
 
 
@@ -134,16 +157,28 @@ def _content(path: Path) -> tuple["np.typing.NDArray[np.uint8]", dict[str, Indic
     pixels = found.get("image_data") if isinstance(found, dict) else None
     by_class = found.get("class_dict") if isinstance(found, dict) else None
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (SIZE, SIZE, 3):
-        raise ValueError(f"{path}: image_data is no uint8 array of shape (images, {SIZE}, {SIZE}, 3)")
+        raise ValueError(f"{path}: image_data is not a uint8 array of shape (images, {SIZE}, {SIZE}, 3)")
     if not isinstance(by_class, dict) or not by_class:
-        raise ValueError(f"{path}: class_dict is no dictionary of classes")
-    places = {str(c): np.asarray(index) for c, index in by_class.items()}
-    for c, index in places.items():
-        if index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
-            raise ValueError(f"{path}: class_dict[{c!r}] is no list of indices")
-        if index.min() < 0 or index.max() >= len(pixels):
-            raise ValueError(f"{path}: class_dict[{c!r}] has an index outside of its {len(pixels)} images")
+        raise ValueError(f"{path}: class_dict is not a dictionary of classes")
+    places = {
+        str(c): _indices(index, len(pixels), f"{path}: class_dict[{str(c)!r:.40}]") for c, index in by_class.items()
+    }
+    counts = np.bincount(np.concatenate(list(places.values())), minlength=len(pixels))
+    if counts.max(initial=0) > 1:
+        raise ValueError(f"{path}: class_dict has image {counts.argmax()} twice; an image is of one class, once")
     return pixels, places
+
+
+def _indices(index: Any, images: int, where: str) -> Indices:
+    """Returns a list or array of indices as an array."""
+    numbers = isinstance(index, list) and all(type(number) is int for number in index)
+    if not numbers and not (isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind in "iu"):
+        raise ValueError(f"{where} is not a list of indices")
+    if not len(index):
+        raise ValueError(f"{where} is not a list of indices: it is empty")
+    if min(index) < 0 or max(index) >= images:
+        raise ValueError(f"{where} has an index outside of its {images} images")
+    return np.asarray(index, dtype=np.int64)
 
 
 def _resized(image: "np.typing.NDArray[np.uint8]", size: int) -> "np.typing.NDArray[np.uint8]":

@@ -1,8 +1,8 @@
 """Omni-image (Frati, Traft, Cheney 2023): 1,000 ImageNet classes, 20 or 100 similar images each, 84x84.
 
 Read from the authors' archives `OmnImage84_{20,100}.zip`, or folders, under `$ZAPBENCH_DATA/omni-image`; or built from
-a local ImageNet-1k training folder and the published list. 300 classes are for transfer: the authors' evolved list, or
-drawn at random.
+a local ImageNet-1k training folder and the published list. 300 classes are for transfer: the list that the authors
+evolved, or a random draw.
 """
 
 import functools
@@ -19,13 +19,16 @@ import gin
 import numpy as np
 from PIL import Image
 
-from zapbench.scenarios.catalog import OMNI_IMAGE, OMNI_IMAGE_100, DataSet, check_classes, class_list
+from zapbench.scenarios.catalog import OMNI_IMAGE, OMNI_IMAGE_100
+from zapbench.scenarios.class_lists import check_classes, class_list, lines_of
+from zapbench.scenarios.data_set import DataSet
 from zapbench.scenarios.decode import Reading, decoded, decoded_into
 from zapbench.scenarios.downloads import provide
-from zapbench.scenarios.progress import tell
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.image_files import ImageFile, by_class, image_files
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.progress import show_progress
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import ImageFile, by_class, image_files
 from zapbench.seeding import numpy_generator
 
 SIZE = 84
@@ -57,14 +60,15 @@ def omni_image(
 ) -> Scenario:
     """Returns Omni-image under the paper's protocol: 700 classes to pre-train on, 300 for transfer.
 
-    The paper's trials have all 300 transfer classes: none are left for selection, which then has other draws of them.
+    A trial of the paper has all 300 transfer classes. None is left for selection trials: they have other
+    draws of the same classes.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
-        images_per_class: which of the two versions, 20 or 100.
-        split: `evolved` for the authors' list of transfer classes, or a seed to draw them with.
+        size: height and width of the network's input, in pixels.
+        images_per_class: version of the data set, 20 or 100.
+        split: `evolved` for the authors' list of transfer classes, or a seed that draws them.
         selection_classes: transfer classes set aside for selection trials.
         outputs: outputs of the head, in pre-training and in transfer.
     """
@@ -118,9 +122,14 @@ def load(size: int = SIZE, images_per_class: int = 20) -> Images:
     """Returns the images, decoded or from the cache.
 
     Raises:
-        ValueError: the data are missing, incomplete or corrupt.
+        ValueError: the data are missing, incomplete or damaged.
     """
     return _load(size, images_per_class, provide(_description(images_per_class)))
+
+
+def load_100() -> Images:
+    """Returns the images of the version with 100 per class, as `load` does."""
+    return load(images_per_class=100)
 
 
 def _description(images_per_class: int) -> DataSet:
@@ -136,18 +145,18 @@ def _load(size: int, images_per_class: int, sources: tuple[Path, ...]) -> Images
 
 
 def build(imagenet: Path, *, images_per_class: int = 20, listing: Path | None = None) -> Path:
-    """Builds Omni-image from a local ImageNet-1k training folder; returns the archive, which appears whole.
+    """Builds Omni-image from a local ImageNet-1k training folder; returns the archive, which is written atomically.
 
-    Images are stretched to 84x84 by area averaging, as the authors' are (OpenCV's INTER_AREA; this is PIL's box
-    filter), and kept without loss, so that pixels are near the authors' and not the same.
+    Images are stretched to 84x84 by area averaging, as by the authors (OpenCV's INTER_AREA; here PIL's box filter),
+    and stored losslessly. Pixels are close to those of the authors, but not equal.
 
     Args:
         imagenet: the folder `train` of ImageNet-1k, with `WNID/WNID_N.JPEG`.
-        images_per_class: which of the two versions, 20 or 100.
-        listing: the published list; the 20-image one is shipped.
+        images_per_class: version of the data set, 20 or 100.
+        listing: the published list; None for the shipped one, of 20 images per class.
 
     Raises:
-        ValueError: the list is not at hand or not such a list, or an image is missing or corrupt.
+        ValueError: the list is missing or not such a list, or an image is missing or damaged.
         OSError: the disk is full, or there is no permission.
     """
     description = _description(images_per_class)
@@ -171,7 +180,7 @@ def build(imagenet: Path, *, images_per_class: int = 20, listing: Path | None = 
                 content = io.BytesIO()
                 Image.fromarray(image).save(content, "PNG")
                 archive.writestr(f"OmnImage84_{images_per_class}/{Path(name).with_suffix('.png')}", content.getvalue())
-                tell(f"writing {target.name}", done, len(flat))
+                show_progress(f"writing {target.name}", done, len(flat))
         os.replace(Path(scratch) / target.name, target)
     return target
 
@@ -179,17 +188,20 @@ def build(imagenet: Path, *, images_per_class: int = 20, listing: Path | None = 
 def _names(images_per_class: int, listing: Path | None) -> Sequence[str]:
     if listing is None and images_per_class != 20:
         raise ValueError(
-            f"the list of Omni-image with {images_per_class} images a class is not shipped; give --list "
+            f"the list of Omni-image with {images_per_class} images per class is not shipped; give --list "
             f"OmnImage_{images_per_class}.txt ({OMNI_IMAGE.source})"
         )
-    names = class_list(LIST) if listing is None else tuple(listing.read_text(encoding="utf-8").split())
+    names = class_list(LIST) if listing is None else tuple(lines_of(listing))
     counts = Counter(name.split("/")[0] for name in names)
     check_classes(f"list {listing or LIST}", list(counts), list(listed()))
     for name in names:
         parts = Path(name).parts
         if len(parts) != 2 or ".." in parts:
-            raise ValueError(f"{listing or LIST}: {name!r} is no WNID/FILE")
+            raise ValueError(f"{listing or LIST}: {name!r} is not WNID/FILE")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"{listing or LIST}: {twice} is listed twice")
     for c, count in counts.items():
         if count != images_per_class:
-            raise ValueError(f"{listing or LIST}: {count} images of {c}, and there should be {images_per_class}")
+            raise ValueError(f"{listing or LIST}: {count} images of {c}, expected {images_per_class}")
     return names

@@ -1,4 +1,4 @@
-"""Omniglot (Lake, Salakhutdinov, Tenenbaum 2015): 1,623 hand-written characters, 20 images each.
+"""Omniglot (Lake, Salakhutdinov, Tenenbaum 2015): 1,623 handwritten characters, 20 images each.
 
 Read from the official layout `images_{background,evaluation}/ALPHABET/characterNN/CCCC_DD.png`, folders or archives,
 under `$ZAPBENCH_DATA/omniglot-py`; where they are missing, the official archives are fetched. The 964 background
@@ -14,13 +14,14 @@ import gin
 from zapbench.scenarios.catalog import OMNIGLOT
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.image_files import ImageFile, image_files
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import ImageFile, image_files
 from zapbench.seeding import numpy_generator
 
 CLASSES = {"background": 964, "evaluation": 659}
-IMAGES_A_CLASS = 20
+IMAGES_PER_CLASS = 20
 
 
 @gin.register
@@ -43,13 +44,12 @@ def omniglot(
 ) -> Scenario:
     """Returns Omniglot under the paper's protocol.
 
-    Which classes a smaller `pretrain_classes` takes, and which evaluation classes are set aside for selection, is
-    drawn once for the version: the same for every seed.
+    A smaller `pretrain_classes` and the `selection_classes` are drawn once per version: the same for every seed.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
+        size: height and width of the network's input, in pixels.
         pretrain_classes: classes to pre-train on, of the 964 background classes.
         selection_classes: evaluation classes set aside for selection trials; 0 leaves all 659 to the reported ones.
         outputs: outputs of the head, in pre-training and in transfer.
@@ -80,7 +80,7 @@ def load(size: int = 28) -> Images:
     """Returns all 32,460 images, decoded or from the cache.
 
     Raises:
-        ValueError: the data are missing and cannot be fetched, incomplete or corrupt.
+        ValueError: the data are missing and cannot be fetched, incomplete or damaged.
     """
     return _load(size, provide(OMNIGLOT))
 
@@ -94,10 +94,10 @@ def _load(size: int, sources: tuple[Path, ...]) -> Images:
             if len(file.parts) >= 3:
                 own.setdefault("/".join((part, *file.parts[-3:-1])), []).append(file)
         if len(own) != expected:
-            raise ValueError(f"omniglot: {len(own)} classes in images_{part}, and there should be {expected}")
+            raise ValueError(f"omniglot: {len(own)} classes in images_{part}, expected {expected}")
         files |= own
     for c, found in files.items():
-        if len(found) != IMAGES_A_CLASS:
-            raise ValueError(f"omniglot: {len(found)} images in {c}, and there should be {IMAGES_A_CLASS}")
+        if len(found) != IMAGES_PER_CLASS:
+            raise ValueError(f"omniglot: {len(found)} images in {c}, expected {IMAGES_PER_CLASS}")
     ordered = {c: files[c] for c in sorted(files)}
     return decoded("omniglot", ordered, Reading(mode="L", size=size, original=(105, 105)))

@@ -1,19 +1,19 @@
-"""Progress of what takes a while, on standard error: one line that is written over, and only on a terminal."""
+"""Progress of long steps on standard error: one line, overwritten, and only on a terminal."""
 
 import sys
 
 
-def tell(what: str, done: int, total: int) -> None:
-    """Says how far `what` is; wipes the line where it is done.
+def show_progress(what: str, done: int, total: int) -> None:
+    """Shows how much of a step is done; clears the line at the end.
 
     Args:
-        what: say, `decoding omniglot`.
-        done: what is done, in any unit.
-        total: what there is to do; 0 where that is not known.
+        what: the step, say `decoding omniglot`.
+        done: how much is done, in any unit.
+        total: how much there is, in the same unit; 0 where it is not known.
     """
     if not sys.stderr.isatty():
         return
-    whole = f" of {total:,}" if total else ""
-    line = f"{what}: {done:,}{whole}" if done < total or not total else ""
+    of_total = f" of {total:,}" if total else ""
+    line = f"{what}: {done:,}{of_total}" if done < total or not total else ""
     sys.stderr.write(f"\r\x1b[K{line}")
     sys.stderr.flush()

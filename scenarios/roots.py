@@ -1,4 +1,4 @@
-"""Where data lie: a person's own below `$ZAPBENCH_DATA`, decoded copies in the platform's cache folder."""
+"""The folders of data: data sets below `$ZAPBENCH_DATA`, decoded copies in the platform's cache folder."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ def data_root() -> Path:
 
 
 def cache_root() -> Path:
-    """Returns the folder of decoded data: in the platform's cache folder, never below `$ZAPBENCH_DATA`."""
+    """Returns the folder of decoded copies, in the platform's cache folder and never below `$ZAPBENCH_DATA`."""
     return _cache() / "decoded"
 
 

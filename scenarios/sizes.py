@@ -1,4 +1,4 @@
-"""The sizes that every scenario's function takes, described once."""
+"""The protocol sizes, which are parameters of every function that returns a scenario."""
 
 import dataclasses
 import functools
@@ -7,22 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zapbench.scenarios.scenario import Augmentation, Scenario
+from zapbench.scenarios.image_tensor import Augmentation
+from zapbench.scenarios.scenario import Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A protocol's sizes; `Scenario` takes them as they are.
+    """Sizes of a protocol; `Scenario` has the same attributes.
 
     Attributes:
-        classes_per_trial: classes a reported trial.
-        classes_per_selection_trial: classes a selection trial.
-        pretrain_images: images a class to pre-train on.
-        validation_images: images a class for validation accuracy.
-        images_trained_on: images a class that transfer trains on.
-        images_held_out: images a class that transfer is measured on.
+        classes_per_trial: classes of a reported trial.
+        classes_per_selection_trial: classes of a selection trial.
+        pretrain_images: images per class to pre-train on.
+        validation_images: images per class for the validation accuracy of pre-training.
+        images_trained_on: images per class that transfer trains on.
+        images_held_out: images per class that transfer is evaluated on.
         draws: `nested` or `crossed`; see `Scenario`.
-        augmentation: changes the images that are pre-trained on, or None; see `Scenario`.
+        augmentation: of pre-training images, or None; see `Scenario`.
     """
 
     classes_per_trial: int
@@ -36,9 +37,12 @@ class Sizes:
 
 
 def sized(**defaults: Any) -> Callable[[Callable[..., Scenario]], Callable[..., Scenario]]:
-    """Gives a function that returns a scenario the parameters of `Sizes`, with these defaults.
+    """Decorates a function that returns a scenario: each attribute of `Sizes` becomes a keyword parameter.
 
-    The function gets them as one, `sizes`; gin and `help` see every one of them.
+    The function itself receives them as one argument, `sizes`; gin and `help` see each parameter.
+
+    Args:
+        defaults: the default of each parameter.
     """
     own = Sizes(**defaults)
     names = [field.name for field in dataclasses.fields(Sizes)]
@@ -49,7 +53,7 @@ def sized(**defaults: Any) -> Callable[[Callable[..., Scenario]], Callable[..., 
             bound = {name: given.pop(name) for name in names if name in given}
             return function(sizes=dataclasses.replace(own, **bound), **given)
 
-        del scenario.__wrapped__  # gin would look through it, at the function's own
+        del scenario.__wrapped__  # gin would read the undecorated function's signature
         signature = inspect.signature(function)
         kept = [parameter for parameter in signature.parameters.values() if parameter.name != "sizes"]
         added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(own, name)) for name in names]

@@ -1,4 +1,4 @@
-"""Avalanche's view of a scenario: experiences that also carry an image source for batched gathers."""
+"""Scenarios as Avalanche benchmarks, whose experiences also give their images in batches."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -12,17 +12,19 @@ from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervise
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from zapbench.scenarios.scenario import Augmentation, ImageTensor, Indices, Trial
+from zapbench.scenarios.image_tensor import Augmentation, ImageTensor
+from zapbench.scenarios.images import Indices
+from zapbench.scenarios.trial import Trial
 
 Source = Callable[[Tensor], Tensor]
-"""Image indices `(n,)` -> what stands for those images, `(n, ...)`: an `ImageTensor`, or features of images."""
+"""Image indices `(n,)` -> the images, or features of them, `(n, ...)`."""
 
 
 class Gathered(Dataset[tuple[Tensor, int]]):
     """Some images with labels, as a torch data set.
 
     Attributes:
-        targets: the labels, as Avalanche wants them.
+        targets: the labels, as Avalanche requires them.
     """
 
     def __init__(self, images: Source, index: Indices, labels: Indices) -> None:
@@ -37,7 +39,7 @@ class Gathered(Dataset[tuple[Tensor, int]]):
         return self._images(self._index[place : place + 1])[0], self.targets[place]
 
     def images(self, places: Tensor) -> Tensor:
-        """Returns the images at `places`, gathered at once."""
+        """Returns the images at `places`, `(n,)` positions in this data set, in one gather."""
         return self._images(self._index[places.cpu()])
 
 
@@ -46,8 +48,8 @@ def pretraining_experience(images: ImageTensor, index: Indices, augmentation: Au
 
     Args:
         images: all images.
-        index: `(classes, images a class)` image indices; a class's row is its label.
-        augmentation: changes each batch; None for none.
+        index: `(classes, images per class)` image indices; the label of a class is its row.
+        augmentation: applied to each batch; None for no augmentation.
     """
     source = images if augmentation is None else functools.partial(images, augmentation=augmentation)
     return benchmark(source, {"train": index}, range(len(index)), None).train_stream[0]
@@ -60,9 +62,9 @@ def stream_of(
 
     Args:
         images: all images, or their features.
-        trial: classes in the order learned; a label is the class's place in the whole transfer set.
+        trial: the classes, their order and their images.
         classes_per_experience: classes learned at once (the last experience may have fewer); None for all.
-        validation_images: images a class, the last of those trained on, that become a `valid_stream`.
+        validation_images: images per class, the last of those trained on, that become a `valid_stream`.
 
     Raises:
         ValueError: a size does not fit.
@@ -85,18 +87,18 @@ def benchmark(
 ) -> Any:
     """Returns an Avalanche benchmark whose streams learn the same classes in the same order.
 
-    As `class_incremental_benchmark` makes it, which wants all labels from 0 on: a trial's are places in the whole
-    transfer set. Each experience has `images`: its images at some places, gathered at once. All of it is one task
-    (some plug-ins, LwF say, ask for task labels).
+    Like Avalanche's `class_incremental_benchmark`, but labels need not be consecutive from 0: those of a trial are
+    positions among all transfer classes. Each experience has a method `images` (see `Gathered`). All experiences are
+    one task: some plug-ins, LwF for example, require task labels.
 
     Args:
         images: all images, or their features.
-        sets: stream -> `(classes, images a class)` image indices.
+        sets: stream -> `(classes, images per class)` image indices.
         labels: `(classes,)` the label of each row.
-        classes_per_experience: rows an experience; None for all.
+        classes_per_experience: classes of an experience; None for all.
 
     Raises:
-        ValueError: there is no class in an experience.
+        ValueError: `classes_per_experience` is less than 1.
     """
     size = len(labels) if classes_per_experience is None else classes_per_experience
     if size < 1:

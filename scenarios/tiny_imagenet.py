@@ -1,8 +1,8 @@
 """Tiny-ImageNet (Le, Yang 2015): 200 ImageNet classes of 64x64 colour images. Not in the paper.
 
 Read from the official layout `tiny-imagenet-200/train/WNID/images/WNID_N.JPEG`, folder or archive, under
-`$ZAPBENCH_DATA/tiny-imagenet`; only the training images are read. Which classes are for pre-training, reported and
-selection trials is drawn once for the version. The sizes are those of the paper's Mini-ImageNet where they fit.
+`$ZAPBENCH_DATA/tiny-imagenet`; only the training images are read. The classes for pre-training, reported and
+selection trials are drawn once per version. Sizes are those of the paper's Mini-ImageNet where they fit.
 """
 
 import functools
@@ -13,9 +13,10 @@ import gin
 from zapbench.scenarios.catalog import TINY_IMAGENET
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.image_files import by_class, image_files
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.scenarios.sources import by_class, image_files
 from zapbench.seeding import numpy_generator
 
 CLASSES = 200
@@ -44,11 +45,11 @@ def tiny_imagenet(
     """Returns Tiny-ImageNet: 100 classes to pre-train on, 60 for reported and 40 for selection trials.
 
     Args:
-        sizes: see `Sizes`; each of them is a parameter of its own.
+        sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
-        size: height and width that the network sees, in pixels.
+        size: height and width of the network's input, in pixels.
         pretrain_classes: classes to pre-train on, of 200.
-        selection_classes: classes set aside for selection trials; what is left is for reported ones.
+        selection_classes: classes set aside for selection trials; the rest is for reported trials.
         outputs: outputs of the head, in pre-training and in transfer.
     """
     images = load(size)
@@ -78,7 +79,7 @@ def load(size: int = 64) -> Images:
     """Returns the training images, decoded or from the cache.
 
     Raises:
-        ValueError: the data are missing, incomplete or corrupt.
+        ValueError: the data are missing, incomplete or damaged.
     """
     return _load(size, provide(TINY_IMAGENET))
 
@@ -87,7 +88,7 @@ def load(size: int = 64) -> Images:
 def _load(size: int, sources: tuple[Path, ...]) -> Images:
     files = by_class((file for file in image_files(sources[0]) if file.parts[-4:-3] == ("train",)), 2)
     if len(files) != CLASSES:
-        raise ValueError(f"tiny_imagenet: {len(files)} classes in {sources[0]}, and there should be {CLASSES}")
-    for own in files.values():  # by their number: WNID_2 comes before WNID_10
+        raise ValueError(f"tiny_imagenet: {len(files)} classes in {sources[0]}, expected {CLASSES}")
+    for own in files.values():  # by number: WNID_2 before WNID_10
         own.sort(key=lambda file: (len(file.name), file.name))
     return decoded("tiny_imagenet", files, Reading(mode="RGB", size=size, original=(64, 64)))

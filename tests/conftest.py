@@ -14,7 +14,8 @@ from PIL import Image
 from support.made_logs import write_table
 
 from zapbench.scenarios import mini_imagenet, omni_image
-from zapbench.scenarios.scenario import Images, Scenario
+from zapbench.scenarios.images import Images
+from zapbench.scenarios.scenario import Scenario
 
 torch.set_num_threads(1)
 

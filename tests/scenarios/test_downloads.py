@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine: they go on, are checked, and land whole or not at all."""
+"""Downloads, from a local server: they resume, are checked, and appear atomically."""
 
 import hashlib
 import io
@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from zapbench.scenarios import downloads
-from zapbench.scenarios.catalog import OMNIGLOT, Archive
+from zapbench.scenarios.catalog import OMNIGLOT
+from zapbench.scenarios.data_set import Archive
 from zapbench.scenarios.downloads import fetch, fetch_archive, provide
 
 
@@ -30,14 +31,14 @@ class Server:
 
     Attributes:
         content: the file.
-        tears: after how many bytes each of the next answers breaks off.
-        ranges: whether it knows ranges.
-        status: None, or an error it answers with.
+        breaks: after how many bytes each of the next answers ends.
+        ranges: whether it supports ranges.
+        status: None, or the error that it answers.
         asked: the `Range` of each request, None where there was none.
     """
 
     def __init__(self):
-        self.content, self.tears, self.ranges, self.status, self.asked = CONTENT, [], True, None, []
+        self.content, self.breaks, self.ranges, self.status, self.asked = CONTENT, [], True, None, []
 
     def answer(self, handler):
         wanted = handler.headers.get("Range")
@@ -53,7 +54,7 @@ class Server:
         body = self.content[start:]
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body[: self.tears.pop(0)] if self.tears else body)
+        handler.wfile.write(body[: self.breaks.pop(0)] if self.breaks else body)
 
 
 @pytest.fixture
@@ -87,51 +88,51 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def test_a_file_lands_whole(server, tmp_path):
+def test_a_file_is_downloaded_completely(server, tmp_path):
     assert fetch_archive(described(server), tmp_path).read_bytes() == CONTENT
     assert names(tmp_path) == ["file.zip"]
 
 
-def test_what_is_there_is_left_alone(server, tmp_path):
+def test_an_existing_file_is_kept(server, tmp_path):
     (tmp_path / "file.zip").write_bytes(b"a person's own")
     assert fetch_archive(described(server), tmp_path).read_bytes() == b"a person's own"
     assert not server.asked
 
 
-def test_a_torn_connection_is_taken_up_where_it_was(server, tmp_path):
-    server.tears = [300_000, 200_000]
+def test_a_broken_connection_is_resumed_where_it_stopped(server, tmp_path):
+    server.breaks = [300_000, 200_000]
     assert fetch_archive(described(server), tmp_path).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
 
 
-def test_a_server_that_brings_nothing_is_given_up_and_the_next_call_goes_on(server, tmp_path):
-    server.tears = [300_000, *[0] * 10]
-    with pytest.raises(ValueError, match=r"torn.*300,000 bytes are kept, and the same command goes on"):
+def test_after_attempts_without_a_byte_the_download_stops_and_the_next_call_resumes_it(server, tmp_path):
+    server.breaks = [300_000, *[0] * 10]
+    with pytest.raises(ValueError, match=r"broke.*300,000 bytes are kept, and the same command resumes"):
         fetch_archive(described(server), tmp_path)
     assert names(tmp_path) == [".file.zip.part"]
-    server.tears, server.asked = [], []
+    server.breaks, server.asked = [], []
     assert fetch_archive(described(server), tmp_path).read_bytes() == CONTENT
     assert server.asked == ["bytes=300000-"]
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(server, tmp_path):
-    server.ranges, server.tears = False, [300_000]
+def test_a_server_without_ranges_sends_the_file_from_its_start(server, tmp_path):
+    server.ranges, server.breaks = False, [300_000]
     assert fetch_archive(described(server), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_part_that_is_whole_already_is_only_checked(server, tmp_path):
+def test_a_complete_part_is_only_checked(server, tmp_path):
     (tmp_path / ".file.zip.part").write_bytes(CONTENT)
     assert fetch_archive(described(server), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_wrong_checksum_is_said_and_nothing_is_kept(server, tmp_path):
+def test_a_wrong_checksum_is_an_error_and_the_download_is_deleted(server, tmp_path):
     server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(ValueError, match=r"has md5 \w{32}, and it should be \w{32}; nothing was kept"):
+    with pytest.raises(ValueError, match=r"has md5 \w{32}, expected \w{32}; the download was deleted"):
         fetch_archive(described(server), tmp_path)
     assert names(tmp_path) == []
 
 
-def test_a_fetched_archive_that_leads_out_of_its_folder_never_lands(server, tmp_path):
+def test_a_fetched_archive_with_a_path_outside_of_it_is_refused(server, tmp_path):
     server.content = an_archive("../../picture.png")
     with pytest.raises(ValueError, match=r"leads out of it \('../../picture.png'\)"):
         fetch_archive(described(server, server.content), tmp_path)
@@ -185,15 +186,15 @@ def served_omniglot(server, monkeypatch):
         yield OMNIGLOT
 
 
-def test_missing_omniglot_is_fetched_by_whoever_wants_it(server, data_root, monkeypatch):
+def test_missing_omniglot_is_fetched_by_a_run(server, data_root, monkeypatch):
     with served_omniglot(server, monkeypatch) as description:
         found = provide(description)
     assert [path.name for path in found] == ["images_background.zip", "images_evaluation.zip"]
     assert all(path.parent == data_root / "omniglot-py" for path in found)
 
 
-def test_without_a_network_it_is_said_what_was_looked_for_and_why_it_was_not_fetched(data_root):
-    with pytest.raises(ValueError, match=r"images_background.*fetching it did not work: ZAPBENCH_OFFLINE is set"):
+def test_without_a_network_the_error_says_what_was_looked_for_and_why_it_was_not_fetched(data_root):
+    with pytest.raises(ValueError, match=r"images_background.*fetching it failed: ZAPBENCH_OFFLINE is set"):
         provide(OMNIGLOT)
     with pytest.raises(ValueError, match="ZAPBENCH_OFFLINE"):
         fetch(OMNIGLOT)

@@ -10,10 +10,10 @@ from support.data_files import a_full_disk, decoded_copies, encoded, half_writte
 from zapbench.scenarios import cache, decode, mini_imagenet, omni_image, tiny_imagenet
 from zapbench.scenarios.catalog import CATALOG
 from zapbench.scenarios.decode import Reading, decoded
+from zapbench.scenarios.image_files import by_class, image_files
 from zapbench.scenarios.image_folder import image_folder
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.scenarios.roots import cache_root
-from zapbench.scenarios.sources import by_class, image_files
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def test_an_image_folder_is_split_by_lists(letters, tmp_path):
         ({"root": "nowhere"}, "mine: there is no folder nowhere"),
         ({"pretrain": ["class 33"]}, "pretrain names the class 'class 33', and there is none, did you mean class 3"),
         ({"pretrain": "list.txt"}, "pretrain is 'list.txt'; allowed: a number, a list of classes, or a text file"),
-        ({"pretrain": 11}, "pretrain is 11, and 10 of 10 classes are left"),
+        ({"pretrain": 11}, "pretrain is 11, and 10 of 10 classes remain"),
         ({"size": 0}, "size must be at least 1, got 0"),
-        ({"images_held_out": 2}, "transfer wants 5 images a class, and class 'class 0' has 4"),
+        ({"images_held_out": 2}, "transfer needs 5 images per class, and class 'class 0' has 4"),
         ({"pretrain": ["class 0"], "transfer": ["class 0"]}, "pre-training and transfer classes overlap"),
     ],
 )
@@ -123,7 +123,7 @@ def test_processes_decode_to_the_same_bytes_as_one(letters, monkeypatch):
     assert alone.digest == together.digest
     (letters / "class 7" / "1.png").write_bytes(b"no image")
     files = by_class(image_files(letters), 1)
-    with pytest.raises(ValueError, match=r"class 7/1\.png is not a readable image \(no image\)"):
+    with pytest.raises(ValueError, match=r"class 7/1\.png is not a readable image \(no PNG or JPEG\)"):
         decoded("together", files, Reading(mode="RGB", size=24))
 
 
@@ -153,6 +153,6 @@ def test_missing_data_are_said_with_where_they_were_looked_for_and_how_to_get_th
         "omni_image_100": lambda: omni_image.load(84, 100),
         "tiny_imagenet": tiny_imagenet.load,
     }
-    with pytest.raises(ValueError, match=rf"{name}: there is not .* in {data_root}.*ZAPBENCH_DATA") as caught:
+    with pytest.raises(ValueError, match=rf"{name}: no .* in {data_root}.*ZAPBENCH_DATA") as caught:
         loaders[name]()
     assert "\n" not in str(caught.value)

@@ -99,10 +99,10 @@ def broken(key):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("foreign", r"val\.pkl is not read: it wants \w+\.system, and only NumPy arrays and plain containers"),
-        ("floats", r"val\.pkl: image_data is no uint8 array of shape \(images, 84, 84, 3\)"),
+        ("foreign", r"val\.pkl is not read: it needs \w+\.system, and only NumPy arrays and plain containers"),
+        ("floats", r"val\.pkl: image_data is not a uint8 array of shape \(images, 84, 84, 3\)"),
         ("missing", r"val\.pkl: class 'n\d+' is missing \(1 of 16 are\)"),
-        ("unknown", r"val\.pkl: 'n00000000' is none of its 16 classes"),
+        ("unknown", r"val\.pkl: 'n00000000' is not one of the 16 published classes"),
         ("outside", r"val\.pkl: class_dict\['n\d+'\] has an index outside of its 48 images"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_torn_pickle_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
     path = data_root / "mini-imagenet" / "mini-imagenet-cache-train.pkl"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"train\.pkl is no whole pickle"):
+    with pytest.raises(ValueError, match=r"train\.pkl is not a complete pickle"):
         mini_imagenet.load()
 
 
@@ -132,5 +132,5 @@ def test_a_table_that_names_a_missing_image_is_refused(mini, data_root):
 
 def test_a_class_with_too_few_images_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
-    with pytest.raises(ValueError, match=r"pre-training wants 600 images a class, and class 'n\d+' has 3"):
+    with pytest.raises(ValueError, match=r"pre-training needs 600 images per class, and class 'n\d+' has 3"):
         mini_imagenet.mini_imagenet()

@@ -30,7 +30,7 @@ def test_omni_image_is_read_from_its_archive(data_root, photographs):
     ("change", "words"),
     [
         ({"leave_out": ["n01440764"]}, r"omni_image: class 'n01440764' is missing \(1 of 1000 are\)"),
-        ({"more": ["n00000000"]}, r"omni_image: 'n00000000' is none of its 1000 classes"),
+        ({"more": ["n00000000"]}, r"omni_image: 'n00000000' is not one of the 1000 published classes"),
     ],
 )
 def test_other_classes_than_omni_images_are_refused(data_root, photographs, change, words):
@@ -80,7 +80,7 @@ def test_a_build_that_lacks_something_says_what_and_leaves_nothing(imagenet, dat
     assert list((data_root / "omni-image").iterdir()) == []
     wrong = tmp_path / "list.txt"
     wrong.write_text("\n".join((*short_list, "n00000000/n00000000_1.JPEG")))
-    with pytest.raises(ValueError, match=r"list\.txt: 'n00000000' is none of its 6 classes"):
+    with pytest.raises(ValueError, match=r"list\.txt: 'n00000000' is not one of the 6 published classes"):
         omni_image.build(imagenet, listing=wrong)
     with pytest.raises(ValueError, match=r"give --list OmnImage_100\.txt"):
         omni_image.build(imagenet, images_per_class=100)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from zapbench.scenarios import mini_imagenet, omni_image
-from zapbench.scenarios.catalog import LISTS
+from zapbench.scenarios.class_lists import LISTS
 
 
 def test_the_shipped_lists_are_the_published_ones():

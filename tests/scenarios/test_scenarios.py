@@ -12,8 +12,9 @@ from zapbench import config
 from zapbench.cli.data import scenario_of
 from zapbench.scenarios.cache import cached
 from zapbench.scenarios.glyphs import LETTERS, glyphs
+from zapbench.scenarios.image_tensor import ImageTensor
+from zapbench.scenarios.images import Images, digest
 from zapbench.scenarios.omniglot import omniglot
-from zapbench.scenarios.scenario import Images, ImageTensor, digest
 
 
 def small_omniglot():
@@ -121,8 +122,8 @@ def test_every_scenario_keeps_selection_apart_where_it_has_the_classes(scenario)
     [
         ({"classes_per_trial": 6}, "classes_per_trial is 6, and there are 5 classes"),
         ({"classes_per_trial": 0}, "classes_per_trial must be at least 1, got 0"),
-        ({"pretrain_images": 8}, "pre-training wants 10 images a class, and class 'class 0' has 8"),
-        ({"images_held_out": 4}, "transfer wants 9 images a class, and class 'class 4' has 8"),
+        ({"pretrain_images": 8}, "pre-training needs 10 images per class, and class 'class 0' has 8"),
+        ({"images_held_out": 4}, "transfer needs 9 images per class, and class 'class 4' has 8"),
         ({"pretrain_outputs": 3}, "pretrain_outputs is 3, and there are 4 pre-training classes"),
         ({"pretrain_classes": (0, 4)}, "overlap"),
     ],

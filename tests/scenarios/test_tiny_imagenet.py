@@ -62,5 +62,5 @@ def test_an_image_of_another_size_is_named(tiny_folder, photographs):
 
 def test_a_missing_class_of_tiny_imagenet_is_counted(tiny_folder):
     (tiny_folder / "train" / "n00000007").rename(tiny_folder / "elsewhere")
-    with pytest.raises(ValueError, match=r"199 classes in .*, and there should be 200"):
+    with pytest.raises(ValueError, match=r"199 classes in .*, expected 200"):
         tiny_imagenet.load()

@@ -18,7 +18,7 @@ from support.contending import ADAM, Watch, contend, cut, with_plugin
 from torch.nn import functional
 
 from zapbench.scenarios.glyphs import glyphs
-from zapbench.scenarios.scenario import Trial
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer import avalanche_fixes as mended
 from zapbench.transfer.avalanche_fixes import (
     AGEMPlugin,

@@ -1,4 +1,4 @@
-"""The command `zapbench data`: what is here, and how to get, check, build and look at it."""
+"""The command `zapbench data`: lists, fetches, verifies, builds and shows data sets."""
 
 import argparse
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zapbench.scenarios.catalog import DataSet
-    from zapbench.scenarios.scenario import Images, Scenario
+    from zapbench.scenarios.data_set import DataSet
+    from zapbench.scenarios.scenario import Scenario
 
 EXAMPLES = """examples:
   zapbench data list
@@ -20,24 +20,26 @@ EXAMPLES = """examples:
 
 
 def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the command and its own commands."""
+    """Adds the command and its subcommands."""
     what = "list, fetch, verify, build and show data sets"
     command = commands.add_parser(
         "data", help=what, description=what, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parts = command.add_subparsers(required=True, metavar="WHAT")
-    _part(parts, "list", "what is here, what is missing, and where it was looked for", _list)
+    _part(parts, "list", "which data sets are here, which are missing, and where they were looked for", _list)
     _part(parts, "fetch", "download the official archives of a data set", _fetch).add_argument("name", metavar="NAME")
-    verify = _part(parts, "verify", "decode data sets anew and compare them with what is known", _verify)
-    verify.add_argument("name", metavar="NAME", nargs="?", help="default: all that are here")
+    verify = _part(parts, "verify", "decode data sets again and compare their pixels with known hashes", _verify)
+    verify.add_argument("name", metavar="NAME", nargs="?", help="default: every data set that is here")
     build = _part(parts, "build", "build Omni-image from a local ImageNet-1k training folder", _build)
     build.add_argument("name", metavar="NAME", help="omni_image or omni_image_100")
-    build.add_argument("--imagenet", type=Path, required=True, metavar="DIR", help="holds WNID/WNID_N.JPEG")
+    build.add_argument(
+        "--imagenet", type=Path, required=True, metavar="DIR", help="its training folder, with WNID/WNID_N.JPEG"
+    )
     build.add_argument("--list", type=Path, metavar="FILE", help="the published list (shipped for omni_image)")
     show = _part(parts, "show", "draw a sheet of a scenario's images", _show)
     show.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
     show.add_argument("--out", type=Path, required=True, metavar="FILE.png")
-    show.add_argument("--seed", type=int, default=0, help="seed of what is shown (default: 0)")
+    show.add_argument("--seed", type=int, default=0, help="pre-training seed of the images shown (default: 0)")
     _part(parts, "card", "print scenario cards as Markdown", _card).add_argument("name", metavar="NAME", nargs="?")
 
 
@@ -65,7 +67,7 @@ def _list(options: argparse.Namespace) -> int:
     for name, about in CATALOG.items():
         found = about.find()
         if not about.folder:
-            state, size, where = "here", "", "drawn, nothing to fetch"
+            state, size, where = "here", "", "drawn; nothing to fetch"
         elif found is None:
             state, size, where = "missing", "", f"looked for in {about.path}"
         else:
@@ -89,7 +91,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
     about = data_set(options.name)
     if (found := about.find()) is not None:
-        print(f"{about.name} is here already" + (f": {', '.join(map(str, found))}" if found else ""))
+        print(f"{about.name} is already here" + (f": {', '.join(map(str, found))}" if found else ""))
         return 0
     print(f"{about.title}: {about.licence}; {about.source}", file=sys.stderr)
     for path in fetch(about):
@@ -103,7 +105,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.name:
         about = data_set(options.name)
         if not about.folder:
-            print(f"{about.name} is drawn: there is nothing to verify")
+            print(f"{about.name} is drawn; there is nothing to verify")
             return 0
         if about.find() is None:
             raise ValueError(about.missing())
@@ -112,7 +114,7 @@ def _verify(options: argparse.Namespace) -> int:
     wrong = 0
     for about in CATALOG.values():
         if not about.folder:
-            continue  # it is drawn
+            continue  # drawn: it has no files
         try:
             print(f"{about.name}: missing" if about.find() is None else _verdict(about))
         except ValueError as error:
@@ -122,7 +124,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _verdict(about: "DataSet") -> str:
-    """Decodes a data set anew; returns in words what it is."""
+    """Decodes a data set again; returns a sentence about its content and its archives."""
     from zapbench.scenarios.cache import forget
     from zapbench.scenarios.downloads import checksum
 
@@ -133,23 +135,11 @@ def _verdict(about: "DataSet") -> str:
             same = checksum(path) == official[path.name]
             archives.append(f"{path.name} is {'the official archive' if same else 'not the official archive'}")
     forget(about.name)
-    images = _loaders()[about.name]()
+    images = about.load()
     known = dict(about.pixels).get(images.digest)
     content = f"the pixels are {known}" if known else f"no known content (pixels {images.digest[:12]})"
     counts = f"{len(images.labels):,} images of {len(images.classes):,} classes"
     return "; ".join([f"{about.name}: {counts}", content, *archives])
-
-
-def _loaders() -> "dict[str, Callable[[], Images]]":
-    from zapbench.scenarios import mini_imagenet, omni_image, omniglot, tiny_imagenet
-
-    return {
-        "omniglot": omniglot.load,
-        "mini_imagenet": mini_imagenet.load,
-        "omni_image": omni_image.load,
-        "omni_image_100": lambda: omni_image.load(images_per_class=100),
-        "tiny_imagenet": tiny_imagenet.load,
-    }
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -159,7 +149,7 @@ def _build(options: argparse.Namespace) -> int:
     counts = {"omni_image": 20, "omni_image_100": 100}
     name = data_set(options.name).name
     if name not in counts:
-        raise ValueError(f"{name} is not built; allowed: {', '.join(counts)}")
+        raise ValueError(f"{name} cannot be built; allowed: {', '.join(counts)}")
     if not options.imagenet.is_dir():
         raise ValueError(f"--imagenet: there is no folder {options.imagenet}")
     if options.list is not None and not options.list.is_file():
@@ -169,7 +159,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from zapbench.scenarios.sheet import draw
+    from zapbench.scenarios.contact_sheet import draw
 
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {options.out}; allowed: a file that ends in .png")
@@ -182,7 +172,7 @@ def scenario_of(name: str) -> "Scenario":
     """Returns the scenario that a configuration binds.
 
     Raises:
-        ValueError: there is no such configuration, or it cannot be used.
+        ValueError: there is no such configuration, or it is wrong.
     """
     import gin
 
@@ -195,12 +185,12 @@ def scenario_of(name: str) -> "Scenario":
     try:
         with gin.unlock_config():
             gin.parse_config(config.read_text(path))
-        made: Scenario = gin.query_parameter("run.scenario").scoped_configurable_fn()
+        scenario: Scenario = gin.query_parameter("run.scenario").scoped_configurable_fn()
     except (ValueError, TypeError, SyntaxError, ImportError) as error:
         raise ValueError(config.explain(error)) from None
     finally:
         gin.clear_config()
-    return made
+    return scenario
 
 
 def _card(options: argparse.Namespace) -> int:

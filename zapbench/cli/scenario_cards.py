@@ -1,4 +1,4 @@
-"""Scenario cards as Markdown: what a data set is, and the sizes of the scenarios on it as the code itself has them."""
+"""Scenario cards as Markdown: each data set, and the sizes of its scenarios, taken from the code."""
 
 import ast
 import inspect
@@ -8,14 +8,15 @@ import gin
 
 from zapbench import config
 from zapbench.experiment.registry import register_everything
-from zapbench.scenarios.catalog import CATALOG, DataSet
+from zapbench.scenarios.catalog import CATALOG
+from zapbench.scenarios.data_set import DataSet
 
 HEAD = """# Scenarios
 
-What each data set is, and the sizes of the shipped scenarios on it. This page is printed by `zapbench data card`; a
-test compares the two. `zapbench data show SCENARIO --out sheet.png` draws a sheet of a scenario's images from what is
-at hand. Addresses and md5s are those in the authors', torchvision's or Avalanche's code; none was tried from here, and
-a download that is not what it should be is refused by its md5.
+Each data set, and the sizes of the shipped scenarios on it. `zapbench data card` prints this page; a test compares
+the two. `zapbench data show SCENARIO --out sheet.png` draws a contact sheet of a scenario's images from your copy of
+the data. Addresses and md5s are those in the code of the authors, torchvision or Avalanche. No download was tested;
+one that differs is refused by its md5.
 
 """
 TAIL = """## Your own images
@@ -23,9 +24,6 @@ TAIL = """## Your own images
 A folder (or .zip archive) `ROOT/CLASS/*.png`, `*.jpg` is a scenario by one .gin file:
 
     # Letters that I photographed
-    import zapbench.models
-    import zapbench.scenarios.image_folder
-
     run.scenario = @image_folder()
     image_folder.root = "~/letters"
     image_folder.name = "letters"
@@ -36,35 +34,35 @@ A folder (or .zip archive) `ROOT/CLASS/*.png`, `*.jpg` is a scenario by one .gin
     convnet.filters = 32
 
 with `K`, `R` and the other macros of `gin/scenarios/omniglot_small.gin`. `pretrain`, `selection` and `transfer` are
-each a number of classes (drawn once for the name), a list of their names, or a text file of them; what is left is for
-reported trials. Then `zapbench run letters.gin asb_zap`.
+each a number of classes (drawn once from the name), a list of class names, or a text file with one class name per
+line; the remaining classes are for reported trials. Then `zapbench run letters.gin asb_zap`.
 
-## Streams alone
+## Avalanche benchmarks
 
-Every scenario gives Avalanche benchmarks without the rest of zapbench:
+Every scenario gives Avalanche benchmarks that work without the rest of zapbench:
 
     from zapbench.scenarios.omniglot import omniglot
 
     benchmark = omniglot().transfer_stream(seed=0)
 
-`benchmark.train_stream` has one class an experience, in the trial's order, and `benchmark.test_stream` its held-out
-images. `classes_per_experience=10` learns ten at once, `classes_per_experience=None` all (i.i.d.);
-`validation_images=3` sets three of the images trained on aside as `benchmark.valid_stream`. `pretraining_stream` gives
-the pre-training classes in the same forms.
+Each experience of `benchmark.train_stream` has one class, in the order of the trial; `benchmark.test_stream` has the
+held-out images. With `classes_per_experience=10` an experience has ten classes, with `None` all of them (i.i.d.);
+`validation_images=3` moves three of the training images of each class to `benchmark.valid_stream`. `pretraining_stream`
+gives the pre-training classes in the same way.
 """
 PICTURES = {"glyphs": "glyphs.png"}
-"""Sheets that may be distributed; of the other data sets people draw their own."""
+"""Contact sheets that may be distributed."""
 
 NETWORK = ("convnet.filters", "convnet.blocks", "K", "R", "ASB_EPISODES", "META_EPISODES", "IID_EPOCHS", "ZAP_EVERY")
 
 
 def all_cards() -> str:
-    """Returns the whole page."""
+    """Returns the page of all cards."""
     return HEAD + "".join(card(about) + "\n" for about in CATALOG.values()) + TAIL
 
 
 def card(about: DataSet) -> str:
-    """Returns one data set's card."""
+    """Returns the card of a data set."""
     facts = {
         "Content": about.content,
         "Classes": about.splits,
@@ -81,15 +79,15 @@ def card(about: DataSet) -> str:
         if about.archives and about.otherwise:
             facts["Get it"] += f"; or {about.otherwise}"
         if about.automatic:
-            facts["Get it"] += " (a run fetches it by itself)"
+            facts["Get it"] += " (a run fetches it automatically)"
     for archive in about.archives:
         facts[f"`{archive.name}`"] = f"<{archive.url}>, md5 `{archive.md5}`"
     for digest, what in about.pixels:
         facts[f"Pixels, {what}"] = f"`{digest}`"
-    facts["Tried on"] = about.at_hand
+    facts["Tested on"] = about.at_hand
     lines = [f"## {about.title}", "", f"Version {about.version}.", ""]
     lines += [f"- **{name}**: {text}" for name, text in facts.items()]
-    picture = [f"![A sheet of {about.title}]({PICTURES[about.name]})", ""] if about.name in PICTURES else []
+    picture = [f"![Images of {about.title}]({PICTURES[about.name]})", ""] if about.name in PICTURES else []
     return "\n".join([*lines, "", *picture, *_table(about.scenarios), ""])
 
 
@@ -102,7 +100,7 @@ def _table(scenarios: tuple[str, ...]) -> list[str]:
 
 
 def sizes_of(scenario: str) -> dict[str, Any]:
-    """Returns the sizes of a shipped scenario and of its training, from its function's defaults and its file."""
+    """Returns the sizes of a shipped scenario and of its training, from the defaults of its function and its file."""
     register_everything()
     bound = config.bindings_of("scenarios", scenario)
     name = bound["run.scenario"].strip("@()").rsplit(".", 1)[-1]

@@ -17,7 +17,7 @@ from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.networks.classifier import Classifier, last_layers
 from zapbench.networks.gradients import is_written_out
-from zapbench.scenarios.scenario import Role
+from zapbench.scenarios.trial import Role
 from zapbench.seeding import seed_global_state
 from zapbench.tasks import TrialSpec
 from zapbench.transfer.avalanche import StrategyFactory, rehearse, run_strategy

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from zapbench.plugins import refuse_inert, silent_evaluator
-from zapbench.scenarios.scenario import Trial
 from zapbench.scenarios.streams import stream_of
 from zapbench.transfer import avalanche_fixes
 from zapbench.transfer.features import Inputs

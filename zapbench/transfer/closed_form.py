@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
-from zapbench.scenarios.scenario import Trial
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer.features import EVALUATION_BATCH, Inputs
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zapbench.scenarios.scenario import ImageTensor, Trial
+from zapbench.scenarios.image_tensor import ImageTensor
+from zapbench.scenarios.trial import Trial
 
 Inputs = Callable[[Tensor], Tensor]
 """Image indices `(n,)` -> the learner's inputs `(n, ...)`."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zapbench.scenarios.scenario import Trial
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer.features import EVALUATION_BATCH, Inputs
 
 Correct = np.typing.NDArray[np.bool_]

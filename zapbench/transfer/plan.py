@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zapbench.networks.classifier import Classifier, last_layers, new_head
-from zapbench.scenarios.scenario import Role, Trial
+from zapbench.scenarios.trial import Role, Trial
 from zapbench.seeding import torch_generator
 from zapbench.transfer.features import Features, Inputs
 from zapbench.transfer.protocol import Protocol

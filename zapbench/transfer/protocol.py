@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import gin
 
-from zapbench.scenarios.scenario import Role, Scenario
+from zapbench.scenarios.scenario import Scenario
+from zapbench.scenarios.trial import Role
 
 
 @dataclass(frozen=True, kw_only=True)

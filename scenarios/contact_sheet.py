@@ -1,4 +1,4 @@
-"""A sheet of a scenario's images: some classes of each pool, those trained on beside those held out."""
+"""A contact sheet of a scenario: images of some classes of each pool, trained on and held out."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from zapbench.scenarios.glyphs import face_files
-from zapbench.scenarios.scenario import Indices, Scenario
+from zapbench.scenarios.images import Indices
+from zapbench.scenarios.scenario import Scenario
 
 TILE = 56
 GAP = 2
@@ -20,10 +21,15 @@ INK, FAINT, PAPER = (20, 20, 20), (120, 120, 120), (255, 255, 255)
 
 
 def draw(scenario: Scenario, path: Path, *, seed: int = 0) -> None:
-    """Draws the sheet of what pre-training and a trial of each role see for a seed; the file appears whole.
+    """Draws images of pre-training and of a trial of each role for a seed; the file is written atomically.
+
+    Args:
+        scenario: whose images.
+        path: the PNG file.
+        seed: pre-training seed of the split and of the trials.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the file cannot be written.
     """
     split = scenario.pretraining(seed)
     parts = [
@@ -37,7 +43,7 @@ def draw(scenario: Scenario, path: Path, *, seed: int = 0) -> None:
     sheet = Image.new("RGB", (width + 2 * MARGIN, sum(row.height for row in rows) + 2 * MARGIN + 16), PAPER)
     pen = ImageDraw.Draw(sheet)
     text = f"{scenario.name}: {len(scenario.images.classes):,} classes, {len(scenario.images.labels):,} images"
-    pen.text((MARGIN, MARGIN - 2), f"{text}, seen at {scenario.size}x{scenario.size}", INK, _font(17, bold=True))
+    pen.text((MARGIN, MARGIN - 2), f"{text}, {scenario.size}x{scenario.size} pixels", INK, _font(17, bold=True))
     top = MARGIN + 40
     for row in rows:
         sheet.paste(row, (MARGIN, top))
