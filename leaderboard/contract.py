@@ -192,7 +192,9 @@ class Description:
     def stable(self) -> dict[str, Any]:
         """Returns every field but the volatile ones (time, command, versions, device)."""
         volatile = {f.name for f in fields(self) if f.metadata.get("volatile")}
-        return {key: value for key, value in json.loads(self.to_json()).items() if key not in volatile}
+        values = {key: value for key, value in asdict(self).items() if key not in volatile}
+        plain: dict[str, Any] = json.loads(json.dumps(values, sort_keys=True))
+        return plain
 
 
 LONGEST_DESCRIPTION = 1 << 20

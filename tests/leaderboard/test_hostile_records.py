@@ -5,7 +5,7 @@ import os
 import struct
 
 import pytest
-from support.hostile import in_a_process_of_its_own, one_line
+from support.hostile import in_a_process_of_its_own, one_line, rewrite
 from support.made_logs import describe, write
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -19,7 +19,9 @@ from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.events import Tail, read_events
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.parse import read_file
-from zapbench.leaderboard.show.render import to_csv, to_json, to_latex, to_markdown
+from zapbench.leaderboard.show.data import to_csv, to_json
+from zapbench.leaderboard.show.latex import to_latex
+from zapbench.leaderboard.show.markdown import to_markdown
 
 
 def test_a_record_that_claims_a_billion_bytes_is_damage(tmp_path):
@@ -103,7 +105,7 @@ def test_numbers_that_are_not_finite_are_named(tmp_path, value):
 def test_text_that_is_not_utf8_is_named(tmp_path):
     write(tmp_path, [0.5], method="mmmmmmmm")
     path = next(tmp_path.rglob("*tfevents*"))
-    path.write_bytes(path.read_bytes().replace(b"mmmmmmmm", b"mmm\xff\xfemmm"))
+    rewrite(path, b"mmmmmmmm", b"mmm\xff\xfemmm")
     one_line(load(tmp_path).problems, "holds a text that is not UTF-8")
 
 

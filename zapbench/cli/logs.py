@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from zapbench.leaderboard.decide.tables import Table
-    from zapbench.leaderboard.read.load import Logs
     from zapbench.leaderboard.read.mapping import LogMapping
+    from zapbench.leaderboard.read.tabulate import Logs
 
 WIDE = 200
-"""Columns where the output is not a terminal: nothing is left out for width."""
+"""Columns where the output is not a terminal: no column is dropped for width."""
 
 MOST_LINES = 50
 """Problems of a submission that are printed."""
@@ -38,7 +38,7 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
         "--select",
         choices=["select", "paper"],
         default="select",
-        help="choose rates on selection trials (default), or on the reported ones as the paper did",
+        help="select rates on selection trials (default), or on the reported trials as in the paper",
     )
     command.add_argument(
         "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
@@ -57,7 +57,7 @@ def _add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentPars
         metavar="NAME.zip",
         help="say whether a submission can be ranked (beside LOGDIR, if given)",
     )
-    command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
+    command.add_argument("--no-cache", action="store_true", help="read every file again, and keep nothing")
     command.set_defaults(command=_leaderboard)
 
 
@@ -147,7 +147,8 @@ def read_logs(
     from rich.console import Console
     from rich.progress import Progress
 
-    from zapbench.leaderboard.read.load import default_cache, load
+    from zapbench.leaderboard.read.cache import default_cache
+    from zapbench.leaderboard.read.load import load
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
@@ -167,22 +168,25 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
     from rich.console import Console
 
     from zapbench.leaderboard.decide.tables import tables
-    from zapbench.leaderboard.show import render
+    from zapbench.leaderboard.show.data import to_csv, to_json
+    from zapbench.leaderboard.show.latex import to_latex
+    from zapbench.leaderboard.show.markdown import to_markdown
+    from zapbench.leaderboard.show.terminal import to_terminal
 
     made = tables(logs, by=by)
     if form == "table":
         console = Console()
-        render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
+        to_terminal(made, console if console.is_terminal else Console(width=WIDE))
     else:
         renderers = {
-            "md": lambda: render.to_markdown(made, logs.problems),
-            "latex": lambda: render.to_latex(made),
-            "csv": lambda: render.to_csv(made),
-            "json": lambda: render.to_json(made, logs.problems),
+            "md": lambda: to_markdown(made, logs.problems),
+            "latex": lambda: to_latex(made),
+            "csv": lambda: to_csv(made),
+            "json": lambda: to_json(made, logs.problems),
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"excluded: {problem}", file=sys.stderr)
     return made
 
 
@@ -204,7 +208,7 @@ def _show(options: argparse.Namespace) -> int:
     for tag, (steps, values) in found.curves.items():
         shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
         console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
-    console.print(Text(f"\nRun it anew:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
+    console.print(Text(f"\nRun it again:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
     return 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.leaderboard.read.load import Logs
+from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.suites.plan import plan
 from zapbench.suites.suite import Suite
 
@@ -40,7 +40,7 @@ def write_results(
     """
     from zapbench.atomic import write_whole
     from zapbench.leaderboard.show.figures import write_figures
-    from zapbench.leaderboard.show.render import to_markdown
+    from zapbench.leaderboard.show.markdown import to_markdown
 
     folder = out / RESULTS / name
     table = folder / "table.md"
