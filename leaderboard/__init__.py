@@ -3,7 +3,8 @@
 It needs neither torch nor Avalanche, and of zapbench only `zapbench.text`. Data flows in this order:
 
 =================  ====================================================================================
-`contract`         what a run writes and this package reads: tags, statuses, description, fingerprint
+`contract`         what a run writes and this package reads: tags, statuses and the description, whose values
+                   `bounds` checks; `fingerprints`: which facts make two scores comparable
 `read`             event files -> `Logs`: one row a trial, one row a pre-trained model, their curves
 `decide`           `Logs` -> `Table`: settings selected, methods compared and ranked, notes
 `show`             `Table` -> text for terminal, Markdown, LaTeX, CSV and JSON; figures; a static page

@@ -26,7 +26,7 @@ NAMES = (
     "\"><svg onload=document.title='taken'>",
     "{{ 7 * 7 }}{% for x in y %}",
     "javascript:alert(1)",
-    "../../a\nb",
+    "../../a b",
 )
 
 

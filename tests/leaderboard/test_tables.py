@@ -151,7 +151,7 @@ def test_a_best_setting_at_the_boundary_of_its_grid_is_said(tmp_path):
 def test_what_was_excluded_is_part_of_the_page(logs):
     (logs / "events.out.tfevents.x").write_bytes(b"nonsense nonsense")
     found = load(logs)
-    assert "- events.out.tfevents.x: claims a record of" in to_markdown(tables(found), found.problems)
+    assert "- events.out.tfevents.x: holds a damaged record at byte 0" in to_markdown(tables(found), found.problems)
     assert json.loads(to_json(tables(found), found.problems))["excluded"] == found.problems
 
 

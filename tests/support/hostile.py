@@ -52,3 +52,13 @@ def rewrite(path, old, new):
         RecordWriter(changed).write(content[place + 12 : place + 12 + length].replace(old, new))
         place += 12 + length + 4
     path.write_bytes(changed.getvalue())
+
+
+def flipped(path):
+    """Flips every bit of a file, one at a time, and yields its place; at the end the file is as it was."""
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            yield place, bit
+    path.write_bytes(content)
