@@ -68,7 +68,7 @@ def body(steps: int, seed: int) -> bytes:
 LOAD = """
 import os, sys
 from pathlib import Path
-from zapbench.leaderboard.load import load
+from zapbench.leaderboard.read.load import load
 if __name__ == "__main__":
     logs = load(Path(sys.argv[1]), cache=Path(sys.argv[2]), workers=len(os.sched_getaffinity(0)))
     print(len(logs.trials), len(logs.problems))

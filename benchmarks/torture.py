@@ -146,7 +146,7 @@ def table_of(folder: Path) -> dict[str, object]:
     """Returns the tables, but for what they cost."""
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.read.load import load
-    from zapbench.leaderboard.show.render import to_json
+    from zapbench.leaderboard.show.data import to_json
 
     logs = load(folder)
     found = json.loads(to_json(tables(logs), logs.problems))

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zapbench.leaderboard.decide.curves import curves
-from zapbench.leaderboard.decide.tables import Row, Table, is_number, tables
-from zapbench.leaderboard.read.load import Logs, load
+from zapbench.leaderboard.decide.rows import Row, is_number
+from zapbench.leaderboard.decide.tables import Table, tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.leaderboard.show.columns import percent
 from zapbench.leaderboard.show.figures import save, trajectories, write_figures
+from zapbench.leaderboard.show.markdown import to_markdown
 from zapbench.leaderboard.show.page import write_site
-from zapbench.leaderboard.show.render import percent, to_markdown
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
@@ -67,7 +70,7 @@ def table_file(found: Published) -> str:
 
 
 def short_table(made: Sequence[Table]) -> str:
-    """Returns a Markdown table: one row per method, one column per protocol, held-out % [95% CI] and letters."""
+    """Returns a table for documents: a row a method, a column a protocol, held-out % [95% CI] and groups."""
     ordered = sorted(made, key=lambda table: (table.scenario, not table.protocol.startswith("sequential")))
     scenarios = {table.scenario for table in ordered}
     heads = [table.title if len(scenarios) > 1 else f"{table.protocol} transfer" for table in ordered]

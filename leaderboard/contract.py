@@ -18,19 +18,22 @@ tag                                value                                       s
 ``cost/images_seen``               images that pre-training took, repeats too  last step
 ``cost/gradient_steps``            gradient steps of pre-training              last step
 ``zapbench/run``                   text: step 0 the description, last step     0 and last step
-                                   the closing word (status and reason)
+                                   the closing record (status and reason)
 ``zapbench/config``                text: the operative gin configuration       0
 =================================  ==========================================  ====================
 """
 
-import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from zapbench.text import UNPRINTABLE, one_line
+from zapbench.leaderboard import bounds
+from zapbench.leaderboard.fingerprints import FINGERPRINT_FIELDS as FINGERPRINT_FIELDS
+from zapbench.leaderboard.fingerprints import canonical_json as canonical_json
+from zapbench.leaderboard.fingerprints import deserialised, serialised
+from zapbench.leaderboard.fingerprints import fingerprint as fingerprint
+from zapbench.text import one_line, shown
 
 SCHEMA = 1
 
@@ -61,55 +64,6 @@ ROLES = (REPORT, SELECT)
 
 EVENT_FILE = "events.out.tfevents.zapbench"
 """One fixed name a folder: a repeated task replaces its record, it never adds a second one."""
-
-FINGERPRINT_FIELDS = (
-    "scenario",
-    "scenario_version",
-    "data",
-    "pretrain_classes",
-    "report_pool",
-    "select_pool",
-    "classes_per_trial",
-    "images_trained_on",
-    "images_held_out",
-    "protocol",
-    "frozen",
-    "passes",
-    "images_per_step",
-    "accuracy",
-)
-
-SERIALISED = {"classes_per_trial": "classes_a_trial", "images_per_step": "images_a_step"}
-"""Fields of a fingerprint that logs and hashes spell otherwise than the code: name in the code -> name in logs."""
-
-
-def canonical_json(value: Any) -> str:
-    """Returns `value` as JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def fingerprint(facts: Mapping[str, Any]) -> str:
-    """Returns the first 12 hex digits of SHA-256 over the canonical JSON of what makes scores comparable.
-
-    Args:
-        facts: exactly the keys of `FINGERPRINT_FIELDS`.
-
-    Raises:
-        ValueError: a field is missing or unknown.
-    """
-    if set(facts) != set(FINGERPRINT_FIELDS):
-        wrong = sorted(set(facts) ^ set(FINGERPRINT_FIELDS))
-        raise ValueError(f"a fingerprint takes exactly {len(FINGERPRINT_FIELDS)} fields; off: {', '.join(wrong)}")
-    return hashlib.sha256(canonical_json(_serialised(facts)).encode()).hexdigest()[:12]
-
-
-def _serialised(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {SERIALISED.get(name, name): value for name, value in facts.items()}
-
-
-def _deserialised(facts: Mapping[str, Any]) -> dict[str, Any]:
-    names = {written: name for name, written in SERIALISED.items()}
-    return {names.get(name, name): value for name, value in facts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +129,14 @@ class Description:
     """Scenario, strategy, transfer and weights as they were asked for: names, or paths of a person's own files."""
 
     def to_json(self) -> str:
-        """Returns the text that `zapbench/run` holds at step 0."""
-        values = asdict(self) | {"fingerprint_fields": _serialised(self.fingerprint_fields)}
+        """Returns the text that `zapbench/run` holds at step 0; a path in it may lose characters that nothing shows.
+
+        Raises:
+            ValueError: a field holds what no reader would take.
+        """
+        values = {key: _printable(value) if key in _VOLATILE else value for key, value in asdict(self).items()}
+        _check(values)
+        values["fingerprint_fields"] = serialised(self.fingerprint_fields)
         return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=True)
 
     @classmethod
@@ -196,81 +156,84 @@ class Description:
                 raise ValueError(f"{name} are not a list")
             values[name] = tuple(values.get(name, ()))
         if isinstance(values.get("fingerprint_fields"), dict):
-            values["fingerprint_fields"] = _deserialised(values["fingerprint_fields"])
+            values["fingerprint_fields"] = deserialised(values["fingerprint_fields"])
         try:
             description = cls(**values)
         except TypeError as error:
             raise ValueError(f"the description lacks a field: {error}") from None
-        _check_types(description)
+        _check(vars(description))
         return description
 
     def stable(self) -> dict[str, Any]:
         """Returns every field but the volatile ones (time, command, versions, device)."""
-        volatile = {f.name for f in fields(self) if f.metadata.get("volatile")}
-        return {key: value for key, value in json.loads(self.to_json()).items() if key not in volatile}
+        values = {key: value for key, value in asdict(self).items() if key not in _VOLATILE}
+        plain: dict[str, Any] = json.loads(json.dumps(values, sort_keys=True))
+        return plain
 
 
 LONGEST_DESCRIPTION = 1 << 20
-LONGEST_TEXT = 2000
-LARGEST_NUMBER = 2**53
-"""Of whole numbers: what every reader of JSON has in common."""
-_TEXTS = (
-    "scenario", "strategy", "method", "learner", "encoder", "input_size", "fingerprint", "config_hash", "engine",
-    "weights", "draws", "device", "time", "command", "transfer_hash", "method_hash", "data",
-)  # fmt: skip
-_SHOWN = ("scenario", "method", "learner", "protocol", "encoder", "input_size")
-_WHOLE = ("pretrain_seed", "settings_tried", "outputs", "threads")
-_TRIAL_TEXTS = ("transfer", "protocol")
-_OBJECTS = ("setting", "transfer_setting", "fingerprint_fields", "versions", "sources", "configuration", "code")
+
+RULES: dict[str, bounds.Rule] = {
+    "scenario": bounds.label,
+    "strategy": bounds.label,
+    "method": bounds.label,
+    "pretrain_seed": bounds.integer(),
+    "setting": bounds.values(bounds.label),
+    "bindings": bounds.labels,
+    "configuration": bounds.values(bounds.text),
+    "transfer_hash": bounds.label,
+    "code": bounds.values(bounds.text),
+    "data": bounds.label,
+    "method_hash": bounds.label,
+    "learner_bindings": bounds.labels,
+    "transfer_setting": bounds.values(bounds.label),
+    "transfer": bounds.optional(bounds.label),
+    "protocol": bounds.optional(bounds.label),
+    "learner": bounds.label,
+    "rate": bounds.optional(bounds.number(bounds.LARGEST_RATE)),
+    "role": bounds.optional(bounds.one_of(ROLES)),
+    "transfer_seed": bounds.optional(bounds.integer()),
+    "encoder": bounds.label,
+    "input_size": bounds.label,
+    "settings_tried": bounds.integer(bounds.MOST),
+    "threads": bounds.integer(bounds.MOST),
+    "engine": bounds.label,
+    "config_hash": bounds.label,
+    "weights": bounds.label,
+    "fingerprint": bounds.label,
+    "fingerprint_fields": bounds.values(bounds.label),
+    "common_classes": bounds.number(1.0),
+    "draws": bounds.label,
+    "outputs": bounds.integer(bounds.MOST),
+    "schema": bounds.integer(bounds.MOST),
+    "versions": bounds.values(bounds.text),
+    "device": bounds.text,
+    "time": bounds.text,
+    "command": bounds.text,
+    "sources": bounds.values(bounds.text),
+}
+"""What each field of a description may hold."""
+
+_VOLATILE = {f.name for f in fields(Description) if f.metadata.get("volatile")}
+_TRIAL = ("transfer", "rate", "role", "transfer_seed")
 
 
-def _check_types(description: Description) -> None:
-    for name in (*_TEXTS, *_TRIAL_TEXTS):
-        value = getattr(description, name)
-        if not isinstance(value, str) and not (value is None and name in _TRIAL_TEXTS):
-            raise ValueError(f"{name} is not a text")
-        if name in _SHOWN and len(value or "") > LONGEST_TEXT:
-            raise ValueError(f"{name} is longer than {LONGEST_TEXT} letters")
-        _check_shown(name, value or "")
-    for name in _WHOLE:
-        _check_whole(name, getattr(description, name))
-    if description.transfer_seed is not None:
-        _check_whole("transfer_seed", description.transfer_seed)
-    for name in _OBJECTS:
-        if not isinstance(getattr(description, name), Mapping):
-            raise ValueError(f"{name} is not an object")
-        for key, value in getattr(description, name).items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise ValueError(f"{name} holds {one_line(key)!r}, which is neither a text nor a number")
-            _check_shown(name, f"{key} {value}")
-    if not all(isinstance(binding, str) for binding in (*description.bindings, *description.learner_bindings)):
-        raise ValueError("bindings are not texts")
-    if description.role is not None and description.role not in ROLES:
-        raise ValueError(f"role {description.role!r} is none of {', '.join(ROLES)}")
-    for name in ("rate", "common_classes"):
-        value = getattr(description, name)
-        if value is None and name == "rate":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} is not a number of at least 0")
-    trial = (description.transfer, description.rate, description.role, description.transfer_seed)
-    if any(part is None for part in trial) and any(part is not None for part in trial):
-        raise ValueError("transfer, rate, role and transfer_seed are given all or none")
+def _check(values: Mapping[str, Any]) -> None:
+    for name, rule in RULES.items():
+        rule(name, values[name])
+    if 0 < sum(values[name] is None for name in _TRIAL) < len(_TRIAL):
+        raise ValueError(f"{', '.join(_TRIAL)}: some are given and some are not")
 
 
-def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST_NUMBER:
-        raise ValueError(f"{name} is not a whole number of at least 0")
-
-
-def _check_shown(name: str, text: str) -> None:
-    if UNPRINTABLE.search(text):
-        raise ValueError(f"{name} holds a character that cannot be shown: {one_line(text)[:LONGEST_TEXT]}")
+def _printable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {shown(str(key)): _printable(part) for key, part in value.items()}
+    return shown(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
 class Closing:
-    """The last word of an event file: how its task ended, and why if not well."""
+    """The last record of an event file: how its task ended, and the reason where it did not finish."""
 
     status: str
     reason: str = ""
@@ -286,15 +249,15 @@ class Closing:
         Raises:
             ValueError: not such a text, or an unknown status.
         """
-        raw = _object_of(text, "the closing word")
+        raw = _object_of(text, "the closing record")
         if not isinstance(raw.get("status"), str) or raw["status"] not in STATUSES:
-            raise ValueError(f"the closing word holds none of the statuses {', '.join(STATUSES)}")
-        return cls(raw["status"], one_line(str(raw.get("reason", "")))[:LONGEST_TEXT])
+            raise ValueError(f"the closing record holds none of the statuses {', '.join(STATUSES)}")
+        return cls(raw["status"], one_line(str(raw.get("reason", "")))[: bounds.LONGEST_NAME])
 
 
 def _object_of(text: str, what: str) -> dict[str, Any]:
     if len(text) > LONGEST_DESCRIPTION:
-        raise ValueError(f"{what} is longer than {LONGEST_DESCRIPTION} letters")
+        raise ValueError(f"{what} is longer than {LONGEST_DESCRIPTION} characters")
     try:
         raw = json.loads(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""The curve of each row of a table: what its score looked like on the way, over pre-training seeds."""
+"""The curve of each row of a table: its held-out accuracy over the trajectory, mean over pre-training seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table
-from zapbench.leaderboard.read.load import Logs
+from zapbench.leaderboard.read.tabulate import Logs
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Held-out accuracy of one method over the reported trials of its chosen setting.
+    """Held-out accuracy of one method over the reported trials of its selected setting.
 
     Attributes:
         method: the row's name.
@@ -37,7 +37,7 @@ class Curve:
 def curves(logs: Logs, table: Table) -> list[Curve]:
     """Returns the curves of a table's rows, in its order; a method whose trials share no point has none.
 
-    As in the table, a diverged trial is chance, here at every step.
+    As in the table, a diverged trial counts as chance, here at every step.
     """
     trials = trials_of(logs, table)
     found = []

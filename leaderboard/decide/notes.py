@@ -1,7 +1,7 @@
 """What a reader of a table must know, in words, generated from the logs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import pandas as pd
@@ -9,7 +9,11 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
+from zapbench.leaderboard.decide.power import smallest_difference
 from zapbench.leaderboard.decide.select import Chosen
+from zapbench.leaderboard.decide.variance import variance_components
+
+ROLE_NAMES = {contract.REPORT: "reported", contract.SELECT: "selection"}
 
 
 def on_runs(runs: pd.DataFrame) -> list[str]:
@@ -29,34 +33,50 @@ def on_status(trials: pd.DataFrame) -> list[str]:
             reasons = sorted({reason for reason in rows["reason"] if reason})
             shown = f": {'; '.join(reasons[:2])}" if reasons else ""
             more = f" and {len(reasons) - 2} other reasons" if len(reasons) > 2 else ""
-            notes.append(f"{method}: {len(rows)} {role} trial(s) {status}{shown}{more}")
+            notes.append(f"{method}: {_count(len(rows), f'{ROLE_NAMES[str(role)]} trial')} {status}{shown}{more}")
     return notes
 
 
-def on_choice(method: str, rows: pd.DataFrame, choice: Chosen, trials: pd.DataFrame) -> list[str]:
-    """Says which seeds lack reported trials at the chosen setting, and what was chosen at the edge of its grid.
+def on_choices(
+    choices: Mapping[str, Chosen], chosen: Mapping[str, pd.DataFrame], trials: pd.DataFrame, by: str
+) -> list[str]:
+    """Says which methods could not be selected for, lack reported trials, or are at the boundary of a tuning grid.
 
     Args:
-        method: the row's name.
-        rows: its reported trials.
-        choice: what was chosen, and among what.
+        choices: the selected setting of each method.
+        chosen: method -> its reported trials at that setting, where it has some.
         trials: every trial of the table.
+        by: on which trials settings and rates were selected.
     """
     notes = []
-    everyone = set(trials[trials["method"] == method]["pretrain_seed"])
-    if missing := sorted(everyone - set(rows["pretrain_seed"])):
-        seeds = ", ".join(str(seed) for seed in missing)
-        notes.append(f"{method}: no reported trial of pre-training seed {seeds} at its chosen setting")
+    for method, choice in choices.items():
+        if method not in chosen:
+            setting = f", {choice.setting}" if choice.setting else ""
+            notes.append(f"{method}: no reported trial at its selected setting (rate {choice.rate:g}{setting})")
+            continue
+        everyone = set(trials[trials["method"] == method]["pretrain_seed"])
+        if missing := sorted(everyone - set(chosen[method]["pretrain_seed"])):
+            seeds = ", ".join(map(str, missing))
+            notes.append(f"{method}: no reported trial of pre-training seed {seeds} at its selected setting")
+        notes += _on_grid(choice)
+    role = ROLE_NAMES[contract.SELECT if by == "select" else contract.REPORT]
+    for method in sorted(set(trials["method"]) - set(choices)):
+        notes.append(f"{method}: not ranked: no finished {role} trial to select its setting on")
+    return notes
+
+
+def _on_grid(choice: Chosen) -> list[str]:
+    """Says which selected values are at the boundary of their tuning grid."""
     grids = {"rate": (choice.rate, set(choice.grid["rate"]))}
     settings = [_numbers(text) for text in choice.grid["setting"].unique()]
     for name, value in _numbers(choice.setting).items():
         grids[name] = (value, {setting[name] for setting in settings if name in setting})
-    for name, (value, grid) in grids.items():
-        if len(grid) > 1 and value in (min(grid), max(grid)):
-            notes.append(
-                f"{method}: its {name} {value:g} is at the edge of the grid {min(grid):g} to {max(grid):g}: extend it"
-            )
-    return notes
+    return [
+        f"{choice.method}: its {name} {value:g} is at the boundary of the tuning grid {min(grid):g} to {max(grid):g}: "
+        "extend the grid"
+        for name, (value, grid) in grids.items()
+        if len(grid) > 1 and value in (min(grid), max(grid))
+    ]
 
 
 def _numbers(setting: str) -> dict[str, float]:
@@ -69,54 +89,84 @@ def _numbers(setting: str) -> dict[str, float]:
     return found
 
 
-def on_statistics(
-    ranked: Mapping[str, list[float]],
-    compared: list[Pair],
-    papers: Mapping[tuple[str, str], float],
-    chosen: Mapping[str, pd.DataFrame],
-    validated: Sequence[tuple[float, float]],
-    trials: pd.DataFrame,
+def on_ranks(
+    order: Sequence[str], means: Mapping[str, Sequence[float]], failed: Collection[str], bounds: Collection[str]
 ) -> list[str]:
-    """Says what could have been seen, what the paper's test makes of it, and how trials spread.
+    """Says why a method has no rank: a failed task, an upper bound, too few pre-training seeds."""
+    notes = [f"{name}: not ranked: a task failed and has to be repeated" for name in sorted(failed) if name in means]
+    notes += [f"{name}: an upper bound, not ranked" for name in sorted(bounds) if name in means]
+    for name in order:
+        seeds = len(means[name])
+        if seeds < compare.LEAST_SEEDS:
+            more = compare.LEAST_SEEDS - seeds
+            notes.append(
+                f"{name}: {_count(seeds, 'pre-training seed')}, so no interval and no rank; {more} more needed"
+            )
+    return notes
+
+
+def on_comparison(
+    ranked: Mapping[str, list[float]], compared: Sequence[Pair], papers: Mapping[tuple[str, str], float]
+) -> list[str]:
+    """Says what difference the table detects, and what the paper's test finds.
 
     Args:
         ranked: method -> means per seed, of the methods that were compared.
         compared: every pair of them.
         papers: the p of the paper's test for each pair.
+    """
+    if not compared:
+        return []
+    called = sum(p < compare.ALPHA for p in papers.values())
+    return [
+        f"This table detects a difference of {100 * smallest_difference(ranked):.1f} points with 80% power. Adding a "
+        "method changes ranks and groups: Holm's adjustment is over all pairs.",
+        f"The paper's test (Mann-Whitney U over trials) calls {called} of {len(papers)} pairs different. It treats "
+        "trials of one pre-trained model as independent, so it rejects too often where seeds differ.",
+    ]
+
+
+def on_spread(chosen: Mapping[str, pd.DataFrame], validated: Sequence[tuple[float, float]]) -> list[str]:
+    """Says how the scores of trials vary, and whether validation accuracy predicts transfer accuracy.
+
+    Args:
         chosen: method -> its reported trials.
         validated: validation and transfer accuracy of each method that has both.
-        trials: every trial of the table.
     """
     notes = []
-    if compared:
-        smallest = compare.smallest_difference(ranked)
-        notes.append(
-            f"A difference of {100 * smallest:.1f} points would have been seen with 80% power. Another method among "
-            "them changes ranks and letters: Holm's adjustment is over all pairs."
-        )
-        called = sum(p < compare.ALPHA for p in papers.values())
-        notes.append(
-            f"The paper's test (Mann-Whitney U over trials) calls {called} of {len(papers)} pairs different; it takes "
-            "trials of one pre-trained model for independent, and rejects too often where seeds spread."
-        )
     if chosen:
-        whole = pd.concat([rows_.assign(method=name) for name, rows_ in chosen.items()])
-        if found := compare.variance_components(whole):
+        every = pd.concat([rows.assign(method=name) for name, rows in chosen.items()])
+        if found := variance_components(every):
             spreads = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items())
-            notes.append(f"Spread of trials in points (standard deviations, mixed model): {spreads}.")
+            notes.append(f"Standard deviations of trial scores in points (mixed model): {spreads}.")
     if len(validated) > 2:
         tau, p = compare.rank_correlation(*map(list, zip(*validated)))
-        exact = "too few methods (or ties) for a p" if math.isnan(p) else f"exact p = {p:.3f}"
+        exact = "too few methods (or ties) for a p-value" if math.isnan(p) else f"exact p = {p:.3f}"
         notes.append(
-            f"Validation accuracy against transfer accuracy over {len(validated)} methods: tau {tau:.2f}, {exact}."
+            f"Validation against transfer accuracy over {len(validated)} methods: Kendall's tau {tau:.2f}, {exact}."
         )
+    return notes
+
+
+def on_draws(trials: pd.DataFrame) -> list[str]:
+    """Says how trials were drawn: shared by all seeds or not, and whether selection trials share classes."""
+    notes = []
     if "crossed" in set(trials["draws"]):
         notes.append(
-            "Draws are crossed: all pre-training seeds share one set of trials, so intervals cover less than 95% (93, "
-            "90 and 83% with 3, 5 and 10 seeds in simulations), and methods are told apart too easily."
+            "Draws are crossed: all pre-training seeds share one set of trials, so the 95% intervals cover less (93, "
+            "90 and 83% with 3, 5 and 10 seeds in simulations), and methods are called different too easily."
         )
     selected = trials[trials["role"] == contract.SELECT]
     if not selected.empty:
         share = float(selected["common_classes"].max())
-        notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported ones' pool.")
+        notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported trials' pool.")
     return notes
+
+
+def _count(number: int, noun: str) -> str:
+    """Returns a number and its noun.
+
+    >>> _count(1, "trial"), _count(3, "trial")
+    ('1 trial', '3 trials')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

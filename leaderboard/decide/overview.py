@@ -1,6 +1,6 @@
 """Several data sets side by side: gaps where a method lacks one, average ranks only where no row has a gap.
 
-Critical differences (Demšar 2006, *Statistical Comparisons of Classifiers over Multiple Data Sets*, section 3.2.2) take
+Critical differences (Demšar 2006, *Statistical Comparisons of Classifiers over Multiple Data Sets*, section 3.2.2) need
 at least five data sets; with fewer none is given.
 """
 
@@ -24,7 +24,8 @@ class Overview:
         scenarios: the data sets.
         cells: method -> a mean held-out accuracy for each data set, None where the method was not run on it.
         average_ranks: method -> mean rank over data sets, of methods without gaps; empty with too few data sets.
-        critical_difference: two average ranks that differ by less cannot be told apart (Nemenyi, 5%); NaN without.
+        critical_difference: two average ranks that differ by less are not significantly different (Nemenyi, 5%); NaN
+            without average ranks.
         note: why there are no average ranks, or what they mean.
     """
 
@@ -54,12 +55,15 @@ def _overview(protocol: str, tables: list[Table]) -> Overview:
     complete = [name for name in methods if None not in cells[name]]
     scenarios = [table.scenario for table in tables]
     if len(tables) < LEAST_DATA_SETS or len(complete) < 2:
-        note = f"Average ranks take {LEAST_DATA_SETS} data sets and two methods without gaps; here are {len(tables)}."
+        note = (
+            f"Average ranks need {LEAST_DATA_SETS} data sets and two methods with results on all of them; "
+            f"there are {len(tables)} data sets."
+        )
         return Overview(protocol, scenarios, cells, {}, math.nan, note)
     scores = np.array([[cells[name][place] for name in complete] for place in range(len(tables))], dtype=float)
     averages = stats.rankdata(-scores, axis=1).mean(axis=0)
     difference = critical_difference(len(complete), len(tables))
-    note = f"Average ranks that differ by less than {difference:.2f} cannot be told apart (Nemenyi, 5%)."
+    note = f"Average ranks that differ by less than {difference:.2f} are not significantly different (Nemenyi, 5%)."
     return Overview(protocol, scenarios, cells, dict(zip(complete, map(float, averages))), difference, note)
 
 

@@ -1,4 +1,4 @@
-"""Chooses one setting and one transfer rate a method, on selection trials (or, as the paper did, on the reported)."""
+"""Selects a setting and a transfer rate for each method, on selection trials or, as in the paper, on reported ones."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from zapbench.leaderboard import contract
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen for one method.
+    """The selected setting of one method.
 
     Attributes:
         method: the row's name.
         config_hash: identifies the setting.
         setting: the setting in words; empty where nothing was tuned.
         rate: transfer learning rate.
-        accuracy: mean over pre-training seeds of the mean held-out accuracy of the trials that it was chosen on.
+        accuracy: mean over pre-training seeds of the mean held-out accuracy of the trials it was selected on.
         grid: every candidate: setting, rate, config_hash, accuracy, seeds; best first.
         by: `select` or `paper`.
     """
@@ -37,7 +37,7 @@ def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
 
 
 def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:
-    """Returns the reported trials of a chosen setting: what a row is computed from, with a column `score`."""
+    """Returns the reported trials of a selected setting, with a column `score`: what a row is computed from."""
     rows = trials[(trials["method"] == choice.method) & (trials["role"] == contract.REPORT)]
     rows = rows[(rows["config_hash"] == choice.config_hash) & (rows["rate"] == choice.rate)]
     rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
@@ -45,15 +45,15 @@ def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:
 
 
 def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
-    """Chooses a setting and a rate for each method of one table.
+    """Selects a setting and a rate for each method of one table.
 
     The candidate with the highest mean over pre-training seeds wins; ties go to the smaller rate. A candidate that
-    lacks a seed which another candidate of the method has is left out.
+    lacks a seed which another candidate of the method has is excluded.
 
     Args:
         trials: `Logs.trials` of one scenario and protocol; finished and diverged ones are used.
         by: `select` takes the selection trials, `paper` the reported ones. A method without selection trials that
-            was run with one candidate alone needs no choice.
+            was run with one candidate alone needs no selection.
     """
     usable = trials[trials["status"].isin([contract.FINISHED, contract.DIVERGED])]
     usable = usable.assign(score=score(usable))

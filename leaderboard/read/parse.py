@@ -3,15 +3,24 @@
 import itertools
 import math
 from array import array
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
-from zapbench.leaderboard.read.events import Tail, last_events, numbers_of, read_events, text_of
+from zapbench.leaderboard.read.events import (
+    Tail,
+    last_events,
+    numbers_of,
+    read_events,
+    read_payloads,
+    text_of,
+)
 from zapbench.text import one_line
 
 MOST_TAGS = 1000
@@ -28,7 +37,7 @@ class EventFile:
     Attributes:
         path: the file.
         description: what it is about, or None where it does not say.
-        closing: its last word; unfinished where there is none.
+        closing: how its task ended; unfinished where it does not say.
         curves: tag -> (steps, values), in the order written.
         class_accuracy: final accuracy of each class, in the order learned.
         problem: why the file cannot be used, in words; empty if it can.
@@ -181,19 +190,28 @@ def points(found: EventFile) -> "array[float]":
 
 
 def status_of(path: Path) -> str:
-    """Returns the status of a task from the last record of its event file; unfinished where there is none."""
-    return ending_of(path, 1)[0]
+    """Returns the status of a task; unfinished where its event file is missing, torn, or damaged anywhere."""
+    tail = Tail()
+    try:
+        last = deque(read_payloads(path, tail), maxlen=1)
+        return contract.UNFINISHED if tail.damage or not last else _closing(Event.FromString(last[0])).status
+    except (OSError, ValueError, DecodeError):
+        return contract.UNFINISHED
+
+
+def _closing(event: Event) -> Closing:
+    told = [value for value in event.summary.value if value.tag == contract.RUN]
+    return Closing.from_json(text_of(told[0])) if told else Closing(contract.UNFINISHED)
 
 
 def ending_of(path: Path, records: int = 2) -> tuple[str, float]:
     """Returns a task's status and the seconds it took (NaN where they are not told), from its file's last records.
 
-    Nothing else of the file is read, however long it is.
+    Nothing else of the file is read, however long it is, so damage before them is not seen: `status_of` decides.
     """
     try:
         last, *before = last_events(path, records) or [Event()]
-        closings = [value for value in last.summary.value if value.tag == contract.RUN]
-        status = Closing.from_json(text_of(closings[0])).status if closings else contract.UNFINISHED
+        status = _closing(last).status
     except (OSError, ValueError):
         return contract.UNFINISHED, math.nan
     told = [value.simple_value for event in before for value in event.summary.value if value.tag == contract.SECONDS]

@@ -1,0 +1,8 @@
+"""From tables to what people read. Knows `contract`, `read` and `decide`; decides nothing.
+
+- `columns`: the columns of a table, which everything below shares;
+- `lines`: the text under and beside a table;
+- `terminal`, `markdown`, `latex`: tables as text; `data`: CSV and JSON;
+- `figures`: trajectories and bars; `diagram`: critical differences over data sets;
+- `page`: a static page, with templates and scripts in `site/`.
+"""

@@ -1,7 +1,8 @@
-"""The critical-difference diagram (Demšar 2006, figure 1): average ranks on a line, a bar over those that are alike."""
+"""The critical-difference diagram (Demšar 2006, figure 1): average ranks on a line, bars over those alike."""
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zapbench.leaderboard.decide.overview import Overview
@@ -32,14 +33,30 @@ def draw(overview: Overview, path: Path) -> None:
     """
     if not overview.average_ranks:
         raise ValueError(f"no critical-difference diagram of {overview.protocol}: {overview.note}")
-    order = sorted(overview.average_ranks.items(), key=lambda item: item[1])
-    count = len(order)
+    count = len(overview.average_ranks)
     bars = groups(overview)
     figure = Figure(figsize=(7, 1.2 + 0.28 * count + 0.15 * len(bars)), layout="constrained")
     axes = figure.add_subplot()
     for place, (low, high) in enumerate(bars):
         axes.plot([low - 0.03, high + 0.03], [-0.35 - 0.3 * place] * 2, color="black", linewidth=4)
-    below = -0.35 - 0.3 * len(bars)
+    _draw_names(axes, overview, below=-0.35 - 0.3 * len(bars))
+    difference = overview.critical_difference
+    axes.plot([1, 1 + difference], [0.9, 0.9], color="black", linewidth=2)
+    axes.text(1 + difference / 2, 1.0, f"CD = {difference:.2f}", ha="center", va="bottom")
+    axes.plot([1, count], [0, 0], color="black", linewidth=1)
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, 0.12], color="black", linewidth=1)
+        axes.text(tick, 0.18, str(tick), ha="center", va="bottom")
+    axes.set_title(f"{overview.protocol}: average ranks over {len(overview.scenarios)} data sets", fontsize=10, pad=18)
+    axes.set_xlim(-count * 0.35, count * 1.35 + 1)
+    axes.axis("off")
+    save(figure, path)
+
+
+def _draw_names(axes: Axes, overview: Overview, *, below: float) -> None:
+    """Draws the methods left and right below the line, each joined to its average rank."""
+    order = sorted(overview.average_ranks.items(), key=lambda item: item[1])
+    count = len(order)
     for place, (name, rank) in enumerate(order):
         left = place < (count + 1) // 2
         height = below - 0.55 * (place if left else count - 1 - place)
@@ -54,15 +71,3 @@ def draw(overview: Overview, path: Path) -> None:
             va="center",
             parse_math=False,
         )
-    axes.plot([1, 1 + overview.critical_difference], [0.9, 0.9], color="black", linewidth=2)
-    axes.text(
-        1 + overview.critical_difference / 2, 1.0, f"CD = {overview.critical_difference:.2f}", ha="center", va="bottom"
-    )
-    axes.plot([1, count], [0, 0], color="black", linewidth=1)
-    for tick in range(1, count + 1):
-        axes.plot([tick, tick], [0, 0.12], color="black", linewidth=1)
-        axes.text(tick, 0.18, str(tick), ha="center", va="bottom")
-    axes.set_title(f"{overview.protocol}: average ranks over {len(overview.scenarios)} data sets", fontsize=10, pad=18)
-    axes.set_xlim(-count * 0.35, count * 1.35 + 1)
-    axes.axis("off")
-    save(figure, path)

@@ -1,7 +1,7 @@
-"""Figures in the manner of the paper's: trajectories with bands, and bars with validation beside transfer.
+"""Figures like the paper's: trajectories with bands, and bars with validation beside transfer accuracy.
 
-Colours are Okabe and Ito's, which the colour-blind can tell apart, and line styles change with them. The same logs give
-the same bytes: no date, no random ids.
+Colours are Okabe and Ito's, which colour-blind readers can distinguish, and line styles change with them. The same logs
+give the same bytes: no date, no random ids.
 """
 
 import re
@@ -16,8 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from zapbench.leaderboard.decide.curves import Curve, curves, step_name
-from zapbench.leaderboard.decide.tables import Row, Table, is_number
-from zapbench.leaderboard.read.load import Logs
+from zapbench.leaderboard.decide.rows import Row, is_number
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.text import one_line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -43,7 +44,7 @@ def write_figures(
     Args:
         tables: of the logs.
         logs: for the curves.
-        folder: is made where it is not there.
+        folder: created if missing.
         formats: of `FORMATS`.
         kinds: which figures: `trajectories`, `bars`.
     """
@@ -96,17 +97,8 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for curve in found:
-        bound = curve.method in table.bounds
-        place = own.get(curve.method, 0)
-        colour = "black" if bound else COLOURS[place % len(COLOURS)]
-        style = BOUND_STYLES[place % len(BOUND_STYLES)] if bound else STYLES[place % len(STYLES)]
-        steps, mean = curve.steps, [100 * value for value in curve.mean]
-        marker = "o" if len(steps) == 1 else None
-        axes.plot(steps, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
-        if curve.low and not bound:
-            low, high = ([100 * value for value in end] for end in (curve.low, curve.high))
-            axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-    names, _ = apart([curve.method for curve in found])
+        _draw(axes, curve, own.get(curve.method, 0), bound=curve.method in table.bounds)
+    names, _ = without_shared([curve.method for curve in found])
     handles = list(axes.lines)
     if is_number(table.chance):
         handles.append(axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1))
@@ -123,10 +115,21 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
     return figure
 
 
+def _draw(axes: Axes, curve: Curve, place: int, *, bound: bool) -> None:
+    colour = "black" if bound else COLOURS[place % len(COLOURS)]
+    style = BOUND_STYLES[place % len(BOUND_STYLES)] if bound else STYLES[place % len(STYLES)]
+    steps, mean = curve.steps, [100 * value for value in curve.mean]
+    marker = "o" if len(steps) == 1 else None
+    axes.plot(steps, mean, color=colour, linestyle=style, linewidth=1.6, marker=marker, markersize=4)
+    if curve.low and not bound:
+        low, high = ([100 * value for value in end] for end in (curve.low, curve.high))
+        axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
 def bars(table: Table) -> Figure:
     """Draws validation accuracy in pre-training beside held-out accuracy in transfer, with 95% t intervals.
 
-    Above a bar stand the table's letters: methods that share one cannot be told apart.
+    Above a bar are its significance groups: methods that share a letter are not significantly different.
     """
     rows = table.rows
     figure = Figure(figsize=(max(4.8, 1.6 + 0.9 * len(rows)), 3.8), layout="constrained")
@@ -143,13 +146,13 @@ def bars(table: Table) -> Figure:
     if is_number(table.chance):
         axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1)
     axes.set_xticks(range(len(rows)))
-    names, _ = apart([row.method for row in rows])
+    names, _ = without_shared([row.method for row in rows])
     axes.set_xticklabels([short(name, 24) for name in names], rotation=25, ha="right", parse_math=False)
     _finish(axes, table)
     axes.margins(y=0.12)
     keys = [
-        Patch(facecolor="#BBBBBB", edgecolor="black", label="validation, in pre-training"),
-        Patch(facecolor=COLOURS[0], edgecolor="black", label="held out, in transfer"),
+        Patch(facecolor="#BBBBBB", edgecolor="black", label="validation accuracy (pre-training)"),
+        Patch(facecolor=COLOURS[0], edgecolor="black", label="held-out accuracy (transfer)"),
         Line2D([], [], color="black", linestyle=":", linewidth=1, label="chance"),
     ]
     axes.legend(handles=keys, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -164,18 +167,18 @@ def _error(row: Row) -> list[list[float]] | None:
 
 
 def _finish(axes: Axes, table: Table) -> None:
-    axes.set_ylabel("accuracy %")
+    axes.set_ylabel("accuracy (%)")
     axes.set_ylim(bottom=0)
-    _, shared = apart([row.method for row in table.rows])
+    _, shared = without_shared([row.method for row in table.rows])
     title = f"{short(table.title)}\n{short(shared)}" if shared else short(table.title)
     axes.set_title(title, fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def apart(names: Sequence[str]) -> tuple[list[str], str]:
+def without_shared(names: Sequence[str]) -> tuple[list[str], str]:
     """Returns names without the bindings in brackets that all of them share, and those bindings.
 
-    >>> apart(["iid[IID.epochs=2]", "asb[IID.epochs=2] + replay"])
+    >>> without_shared(["iid[IID.epochs=2]", "asb[IID.epochs=2] + replay"])
     (['iid', 'asb + replay'], 'IID.epochs=2')
     """
     brackets = {found[0] if (found := _BRACKETS.search(name)) else "" for name in names}

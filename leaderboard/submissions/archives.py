@@ -1,6 +1,6 @@
-"""A submission's zip: packed the same twice, unpacked as if a stranger had sent it.
+"""A submission's zip: packed to the same bytes each time, unpacked as untrusted input.
 
-Sizes and counts are counted while the archive is read; what its headers claim is never believed. Nothing in it is run,
+Sizes and counts are counted while the archive is read; what its headers claim is never trusted. Nothing in it is run,
 parsed as configuration, or loaded as a pickle: what is not an event file is refused by its name, unread.
 """
 
@@ -13,12 +13,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from zapbench.leaderboard.read.load import find
+from zapbench.leaderboard.read.files import find
 from zapbench.text import one_line
 
 LARGEST_ZIP = 256 << 20
 LARGEST_FILE = 16 << 20
-LARGEST_WHOLE = 1 << 30
+LARGEST_TOTAL = 1 << 30
 """Bytes of all event files of a submission, unpacked."""
 MOST_FILES = 20_000
 LONGEST_PATH = 400
@@ -53,16 +53,16 @@ def pack(folder: Path, out: Path) -> int:
     if len(names) > MOST_FILES:
         raise ValueError(f"{len(names)} event files below {folder}; a submission holds {MOST_FILES} at most")
     part = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
-    whole = 0
+    total = 0
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name in names:
                 if problem := _wrong_name(name):
                     raise ValueError(f"{one_line(name)}: {problem}")
                 content = (folder / name).read_bytes()
-                whole += len(content)
-                if len(content) > LARGEST_FILE or whole > LARGEST_WHOLE:
-                    raise ValueError(f"{name}: {_too_large(len(content), whole)}")
+                total += len(content)
+                if len(content) > LARGEST_FILE or total > LARGEST_TOTAL:
+                    raise ValueError(f"{name}: {_too_large(len(content), total)}")
                 member = zipfile.ZipInfo(name)  # dated 1980, as nothing else in it has a date
                 member.compress_type = zipfile.ZIP_DEFLATED
                 member.create_system = 3
@@ -83,7 +83,7 @@ def unpack(path: Path, folder: Path) -> list[str]:
     _check_directory(path)
     problems = []
     seen: set[str] = set()
-    whole = 0
+    total = 0
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -97,7 +97,7 @@ def unpack(path: Path, folder: Path) -> list[str]:
                     problems.append(f"{one_line(name)[:LONGEST_PATH]}: {problem}")
                     continue
                 seen.add(name.casefold())
-                whole += _extract(archive, member, folder / name, whole)
+                total += _extract(archive, member, folder / name, total)
     except _DAMAGE as error:
         raise ValueError(f"{path} is a damaged zip ({one_line(str(error))[:200]})") from None
     return problems
@@ -125,10 +125,10 @@ def _check_directory(path: Path) -> None:
 
 def _wrong_name(name: str) -> str:
     if one_line(name) != name:
-        return "a path with letters that cannot be shown"
+        return "a path with characters that cannot be shown"
     parts = name.split("/")
     if any(len(part.encode()) > 255 for part in parts) or len(name) > LONGEST_PATH or len(parts) > DEEPEST_PATH:
-        return f"a path of more than {LONGEST_PATH} letters or {DEEPEST_PATH} folders"
+        return f"a path of more than {LONGEST_PATH} characters or {DEEPEST_PATH} folders"
     if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
         return "a path that leaves its folder"
     last = parts[-1]
@@ -153,13 +153,13 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, be
     with archive.open(member) as source, target.open("xb") as file:
         while chunk := source.read(_CHUNK):
             size += len(chunk)
-            if size > LARGEST_FILE or before + size > LARGEST_WHOLE:
+            if size > LARGEST_FILE or before + size > LARGEST_TOTAL:
                 raise ValueError(f"{member.filename}: {_too_large(size, before + size)}")
             file.write(chunk)
     return size
 
 
-def _too_large(size: int, whole: int) -> str:
+def _too_large(size: int, total: int) -> str:
     if size > LARGEST_FILE:
         return f"more than {LARGEST_FILE:,} bytes, which no trial's record has"
-    return f"with it, the event files have {whole:,} bytes or more; a submission has {LARGEST_WHOLE:,} at most"
+    return f"with it, the event files have {total:,} bytes or more; a submission has {LARGEST_TOTAL:,} at most"

@@ -15,7 +15,8 @@ from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.curves import trials_of
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table, tables
-from zapbench.leaderboard.read.load import Logs, load
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions.archives import unpack
 from zapbench.text import one_line
 
@@ -49,10 +50,10 @@ class Verdict:
 
 
 def check(path: Path, beside: Logs | None = None) -> Verdict:
-    """Says whether a zip that `archives.pack` made, or a stranger, can be ranked.
+    """Says whether a zip of event files, which is untrusted, can be ranked.
 
     Args:
-        path: the zip. It is unpacked into a temporary folder, which is gone afterwards.
+        path: the zip. It is unpacked into a temporary folder, which is deleted afterwards.
         beside: logs that it would join, for results that are in both.
 
     Raises:
@@ -127,9 +128,9 @@ def _on_tables(logs: Logs) -> Iterator[str]:
     for table in tables(logs):
         trials = trials_of(logs, table)
         for method in sorted(set(trials["method"]) - set(table.choices)):
-            yield f"{method}: no finished selection trial to choose its rate by"
+            yield f"{method}: no finished selection trial to select its rate on"
         for method in sorted(set(table.choices) - {row.method for row in table.rows}):
-            yield f"{method}: no reported trial at its chosen setting"
+            yield f"{method}: no reported trial at its selected setting"
         yield from _on_seeds(table, {row.method: reported(trials, table.choices[row.method]) for row in table.rows})
 
 
@@ -137,7 +138,7 @@ def _on_seeds(table: Table, chosen: Mapping[str, pd.DataFrame]) -> Iterator[str]
     """Says which pre-training seeds and trials one method of a table lacks, or another has."""
     everyone = set().union(*(set(rows["pretrain_seed"]) for rows in chosen.values()))
     draws = set().union(*(set(rows["transfer_seed"]) for rows in chosen.values()))
-    draws |= set(range(len(draws)))  # numbered from 0: no draw is left out for what it scored
+    draws |= set(range(len(draws)))  # numbered from 0: no draw is omitted because of its score
     for method, rows in chosen.items():
         have = set(rows["pretrain_seed"])
         if len(have) < compare.LEAST_SEEDS:

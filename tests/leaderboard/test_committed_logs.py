@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.show.render import to_markdown
+from zapbench.leaderboard.show.markdown import to_markdown
 
 HELD_OUT = "transfer/held_out_accuracy"
 

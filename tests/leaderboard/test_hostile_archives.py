@@ -95,7 +95,7 @@ def test_a_zip_bomb_of_ten_gigabytes_is_refused_at_its_first_megabytes(tmp_path)
 def test_many_files_that_are_large_together_are_refused(tmp_path, monkeypatch):
     from zapbench.leaderboard.submissions import archives
 
-    monkeypatch.setattr(archives, "LARGEST_WHOLE", 2500)
+    monkeypatch.setattr(archives, "LARGEST_TOTAL", 2500)
     path = zipped(tmp_path / "s.zip", [(f"{i}/tfevents", bytes(1000)) for i in range(4)])
     with pytest.raises(ValueError, match="have 3,000 bytes or more; a submission has 2,500 at most"):
         check(path)

@@ -1,16 +1,18 @@
 """Event files made to break their reader: damage is named in one line, names stay text, memory stays small."""
 
+import dataclasses
 import json
 import os
 import struct
 
 import pytest
-from support.hostile import in_a_process_of_its_own, one_line
+from support.hostile import in_a_process_of_its_own, one_line, rewrite
 from support.made_logs import describe, write
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
 from zapbench.experiment.record import EventWriter
 from zapbench.leaderboard import contract
@@ -19,12 +21,17 @@ from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.events import Tail, read_events
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.parse import read_file
-from zapbench.leaderboard.show.render import to_csv, to_json, to_latex, to_markdown
+from zapbench.leaderboard.show.data import to_csv, to_json
+from zapbench.leaderboard.show.latex import to_latex
+from zapbench.leaderboard.show.markdown import to_markdown
 
 
 def test_a_record_that_claims_a_billion_bytes_is_damage(tmp_path):
     (tmp_path / "tfevents").write_bytes(struct.pack("<QL", 10**9, 0) + b"x" * 100)
-    one_line(load(tmp_path).problems, "claims a record of 1000000000 bytes")
+    one_line(load(tmp_path).problems, "holds a damaged record at byte 0")
+    header = struct.pack("<Q", 10**9)
+    (tmp_path / "tfevents").write_bytes(header + struct.pack("<L", masked_crc32c(header)) + b"x" * 100)
+    one_line(load(tmp_path).problems, "ends in the middle of a record")
 
 
 def test_a_sparse_file_of_ten_gigabytes_is_damage_at_once(tmp_path):
@@ -33,7 +40,7 @@ def test_a_sparse_file_of_ten_gigabytes_is_damage_at_once(tmp_path):
     tail = Tail()
     assert list(read_events(tmp_path / "tfevents", tail)) == []
     assert tail.whole == 0, "the first empty record ends it"
-    one_line(load(tmp_path).problems, "claims a record of 0 bytes")
+    one_line(load(tmp_path).problems, "holds a damaged record at byte 0")
 
 
 def test_a_pipe_is_nobodys_record(tmp_path):
@@ -103,7 +110,7 @@ def test_numbers_that_are_not_finite_are_named(tmp_path, value):
 def test_text_that_is_not_utf8_is_named(tmp_path):
     write(tmp_path, [0.5], method="mmmmmmmm")
     path = next(tmp_path.rglob("*tfevents*"))
-    path.write_bytes(path.read_bytes().replace(b"mmmmmmmm", b"mmm\xff\xfemmm"))
+    rewrite(path, b"mmmmmmmm", b"mmm\xff\xfemmm")
     one_line(load(tmp_path).problems, "holds a text that is not UTF-8")
 
 
@@ -139,7 +146,7 @@ NAMES = (
     "<script>document.title='x'</script>",
     "<img src=x onerror=alert(1)>",
     r"\input{/etc/passwd} $x^2$ %",
-    "a|b\n| --- |\n![i](http://elsewhere.example/i.png)",
+    "a|b | --- | ![i](http://elsewhere.example/i.png)",
     "=HYPERLINK(1)",
 )
 
@@ -173,3 +180,30 @@ def test_what_a_file_is_called_and_why_it_failed_stay_in_one_line(tmp_path):
     assert all(len(problem.splitlines()) == 1 for problem in logs.problems)
     to_markdown(tables(logs), logs.problems).encode()
     assert any("line line" in note for note in tables(logs)[0].notes)
+
+
+def test_every_field_of_a_description_has_a_rule():
+    assert set(contract.RULES) == {field.name for field in dataclasses.fields(Description)}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rate", 10**400), ("settings_tried", 10**400), ("pretrain_seed", 2**53), ("common_classes", 1.5),
+        ("setting", {"a": 10**400}), ("fingerprint_fields", {"a": -(10**400)}), ("setting", {"a": float("nan")}),
+        ("method", "m\nother: 3 trials failed"), ("scenario", "a\x1cb"), ("setting", {"a": "b\x85c"}),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_reader_takes_is_refused_by_the_writer_too(field, value):
+    with pytest.raises(ValueError, match=field) as written:
+        dataclasses.replace(describe(), **{field: value}).to_json()
+    raw = json.loads(describe().to_json()) | {field: value}
+    with pytest.raises(ValueError, match=field) as read:
+        Description.from_json(json.dumps(raw))
+    for raised in (written, read):
+        assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_path_that_nothing_can_show_is_written_so_that_it_can_be_read():
+    about = dataclasses.replace(describe(), command="zapbench \x1b[2J \udcff", sources={"strategy": "\udcff.gin"})
+    assert Description.from_json(about.to_json()).command == "zapbench \ufffd[2J \ufffd"

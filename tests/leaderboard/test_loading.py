@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+from support.hostile import rewrite
 from support.made_logs import FACTS, describe, write
 
 from zapbench.experiment.record import write_trial
@@ -56,7 +57,7 @@ def test_broken_files_are_named_and_never_counted(logs):
     (logs / "x" / "events.out.tfevents.3").write_bytes(good.read_bytes()[:-5])
     found = load(logs)
     problems = "\n".join(found.problems)
-    assert "events.out.tfevents.1: claims a record of" in problems
+    assert "events.out.tfevents.1: holds a damaged record at byte 0" in problems
     assert "events.out.tfevents.2: holds no description" in problems
     assert "events.out.tfevents.3: an unfinished copy of" in problems
     (table,) = tables(found)
@@ -115,7 +116,7 @@ def test_steps_that_cannot_be_are_named_and_never_counted(tmp_path, steps, words
 def test_text_that_is_no_text_is_named(tmp_path):
     write(tmp_path, [0.5], method="mmmmmmmm")
     path = next(tmp_path.rglob("*tfevents*"))
-    path.write_bytes(path.read_bytes().replace(b"mmmmmmmm", b"mmm\xff\xfemmm"))
+    rewrite(path, b"mmmmmmmm", b"mmm\xff\xfemmm")
     found = load(tmp_path)
     assert found.trials.empty
     assert len(found.problems) == 1
@@ -181,8 +182,8 @@ def test_rows_equal_tensorboards_own_reader(logs):
 def test_loading_needs_neither_torch_nor_avalanche(logs):
     code = (
         "import sys; from pathlib import Path\n"
-        "from zapbench.leaderboard import load, tables, render\n"
-        f"print(len(render.to_json(tables.tables(load.load(Path({str(logs)!r}))))))\n"
+        "from zapbench.leaderboard import load, tables, to_json\n"
+        f"print(len(to_json(tables(load(Path({str(logs)!r}))))))\n"
         "assert not {'torch', 'avalanche', 'tensorflow'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -204,7 +205,7 @@ def test_a_description_with_a_wrong_type_is_refused(field, value):
 
 
 def test_a_fingerprint_takes_exactly_its_fields():
-    with pytest.raises(ValueError, match="off: learner"):
+    with pytest.raises(ValueError, match="missing or unknown: learner"):
         contract.fingerprint(FACTS | {"learner": 1})
     changed = {contract.fingerprint(FACTS | {name: 2}) for name in contract.FINGERPRINT_FIELDS}
     assert len(changed) == len(contract.FINGERPRINT_FIELDS)
@@ -214,3 +215,18 @@ def test_volatile_fields_are_not_part_of_what_must_repeat():
     one, other = describe(time="a", command="b"), describe(time="c", command="d")
     assert one.stable() == other.stable()
     assert one.stable() != describe(seed=1).stable()
+
+
+def test_every_name_of_the_package_is_found_and_help_waits_for_no_pandas():
+    from zapbench import leaderboard
+
+    for name in leaderboard._HOME:
+        assert getattr(leaderboard, name).__name__ == name
+    code = (
+        "import sys; from zapbench.cli.main import main\n"
+        "try: main(['leaderboard', '--help'])\n"
+        "except SystemExit: pass\n"
+        "import zapbench.leaderboard\n"
+        "assert not {'pandas', 'scipy', 'torch'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""Data sets side by side, and letters that say who can be told apart."""
+"""Data sets side by side, and significance groups."""
 
 import itertools
 import math
@@ -10,11 +10,12 @@ from support.made_logs import write
 from zapbench.cli.main import main
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
+from zapbench.leaderboard.decide.groups import letters
 from zapbench.leaderboard.decide.overview import Overview, critical_difference, overviews
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.diagram import groups
-from zapbench.leaderboard.show.render import to_markdown
+from zapbench.leaderboard.show.markdown import to_markdown
 
 
 def many_scenarios(folder, count, lacking=()):
@@ -32,11 +33,11 @@ def test_a_method_that_lacks_a_scenario_shows_a_gap_and_has_no_average_rank(tmp_
     assert "| b | 51.0 | 51.0 | 51.0 | – | 51.0 | – |" in to_markdown(tables(load(tmp_path)))
 
 
-def test_average_ranks_take_five_data_sets(tmp_path):
+def test_average_ranks_need_five_data_sets(tmp_path):
     many_scenarios(tmp_path, 4)
     (overview,) = overviews(tables(load(tmp_path)))
     assert overview.average_ranks == {}
-    assert "take 5 data sets" in overview.note
+    assert "need 5 data sets" in overview.note
 
 
 def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(tmp_path, capsys):
@@ -46,7 +47,7 @@ def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(
     text = (tmp_path / "cd.svg").read_text(encoding="utf-8")
     assert text.startswith("<?xml")
     assert main(["leaderboard", str(tmp_path / "four"), "--no-cache", "--diagram", str(tmp_path / "no.svg")]) == 2
-    assert "Average ranks take 5 data sets" in capsys.readouterr().err
+    assert "Average ranks need 5 data sets" in capsys.readouterr().err
     assert not (tmp_path / "no.svg").exists()
 
 
@@ -80,7 +81,7 @@ def test_two_methods_share_a_letter_exactly_where_they_cannot_be_told_apart():
             Pair(a, b, 0.1, 0, 0.0 if generator.random() < 0.4 else 1.0) for a, b in itertools.combinations(names, 2)
         ]
         apart = {frozenset((p.first, p.second)) for p in pairs if p.significant}
-        found = compare.letters(names, pairs)
+        found = letters(names, pairs)
         for a, b in itertools.combinations(names, 2):
             assert bool(set(found[a]) & set(found[b])) == (frozenset((a, b)) not in apart)
         assert len(set("".join(found.values()))) == len(brute_force_letters(names, apart))

@@ -1,14 +1,20 @@
 """Tables as text, Markdown, LaTeX and CSV, whatever names stand in them."""
 
+import dataclasses
 import io
 
 import pandas as pd
 from rich.console import Console
 from support.made_logs import write
 
+from zapbench.leaderboard.decide.rows import Row
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.show.render import to_csv, to_latex, to_markdown, to_terminal
+from zapbench.leaderboard.show.columns import COLUMNS, columns_of
+from zapbench.leaderboard.show.data import to_csv
+from zapbench.leaderboard.show.latex import to_latex
+from zapbench.leaderboard.show.markdown import to_markdown
+from zapbench.leaderboard.show.terminal import fitting, to_terminal
 
 
 def test_a_very_long_name_is_shown_whole_and_breaks_nothing(tmp_path):
@@ -36,9 +42,29 @@ def test_latex_is_whole_and_escapes_names(tmp_path):
 
 def test_names_are_escaped_in_markdown_and_csv(tmp_path):
     for seed in range(3):
-        write(tmp_path, [0.5], method="=a|b\n`c`", seed=seed)
+        write(tmp_path, [0.5], method="=a|b `c`", seed=seed)
     made = tables(load(tmp_path))
     line = next(line for line in to_markdown(made).splitlines() if "50.0" in line)
     assert r"=a\|b \`c\`" in line
     frame = pd.read_csv(io.StringIO(to_csv(made)))
-    assert frame["method"][0] == "'=a|b\n`c`"
+    assert frame["method"][0] == "'=a|b `c`"
+
+
+def test_every_field_of_a_row_is_in_exactly_one_column():
+    fields = [field for column in COLUMNS for field in column.fields]
+    assert len(set(fields)) == len(fields)
+    assert set(fields) == {field.name for field in dataclasses.fields(Row)} | {"low", "high", "seeds", "seed_spread"}
+
+
+def test_a_narrow_terminal_drops_costs_first_and_names_what_it_dropped(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.9, 0.5], seed=seed)
+    (table,) = tables(load(tmp_path))
+    for width in (60, 100, 140):
+        shown, dropped = fitting(table, width)
+        assert {column.label for column in (*shown, *dropped)} == {column.label for column in columns_of(table)}
+        assert min(column.priority for column in dropped) >= max(column.priority for column in shown)
+    console = Console(file=io.StringIO(), width=100)
+    to_terminal([table], console)
+    text = " ".join(console.file.getvalue().split())
+    assert "Columns dropped to fit the width: encoder, memory (MB), transfer (s)," in text

@@ -10,6 +10,8 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 
 from zapbench.leaderboard.decide import compare
+from zapbench.leaderboard.decide.power import smallest_difference
+from zapbench.leaderboard.decide.variance import variance_components
 
 SEEDS, DRAWS, RESIDUAL = 0.010, 0.016, 0.023
 """Standard deviations measured on `omniglot_small` (four methods, 3 seeds x 5 trials): between pre-trained models,
@@ -42,7 +44,7 @@ def test_the_interval_covers_too_little_with_crossed_draws():
     assert coverage(seeds=10, crossed=True) < 0.92
 
 
-def test_a_table_of_equal_methods_rarely_tells_two_apart_and_the_papers_test_often_does():
+def test_a_table_of_equal_methods_rarely_calls_two_different_and_the_papers_test_often_does():
     generator = np.random.default_rng(1)
     names = [f"m{i}" for i in range(6)]
     tables, few, ours, papers = 200, 25, 0, 0
@@ -62,9 +64,9 @@ def test_the_smallest_difference_agrees_with_statsmodels():
     means = {"a": [0.1, 0.2, 0.3, 0.4, 0.5], "b": [0.3, 0.2, 0.1, 0.0, 0.4], "c": [0.2, 0.2, 0.3, 0.1, 0.5]}
     pooled = math.sqrt(np.mean([np.var(values, ddof=1) for values in means.values()]))
     effect = TTestIndPower().solve_power(nobs1=5, alpha=0.05 / 3, power=0.8)
-    assert compare.smallest_difference(means) == pytest.approx(effect * pooled, rel=1e-3)
-    assert math.isnan(compare.smallest_difference({"a": [1, 2]}))
-    assert compare.smallest_difference({"a": [1, 1, 1], "b": [2, 2, 2]}) == 0
+    assert smallest_difference(means) == pytest.approx(effect * pooled, rel=1e-3)
+    assert math.isnan(smallest_difference({"a": [1, 2]}))
+    assert smallest_difference({"a": [1, 1, 1], "b": [2, 2, 2]}) == 0
 
 
 def test_variance_components_are_found_again():
@@ -73,7 +75,7 @@ def test_variance_components_are_found_again():
         [range(4), range(10), range(10)], names=["method", "pretrain_seed", "transfer_seed"]
     )
     rows = pd.Series(scores.ravel(), index=index, name="score").reset_index()
-    found = compare.variance_components(rows)
+    found = variance_components(rows)
     assert found["seeds"] == pytest.approx(SEEDS, rel=0.3)
     assert found["draws"] == pytest.approx(DRAWS, rel=0.3)
     assert found["residual"] == pytest.approx(RESIDUAL, rel=0.15)
@@ -81,7 +83,7 @@ def test_variance_components_are_found_again():
 
 def test_too_little_to_fit_gives_no_components():
     rows = pd.DataFrame({"method": ["a"], "pretrain_seed": [0], "transfer_seed": [0], "score": [0.5]})
-    assert compare.variance_components(rows) == {}
+    assert variance_components(rows) == {}
 
 
 def test_pairs_equal_scipys_welch_and_holm_by_hand():

@@ -4,6 +4,7 @@ import os
 import zipfile
 
 import pytest
+from support.hostile import rewrite
 from support.made_logs import FACTS, write, write_submission
 from support.paths import DEMO
 
@@ -11,7 +12,7 @@ from zapbench.cli.main import main
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.show.render import to_json
+from zapbench.leaderboard.show.data import to_json
 from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
@@ -74,12 +75,12 @@ def test_a_seed_that_another_method_has_is_missing(logs):
     refused(logs, "y: lacks pre-training seed 3, which another method has")
 
 
-def test_a_trial_that_was_left_out_is_missing(logs):
+def test_a_trial_that_was_omitted_is_missing(logs):
     next(path for path in logs.rglob("*tfevents*") if "report=0" in str(path)).unlink()
     refused(logs, "has 1 trials, and lacks trial 0")
 
 
-def test_a_trial_that_every_method_left_out_is_missing_too(logs):
+def test_a_trial_that_every_method_omits_is_missing_too(logs):
     for path in list(logs.rglob("*tfevents*")):
         if "report=0" in str(path):
             path.unlink()
@@ -125,7 +126,7 @@ def test_failed_and_unfinished_trials_and_copies_are_named(logs):
 
 def test_a_fingerprint_that_is_not_of_its_fields_is_refused_everywhere(logs):
     path = sorted(logs.rglob("*tfevents*"))[0]
-    path.write_bytes(path.read_bytes().replace(b'"classes_per_trial": 6', b'"classes_per_trial": 5'))
+    rewrite(path, b'"classes_a_trial": 6', b'"classes_a_trial": 5')
     assert "is not that of its fields" in load(logs).problems[0]
     refused(logs, "is not that of its fields")
 
@@ -133,7 +134,7 @@ def test_a_fingerprint_that_is_not_of_its_fields_is_refused_everywhere(logs):
 def test_values_out_of_range_and_another_schema_are_refused(logs):
     write(logs, [1.5], method="x", facts=SIX, trial=8)
     path = sorted(logs.rglob("*tfevents*"))[0]
-    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 7'))
+    rewrite(path, b'"schema": 1', b'"schema": 7')
     refused(logs, "holds 1.5; allowed: 0 to 1")
     refused(logs, "schema 7, and this zapbench reads schema 1")
 

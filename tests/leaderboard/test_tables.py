@@ -14,9 +14,11 @@ from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.decide.select import choose
-from zapbench.leaderboard.decide.tables import sentence, tables
+from zapbench.leaderboard.decide.sentence import sentence
+from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.show.render import to_csv, to_json, to_markdown
+from zapbench.leaderboard.show.data import to_csv, to_json
+from zapbench.leaderboard.show.markdown import to_markdown
 from zapbench.transfer.reference import Trajectory
 
 
@@ -42,7 +44,9 @@ def test_the_table_equals_values_computed_by_hand(logs):
         assert pair.adjusted == pytest.approx(holm[ordered.index(raw[pair.first, pair.second])], rel=1e-5)
     assert [row.rank for row in table.rows] == [1, 1, 3]
     assert [row.letters for row in table.rows] == ["a", "a", "b"]
-    assert sentence(table).endswith("best is above bad; good is above bad. Not told apart: best and good.")
+    assert sentence(table).endswith(
+        "best is better than bad; good is better than bad. Not significantly different: best and good."
+    )
 
 
 def test_rates_are_chosen_on_selection_trials_and_never_on_reported_ones(logs):
@@ -91,7 +95,7 @@ def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
     expected = np.mean([np.mean([0.1, 0.62]), 0.62, 0.62])
     assert row.held_out.mean == pytest.approx(expected)
     assert row.diverged == 1
-    assert "best: 1 report trial(s) diverged: the loss is not finite" in table.notes
+    assert "best: 1 reported trial diverged: the loss is not finite" in table.notes
 
 
 def test_a_method_with_a_failed_task_is_not_ranked(logs):
@@ -99,7 +103,7 @@ def test_a_method_with_a_failed_task_is_not_ranked(logs):
     (table,) = tables(load(logs))
     row = next(row for row in table.rows if row.method == "best")
     assert row.rank is None
-    assert any("not ranked until" in note for note in table.notes)
+    assert any("not ranked: a task failed" in note for note in table.notes)
     assert not any("best" in (pair.first, pair.second) for pair in table.pairs)
 
 
@@ -108,7 +112,7 @@ def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
         write(tmp_path, [0.5 + 0.1 * seed], method=method, seed=seed)
     (table,) = tables(load(tmp_path))
     assert all(row.rank is None and math.isnan(row.held_out.low) for row in table.rows)
-    assert "a: 2 pre-training seed(s), so no interval and no rank; 1 more needed" in table.notes
+    assert "a: 2 pre-training seeds, so no interval and no rank; 1 more needed" in table.notes
     assert sentence(table).startswith("Nothing is ranked")
 
 
@@ -125,30 +129,30 @@ def test_a_missing_seed_at_the_chosen_setting_is_said(tmp_path):
         if seed < 2:
             write(tmp_path, [0.4], seed=seed)
     (table,) = tables(load(tmp_path))
-    assert "m: no reported trial of pre-training seed 2 at its chosen setting" in table.notes
+    assert "m: no reported trial of pre-training seed 2 at its selected setting" in table.notes
 
 
-def test_a_best_rate_at_the_edge_of_the_grid_is_said(tmp_path):
+def test_a_best_rate_at_the_boundary_of_the_grid_is_said(tmp_path):
     for rate, score in ((0.01, 0.2), (0.1, 0.3), (1.0, 0.4)):
         write(tmp_path, [score], role="select", rate=rate)
     write(tmp_path, [0.4], rate=1.0)
     (table,) = tables(load(tmp_path))
-    assert "m: its rate 1 is at the edge of the grid 0.01 to 1: extend it" in table.notes
+    assert "m: its rate 1 is at the boundary of the tuning grid 0.01 to 1: extend the grid" in table.notes
 
 
-def test_a_best_setting_at_the_edge_of_its_grid_is_said(tmp_path):
+def test_a_best_setting_at_the_boundary_of_its_grid_is_said(tmp_path):
     for value, score in (("0.03", 0.4), ("0.1", 0.2)):
         write(tmp_path, [score], role="select", setting={"ASB.inner_lr": value})
     write(tmp_path, [0.4], setting={"ASB.inner_lr": "0.03"})
     (table,) = tables(load(tmp_path))
-    assert "m: its ASB.inner_lr 0.03 is at the edge of the grid 0.03 to 0.1: extend it" in table.notes
+    assert "m: its ASB.inner_lr 0.03 is at the boundary of the tuning grid 0.03 to 0.1: extend the grid" in table.notes
 
 
-def test_what_was_left_out_is_part_of_the_page(logs):
+def test_what_was_excluded_is_part_of_the_page(logs):
     (logs / "events.out.tfevents.x").write_bytes(b"nonsense nonsense")
     found = load(logs)
-    assert "- events.out.tfevents.x: claims a record of" in to_markdown(tables(found), found.problems)
-    assert json.loads(to_json(tables(found), found.problems))["left_out"] == found.problems
+    assert "- events.out.tfevents.x: holds a damaged record at byte 0" in to_markdown(tables(found), found.problems)
+    assert json.loads(to_json(tables(found), found.problems))["excluded"] == found.problems
 
 
 def test_pretraining_that_did_not_finish_is_named(logs):

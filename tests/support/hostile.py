@@ -1,15 +1,19 @@
 """What tests of hostile input share."""
 
+import io
+import struct
 import subprocess
 import sys
+
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from support.made_logs import write
 
 PROBE = """
 import resource, sys
 from pathlib import Path
-from zapbench.leaderboard.load import load
-from zapbench.leaderboard.submissions import check
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.submissions.check import check
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     path = Path(sys.argv[1])
@@ -37,3 +41,24 @@ def in_a_process_of_its_own(path):
     done = subprocess.run([sys.executable, "-c", PROBE, str(path)], capture_output=True, text=True, check=True)
     said, grown = done.stdout.strip().splitlines()
     return said, int(grown)
+
+
+def rewrite(path, old, new):
+    """Replaces bytes in an event file's records, each of which stays valid, as a forger would."""
+    content, place, changed = path.read_bytes(), 0, io.BytesIO()
+    assert old in content
+    while place < len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        RecordWriter(changed).write(content[place + 12 : place + 12 + length].replace(old, new))
+        place += 12 + length + 4
+    path.write_bytes(changed.getvalue())
+
+
+def flipped(path):
+    """Flips every bit of a file, one at a time, and yields its place; at the end the file is as it was."""
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            yield place, bit
+    path.write_bytes(content)

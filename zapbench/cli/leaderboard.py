@@ -18,7 +18,7 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--select",
         choices=["select", "paper"],
         default="select",
-        help="choose rates on selection trials (default), or on the reported ones as the paper did",
+        help="select rates on selection trials (default), or on the reported trials as in the paper",
     )
     command.add_argument(
         "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
@@ -37,7 +37,7 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         metavar="NAME.zip",
         help="say whether a submission can be ranked (beside LOGDIR, if given)",
     )
-    command.add_argument("--no-cache", action="store_true", help="read every file anew, and keep nothing")
+    command.add_argument("--no-cache", action="store_true", help="read every file again, and keep nothing")
     command.set_defaults(command=_leaderboard)
 
 

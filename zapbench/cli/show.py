@@ -34,7 +34,7 @@ def _show(options: argparse.Namespace) -> int:
     for tag, (steps, values) in found.curves.items():
         shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
         console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
-    console.print(Text(f"\nRun it anew:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
+    console.print(Text(f"\nRun it again:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
     return 0
 
 

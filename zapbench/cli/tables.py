@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from zapbench.leaderboard.decide.tables import Table
-    from zapbench.leaderboard.read.load import Logs
+    from zapbench.leaderboard.read.tabulate import Logs
     from zapbench.leaderboard.read.mapping import LogMapping
 
 
 WIDE = 200
-"""Columns where the output is not a terminal: nothing is left out for width."""
+"""Columns where the output is not a terminal: no column is dropped for width."""
 
 
 def read_logs(
@@ -25,7 +25,8 @@ def read_logs(
     from rich.console import Console
     from rich.progress import Progress
 
-    from zapbench.leaderboard.read.load import default_cache, load
+    from zapbench.leaderboard.read.cache import default_cache
+    from zapbench.leaderboard.read.load import load
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
@@ -45,20 +46,23 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
     from rich.console import Console
 
     from zapbench.leaderboard.decide.tables import tables
-    from zapbench.leaderboard.show import render
+    from zapbench.leaderboard.show.data import to_csv, to_json
+    from zapbench.leaderboard.show.latex import to_latex
+    from zapbench.leaderboard.show.markdown import to_markdown
+    from zapbench.leaderboard.show.terminal import to_terminal
 
     made = tables(logs, by=by)
     if form == "table":
         console = Console()
-        render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
+        to_terminal(made, console if console.is_terminal else Console(width=WIDE))
     else:
         renderers = {
-            "md": lambda: render.to_markdown(made, logs.problems),
-            "latex": lambda: render.to_latex(made),
-            "csv": lambda: render.to_csv(made),
-            "json": lambda: render.to_json(made, logs.problems),
+            "md": lambda: to_markdown(made, logs.problems),
+            "latex": lambda: to_latex(made),
+            "csv": lambda: to_csv(made),
+            "json": lambda: to_json(made, logs.problems),
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"excluded: {problem}", file=sys.stderr)
     return made

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.leaderboard.read.load import Logs
+from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.suites.suite import Suite
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write_results(
     """
     from zapbench.atomic import write_atomically
     from zapbench.leaderboard.show.figures import write_figures
-    from zapbench.leaderboard.show.render import to_markdown
+    from zapbench.leaderboard.show.markdown import to_markdown
 
     folder = out / RESULTS / name
     table = folder / "table.md"

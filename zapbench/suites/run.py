@@ -19,7 +19,8 @@ from zapbench.launchers.interrupts import clean_end
 from zapbench.launchers.progress import display
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.select import choose
-from zapbench.leaderboard.read.load import default_cache, load
+from zapbench.leaderboard.read.cache import default_cache
+from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.suites.plan import Choice, Plan, group
 from zapbench.tasks import Job, Outcome, Task

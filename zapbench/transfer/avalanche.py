@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from zapbench.plugins import refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import stream_of
+from zapbench.scenarios.trial import Trial
 from zapbench.transfer import avalanche_fixes
 from zapbench.transfer.features import Inputs
 from zapbench.transfer.metrics import Measure, Trajectory

@@ -1,4 +1,4 @@
-// Sorts, filters and draws; a page without it is whole but still. Text is only ever set as text.
+// Sorts, filters and draws; without it the page still shows everything. Text is only ever set as text.
 "use strict";
 
 const ABSENT = "–";
@@ -69,7 +69,7 @@ function sortBy(table, place) {
   const numeric = rows.some(([key]) => typeof key === "number");
   const before = heads[place].getAttribute("aria-sort");
   // Names and ranks read best from the smallest, scores from the largest.
-  const ascending = before ? before === "descending" : !numeric || heads[place].textContent.trim() === "rank";
+  const ascending = before ? before === "descending" : !numeric || "smallestFirst" in heads[place].dataset;
   rows.sort(([a], [b]) => {
     if (a === null || b === null) return (a === null) - (b === null);
     return ascending ? compare(a, b) : compare(b, a);
@@ -98,10 +98,10 @@ function startTools(tools) {
     const shown = rows.filter((row) => !row.hidden).length;
     count.textContent = words.length ? `${shown} of ${rows.length}` : "";
   });
-  const costs = tools.querySelector(".costs");
-  costs.addEventListener("click", () => {
-    costs.setAttribute("aria-pressed", String(table.classList.toggle("all")));
-    costs.textContent = table.classList.contains("all") ? "fewer columns" : "all columns";
+  const columns = tools.querySelector(".columns");
+  columns.addEventListener("click", () => {
+    columns.setAttribute("aria-pressed", String(table.classList.toggle("all")));
+    columns.textContent = table.classList.contains("all") ? "fewer columns" : "all columns";
   });
 }
 

@@ -1,0 +1,111 @@
+"""One row of a table: what one method scored at its selected setting, and what it cost."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.decide import compare
+from zapbench.leaderboard.decide.compare import Estimate
+from zapbench.leaderboard.decide.select import Chosen
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a table.
+
+    Attributes:
+        method: the row's name.
+        rank: one plus the number of significantly better methods; None where it cannot be ranked.
+        letters: significance groups: methods that share one are not significantly different; empty where not compared.
+        held_out: final held-out accuracy over pre-training seeds.
+        trained_on: mean final accuracy on the images trained on.
+        forgetting: mean final forgetting.
+        validation: mean pre-training validation accuracy; NaN where none was recorded.
+        setting: the selected values of the tuned bindings.
+        rate: the selected transfer rate.
+        settings_tried: pre-training settings times transfer rates tried.
+        trials: reported trials.
+        diverged: those of them that diverged (each counts as chance).
+        area: average of held-out accuracy over the trajectory; NaN where only the end was measured.
+        encoder: the network, and the images it sees.
+        images_seen: images that pre-training took, repeats counted; NaN where not recorded.
+        gradient_steps: gradient steps of pre-training; NaN where not recorded.
+        parameters: trainable parameters in pre-training.
+        seconds: mean seconds of pre-training.
+        transfer_seconds: mean seconds of a reported trial.
+        memory: peak memory of pre-training and reported trials in bytes.
+    """
+
+    method: str
+    rank: int | None
+    letters: str
+    held_out: Estimate
+    trained_on: float
+    forgetting: float
+    validation: float
+    setting: str
+    rate: float
+    settings_tried: int
+    trials: int
+    diverged: int
+    area: float
+    encoder: str
+    images_seen: float
+    gradient_steps: float
+    parameters: int
+    seconds: float
+    transfer_seconds: float
+    memory: float
+
+
+def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: int | None, letters: str) -> Row:
+    """Returns the row of a method.
+
+    Args:
+        choice: its selected setting.
+        trials: its reported trials at that setting, with a column `score`.
+        runs: the pre-trained models of the table's scenario.
+        rank: its rank, where it has one.
+        letters: its significance groups.
+    """
+    own = runs[(runs["config_hash"] == choice.config_hash) & runs["pretrain_seed"].isin(trials["pretrain_seed"])]
+    tried = max(int(trials["settings_tried"].max()), choice.grid["config_hash"].nunique())
+    parameters = own["parameters"].max()
+    return Row(
+        method=choice.method,
+        rank=rank,
+        letters=letters,
+        held_out=compare.estimate(seed_means(trials)),
+        trained_on=_mean_over_seeds(trials, "trained_on"),
+        forgetting=_mean_over_seeds(trials, "forgetting"),
+        validation=float(own["validation"].mean()),
+        setting=choice.setting,
+        rate=choice.rate,
+        settings_tried=tried * choice.grid["rate"].nunique(),
+        trials=len(trials),
+        diverged=int((trials["status"] == contract.DIVERGED).sum()),
+        area=_mean_over_seeds(trials, "area"),
+        encoder=f"{trials['encoder'].iloc[0]} {trials['input_size'].iloc[0]}".strip(),
+        images_seen=float(own["images_seen"].mean()),
+        gradient_steps=float(own["gradient_steps"].mean()),
+        parameters=0 if pd.isna(parameters) else int(parameters),
+        seconds=float(own["seconds"].mean()),
+        transfer_seconds=float(trials["seconds"].mean()),
+        memory=float(pd.concat([own["peak_memory"], trials["peak_memory"]]).max()),
+    )
+
+
+def seed_means(trials: pd.DataFrame) -> list[float]:
+    """Returns the mean score of each pre-training seed, seeds in ascending order."""
+    return [float(value) for value in trials.groupby("pretrain_seed")["score"].mean()]
+
+
+def _mean_over_seeds(trials: pd.DataFrame, column: str) -> float:
+    return float(trials.groupby("pretrain_seed")[column].mean().mean())
+
+
+def is_number(value: float) -> bool:
+    """Returns whether a value is a finite number."""
+    return not (math.isnan(value) or math.isinf(value))

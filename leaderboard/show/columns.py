@@ -1,0 +1,136 @@
+"""The columns of a table. Terminal, Markdown, LaTeX, CSV, JSON and the page all take them from here.
+
+A new column is one more record in `COLUMNS`, and a field of `Row` if it shows something new.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zapbench.leaderboard.decide.rows import Row, is_number
+from zapbench.leaderboard.decide.tables import Table
+
+ABSENT = "–"
+DETAIL = 6
+"""Priority from which the page shows a column only when all columns are asked for."""
+COST = 9
+"""Priority from which a column is about cost; LaTeX leaves these out."""
+
+
+def percent(value: float) -> str:
+    """Returns a share in [0, 1] as a percentage with one decimal."""
+    return f"{100 * value:.1f}" if is_number(value) else ABSENT
+
+
+def count(value: float) -> str:
+    """Returns a large number rounded to an integer."""
+    return f"{value:,.0f}" if is_number(value) else ABSENT
+
+
+def interval(row: Row) -> str:
+    """Returns mean and 95% confidence interval in percent, clipped to [0, 100]."""
+    estimate = row.held_out
+    if not is_number(estimate.low):
+        return percent(estimate.mean)
+    low, high = max(0.0, estimate.low), min(1.0, estimate.high)
+    return f"{percent(estimate.mean)} [{percent(low)}, {percent(high)}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    Attributes:
+        label: its heading.
+        fields: the values of `record` that it stands for, as CSV and JSON name them; rows sort by the first.
+        cell: a row -> the text of its cell.
+        align: `left` for text, `right` for numbers.
+        priority: 0 is always shown; of the others the highest is dropped first where the terminal is too narrow.
+        smallest_first: whether the page sorts from the smallest value at the first click.
+    """
+
+    label: str
+    fields: tuple[str, ...]
+    cell: Callable[[Row], str]
+    align: Literal["left", "right"] = "right"
+    priority: int = 0
+    smallest_first: bool = False
+
+    @property
+    def is_detail(self) -> bool:
+        """Whether the page hides it until all columns are asked for."""
+        return self.priority >= DETAIL
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether it says what a method costs, not what it scores."""
+        return self.priority >= COST
+
+    def sort_value(self, row: Row) -> float | None:
+        """Returns the number that a row is sorted by; None where the cell is text or holds no value."""
+        value = record(row)[self.fields[0]]
+        known = isinstance(value, int | float) and self.cell(row) != ABSENT
+        return float(value) if known else None
+
+
+COLUMNS = (
+    Column(
+        label="rank",
+        fields=("rank",),
+        cell=lambda row: ABSENT if row.rank is None else str(row.rank),
+        smallest_first=True,
+    ),
+    Column(label="method", fields=("method",), cell=lambda row: row.method, align="left"),
+    Column(label="held-out % [95% CI]", fields=("held_out", "low", "high"), cell=interval),
+    Column(label="group", fields=("letters",), cell=lambda row: row.letters or ABSENT, align="left"),
+    Column(label="trained-on %", fields=("trained_on",), cell=lambda row: percent(row.trained_on), priority=6),
+    Column(label="forgetting %", fields=("forgetting",), cell=lambda row: percent(row.forgetting), priority=3),
+    Column(label="validation %", fields=("validation",), cell=lambda row: percent(row.validation), priority=5),
+    Column(label="rate", fields=("rate",), cell=lambda row: f"{row.rate:g}", priority=1),
+    Column(label="setting", fields=("setting",), cell=lambda row: row.setting or ABSENT, align="left", priority=4),
+    Column(label="tried", fields=("settings_tried",), cell=lambda row: str(row.settings_tried), priority=7),
+    Column(label="seeds", fields=("seeds", "seed_spread"), cell=lambda row: str(row.held_out.seeds), priority=2),
+    Column(label="average incremental %", fields=("area",), cell=lambda row: percent(row.area), priority=8),
+    Column(
+        label="parameters",
+        fields=("parameters",),
+        cell=lambda row: f"{row.parameters:,}" if row.parameters else ABSENT,
+        priority=9,
+    ),
+    Column(label="gradient steps", fields=("gradient_steps",), cell=lambda row: count(row.gradient_steps), priority=10),
+    Column(label="images seen", fields=("images_seen",), cell=lambda row: count(row.images_seen), priority=11),
+    Column(label="pre-training (s)", fields=("seconds",), cell=lambda row: count(row.seconds), priority=12),
+    Column(
+        label="transfer (s)",
+        fields=("transfer_seconds",),
+        cell=lambda row: f"{row.transfer_seconds:.1f}" if is_number(row.transfer_seconds) else ABSENT,
+        priority=13,
+    ),
+    Column(label="memory (MB)", fields=("memory",), cell=lambda row: count(row.memory / 1e6), priority=14),
+    Column(label="encoder", fields=("encoder",), cell=lambda row: row.encoder or ABSENT, align="left", priority=15),
+    Column(
+        label="trials",
+        fields=("trials", "diverged"),
+        cell=lambda row: f"{row.trials}" + (f" ({row.diverged} diverged)" if row.diverged else ""),
+        priority=6,
+    ),
+)
+
+
+def columns_of(table: Table) -> list[Column]:
+    """Returns the columns that hold something: `setting` only where something was tuned."""
+    tuned = any(row.setting for row in table.rows)
+    return [column for column in COLUMNS if column.fields != ("setting",) or tuned]
+
+
+def record(row: Row) -> dict[str, Any]:
+    """Returns a row as flat values, by the names that CSV and JSON give them; None where a number is missing."""
+    estimate = row.held_out
+    values = vars(row) | {
+        "held_out": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "seeds": estimate.seeds,
+        "seed_spread": estimate.spread,
+    }
+    return {key: None if isinstance(value, float) and not is_number(value) else value for key, value in values.items()}

@@ -1,0 +1,64 @@
+"""Tables as data, numbers unrounded: CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from zapbench.leaderboard.decide.rows import Row, is_number
+from zapbench.leaderboard.decide.sentence import sentence
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.show.columns import COLUMNS, record
+from zapbench.leaderboard.show.lines import grid_records
+
+SCHEMA = 2
+"""Of the JSON. 2: `left_out` is `excluded`, `papers_u_over_trials` is `mann_whitney_p`."""
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Returns all tables as one CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    rows = [(table, _values(row)) for table in tables for row in table.rows]
+    if rows:
+        writer.writerow(["scenario", "protocol", "fingerprint", *rows[0][1]])
+    for table, values in rows:
+        cells = [table.scenario, table.protocol, table.fingerprint, *values.values()]
+        writer.writerow([_csv(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _csv(cell: Any) -> Any:
+    """Keeps a spreadsheet from reading a name as a formula."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{cell}"
+    return "" if cell is None else cell
+
+
+def to_json(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
+    """Returns all tables, pairs, notes and what was excluded as JSON with a schema number."""
+    document = {"schema": SCHEMA, "excluded": list(problems), "tables": [_table(table) for table in tables]}
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "scenario": table.scenario,
+        "protocol": table.protocol,
+        "fingerprint": table.fingerprint,
+        "chance": table.chance if is_number(table.chance) else None,
+        "rows": [_values(row) for row in table.rows],
+        "pairs": [
+            vars(pair) | {"significant": pair.significant, "mann_whitney_p": table.papers[pair.first, pair.second]}
+            for pair in table.pairs
+        ],
+        "selection": {name: grid_records(choice) for name, choice in sorted(table.choices.items())},
+        "sentence": sentence(table),
+        "notes": table.notes,
+    }
+
+
+def _values(row: Row) -> dict[str, Any]:
+    values = record(row)
+    return {field: values[field] for column in COLUMNS for field in column.fields}

@@ -1,0 +1,52 @@
+"""Tables in Markdown."""
+
+from collections.abc import Sequence
+
+from zapbench.leaderboard.decide.overview import Overview, overviews
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.show.columns import columns_of
+from zapbench.leaderboard.show.lines import (
+    footer,
+    overview_lines,
+    overview_title,
+    selection_heading,
+    selection_lines,
+)
+
+
+def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
+    """Returns tables in Markdown, and below them the files that were excluded."""
+    parts = [*map(_table, tables), *map(_overview, overviews(list(tables)))]
+    if problems:
+        parts.append(["Excluded:", "", *(f"- {escape(problem)}" for problem in problems)])
+    return "\n".join("\n".join(lines) + "\n" for lines in parts)
+
+
+def _table(table: Table) -> list[str]:
+    columns = columns_of(table)
+    lines = [f"### {escape(table.title)}", "", _row([column.label for column in columns])]
+    lines.append("|" + "|".join(" --- " if column.align == "left" else " ---: " for column in columns) + "|")
+    lines += [_row([column.cell(row) for column in columns]) for row in table.rows]
+    lines += ["", *(f"- {escape(line)}" for line in footer(table))]
+    if selected := selection_lines(table):
+        lines += ["", escape(selection_heading(table), keep="*"), "", *(f"- {escape(line)}" for line in selected)]
+    return lines
+
+
+def _overview(overview: Overview) -> list[str]:
+    heading, *rows = overview_lines(overview)
+    lines = [f"### {escape(overview_title(overview))}", "", _row(heading), "| --- |" + " ---: |" * (len(heading) - 1)]
+    return [*lines, *map(_row, rows), "", overview.note]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escape, cells))} |"
+
+
+def escape(text: str, *, keep: str = "") -> str:
+    """Returns a text in one line without any mark of Markdown in force, but those in `keep`."""
+    flat = " ".join(text.split())
+    for mark in ("\\", "|", "*", "`", "<"):
+        if mark not in keep:
+            flat = flat.replace(mark, f"\\{mark}")
+    return flat.replace("](", "]\\(")  # no link, no image

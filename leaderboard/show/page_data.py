@@ -1,0 +1,188 @@
+"""What the page's templates and script get: cells, curves and texts as plain values."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.decide.curves import Curve, step_name, trials_of
+from zapbench.leaderboard.decide.overview import Overview
+from zapbench.leaderboard.decide.rows import Row, is_number
+from zapbench.leaderboard.decide.select import reported
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.read.parse import config_of
+from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.leaderboard.show.columns import Column, columns_of, percent
+from zapbench.leaderboard.show.figures import file_name
+from zapbench.leaderboard.show.lines import (
+    footer,
+    overview_lines,
+    overview_title,
+    selection_heading,
+    selection_lines,
+)
+
+LONGEST_CONFIG = 50_000
+"""Characters of a configuration that a method's page shows."""
+
+
+def page_names(methods: Sequence[str]) -> dict[str, str]:
+    """Returns method -> file name of its page, all different also where case does not count.
+
+    >>> page_names(["asb_zap", "../x"])
+    {'asb_zap': 'asb_zap.html', '../x': 'x-d6b96a97.html'}
+    """
+    found = {}
+    for name in methods:
+        letters = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:60]
+        mark = "" if letters == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        found[name] = f"{letters}{mark}.html"
+    return found
+
+
+def table_data(
+    table: Table, drawn: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns a table of the index.
+
+    Args:
+        table: the table.
+        drawn: its curves.
+        pages: method -> file name of its page.
+        own: method -> its place among colours and styles.
+    """
+    columns = columns_of(table)
+    name = file_name(table)
+    finding, *notes = footer(table)
+    return {
+        "id": name,
+        "title": table.title,
+        "sentence": finding,
+        "notes": notes,
+        "selection_heading": selection_heading(table),
+        "selection": selection_lines(table),
+        "columns": [
+            {"name": column.label, "class": _class(column), "smallest_first": column.smallest_first}
+            for column in columns
+        ],
+        "rows": [
+            {"bound": row.method in table.bounds, "cells": [_cell(column, row, pages) for column in columns]}
+            for row in table.rows
+        ],
+        "figures": [f"figures/{name}-{kind}.svg" for kind in ("trajectories", "bars")],
+        "plot": _plot(table, drawn, own, "means over pre-training seeds; bands are 95% t intervals."),
+    }
+
+
+def _cell(column: Column, row: Row, pages: Mapping[str, str]) -> dict[str, str]:
+    value = column.sort_value(row)
+    return {
+        "text": column.cell(row),
+        "class": _class(column),
+        "value": "" if value is None else repr(value),
+        "href": f"methods/{pages[row.method]}" if column.fields == ("method",) else "",
+    }
+
+
+def _class(column: Column) -> str:
+    return " ".join(["text"] * (column.align == "left") + ["more"] * column.is_detail)
+
+
+def overview_data(overview: Overview) -> dict[str, Any]:
+    """Returns several data sets side by side."""
+    heading, *rows = overview_lines(overview)
+    return {"title": overview_title(overview), "heading": heading, "rows": rows, "note": overview.note}
+
+
+def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs, folder: Path) -> dict[str, Any]:
+    """Returns what the page of a method shows of one table.
+
+    Args:
+        table: the table.
+        row: the method's.
+        drawn: the table's curves.
+        logs: for its seeds and trials.
+        folder: where the logs are, for the text of its configurations.
+    """
+    trials = trials_of(logs, table)
+    own = reported(trials[trials["method"] == row.method], table.choices[row.method])
+    return {
+        "id": file_name(table),
+        "title": table.title,
+        "facts": [(column.label, column.cell(row)) for column in columns_of(table) if column.fields != ("method",)],
+        "plot": _seed_plot(table, [curve for curve in drawn if curve.method == row.method]),
+        "seeds": [
+            [
+                seed,
+                percent(float(rows["score"].mean())),
+                len(rows),
+                int((rows["status"] == contract.DIVERGED).sum()),
+            ]
+            for seed, rows in own.groupby("pretrain_seed", sort=True)
+        ],
+        "configs": _configs(own, logs, folder),
+        "notes": [note for note in table.notes if note.startswith(f"{row.method}:")],
+    }
+
+
+def _configs(own: pd.DataFrame, logs: Logs, folder: Path) -> list[dict[str, str]]:
+    """Returns the configurations of the first run and its first trial: text that is shown, and never parsed."""
+    first = own.sort_values(["pretrain_seed", "transfer_seed"]).iloc[0]
+    runs = logs.runs
+    mine = (runs["config_hash"] == first["config_hash"]) & (runs["pretrain_seed"] == first["pretrain_seed"])
+    mine &= runs["scenario"] == first["scenario"]
+    files = [("pre-training", file) for file in runs[mine]["file"].head(1)] + [("transfer", first["file"])]
+    found = []
+    for of, file in files:
+        text = config_of(folder / file)
+        if len(text) > LONGEST_CONFIG:
+            text = f"{text[:LONGEST_CONFIG]}\n... cut: {len(text):,} characters"
+        if text.strip():
+            found.append({"of": f"{of} (seed {first['pretrain_seed']})", "text": text})
+    return found
+
+
+def _plot(table: Table, drawn: Sequence[Curve], own: Mapping[str, int], caption: str) -> dict[str, Any] | None:
+    """Returns what the page's script draws: percentages at the union of all steps, None where a curve has no point."""
+    if not drawn:
+        return None
+    steps = sorted(set().union(*(curve.steps for curve in drawn)))
+    lines = []
+    for curve in drawn:
+        bound = curve.method in table.bounds
+        low, high = ([], []) if bound else (curve.low, curve.high)
+        line = _line(curve.method, _at(steps, curve.steps, curve.mean), place=own.get(curve.method, 0), plain=bound)
+        lines.append(line | {"low": _at(steps, curve.steps, low), "high": _at(steps, curve.steps, high)})
+    if is_number(table.chance):
+        chance = [round(100 * table.chance, 3)] * len(steps)
+        lines.append(_line("chance", chance, plain=True, thin=True))
+    return {"x": steps, "curves": lines, "steps_are": step_name(table.protocol), "caption": caption}
+
+
+def _seed_plot(table: Table, drawn: Sequence[Curve]) -> dict[str, Any] | None:
+    """Returns the same for one method, with a thin line for each pre-training seed."""
+    plot = _plot(table, drawn, {}, "mean over pre-training seeds with its 95% t interval, and each seed.")
+    if plot is not None:
+        (curve,) = drawn
+        plot["curves"] += [
+            _line(f"seed {seed}", _at(curve.steps, curve.steps, values), place=place, thin=True)
+            for place, (seed, values) in enumerate(sorted(curve.seeds.items()), start=1)
+        ]
+    return plot
+
+
+def _line(
+    name: str, mean: Sequence[float | None], *, place: int = 0, plain: bool = False, thin: bool = False
+) -> dict[str, Any]:
+    return {"name": name, "place": place, "plain": plain, "thin": thin, "mean": mean, "low": [], "high": []}
+
+
+def _at(steps: Sequence[int], own: Sequence[int], values: Sequence[float]) -> list[float | None]:
+    if not values:
+        return []
+    known = dict(zip(own, values))
+    return [round(100 * known[step], 3) if step in known else None for step in steps]

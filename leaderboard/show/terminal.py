@@ -1,0 +1,78 @@
+"""Tables in a terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from zapbench.leaderboard.decide.overview import Overview, overviews
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.show.columns import Column, columns_of
+from zapbench.leaderboard.show.lines import (
+    footer,
+    overview_lines,
+    overview_title,
+    selection_heading,
+    selection_lines,
+)
+from zapbench.text import one_line
+
+
+def to_terminal(tables: list[Table], console: Console) -> None:
+    """Prints tables; where the terminal is too narrow, columns of high priority number are dropped and named."""
+    for table in tables:
+        _print_table(table, console)
+    for overview in overviews(tables):
+        _print_overview(overview, console)
+
+
+def _print_table(table: Table, console: Console) -> None:
+    columns, dropped = fitting(table, console.width)
+    grid = _grid(table.title)
+    for column in columns:
+        grid.add_column(column.label, justify=column.align, no_wrap=column.label != "method", overflow="fold")
+    for row in table.rows:
+        grid.add_row(*(_text(column.cell(row)) for column in columns))
+    console.print(grid if table.rows else _text(table.title))
+    for line in footer(table):
+        console.print(_text(line))
+    if selected := selection_lines(table):
+        console.print(Text(selection_heading(table)))
+        for line in selected:
+            console.print(Text("  ") + _text(line))
+    if dropped:
+        names = ", ".join(column.label for column in dropped)
+        console.print(Text(f"Columns dropped to fit the width: {names}; --format md shows all.", style="dim"))
+    console.print()
+
+
+def _print_overview(overview: Overview, console: Console) -> None:
+    heading, *rows = overview_lines(overview)
+    grid = _grid(overview_title(overview))
+    for place, name in enumerate(heading):
+        grid.add_column(_text(name), justify="right" if place else "left")
+    for cells in rows:
+        grid.add_row(*map(_text, cells))
+    console.print(grid)
+    console.print(Text(overview.note))
+
+
+def _grid(title: str) -> RichTable:
+    return RichTable(title=_text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+
+
+def _text(text: str) -> Text:
+    return Text(one_line(text))
+
+
+def fitting(table: Table, width: int) -> tuple[list[Column], list[Column]]:
+    """Returns the columns that fit a width, and those dropped for it, the first dropped first."""
+    columns = columns_of(table)
+    widths = {c.label: 3 + max(map(len, [c.label, *(c.cell(row) for row in table.rows)])) for c in columns}
+    dropped = []
+    for column in sorted(columns, key=lambda column: -column.priority):
+        if column.priority == 0 or sum(widths[kept.label] for kept in columns) + 2 <= width:
+            break
+        columns.remove(column)
+        dropped.append(column)
+    return columns, dropped
