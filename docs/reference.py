@@ -11,7 +11,7 @@ import gin
 
 from zapbench import config
 from zapbench.cli.main import _parser
-from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import register_everything
 
 MODULES = {
     "Log format": ("zapbench.leaderboard.contract",),

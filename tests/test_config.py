@@ -9,8 +9,7 @@ from zapbench import config
 from zapbench.config import compose, parse_bindings
 from zapbench.experiment.context import Options
 from zapbench.experiment.pretraining import Pretraining
-from zapbench.experiment.registry import register_everything
-from zapbench.experiment.root import configured, execute
+from zapbench.experiment.root import configured, execute, register_everything
 from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.transfer.avalanche import UNVERIFIED
 

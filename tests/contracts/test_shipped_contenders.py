@@ -4,7 +4,7 @@ import pytest
 
 from zapbench import config
 from zapbench.checks import transfer as check_transfer
-from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import register_everything
 
 
 @pytest.mark.parametrize("name", config.names("transfers"))

@@ -29,7 +29,7 @@ from zapbench.cli import suite as suite_command
 from zapbench.cli.arguments import command_line
 from zapbench.cli.main import _parser, main
 from zapbench.config import registry
-from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import register_everything
 from zapbench.launchers.local import InProcessLauncher
 from zapbench.leaderboard.read import mapping  # noqa: F401 (it registers with gin, which is locked once a run is composed)
 from zapbench.suites import costs, suite

@@ -15,8 +15,7 @@ from support.paths import WEIGHTS
 from zapbench import config
 from zapbench.config import compose, configurables, parse_bindings
 from zapbench.experiment.context import Options
-from zapbench.experiment.registry import register_everything
-from zapbench.experiment.root import configured, execute
+from zapbench.experiment.root import configured, execute, register_everything
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
 from zapbench.networks.classifier import convnet

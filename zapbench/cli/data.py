@@ -177,7 +177,7 @@ def scenario_of(name: str) -> "Scenario":
     import gin
 
     from zapbench import config
-    from zapbench.experiment.registry import register_everything
+    from zapbench.experiment.root import register_everything
 
     path = config.find("scenarios", name)
     register_everything()

@@ -7,7 +7,7 @@ from typing import Any
 import gin
 
 from zapbench import config
-from zapbench.experiment.registry import register_everything
+from zapbench.experiment.root import register_everything
 from zapbench.scenarios.catalog import CATALOG
 from zapbench.scenarios.data_set import DataSet
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from zapbench.leaderboard.decide.tables import Table
-    from zapbench.leaderboard.read.tabulate import Logs
     from zapbench.leaderboard.read.mapping import LogMapping
+    from zapbench.leaderboard.read.tabulate import Logs
 
 
 WIDE = 200

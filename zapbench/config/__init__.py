@@ -5,7 +5,7 @@ The folder `gin/` is the registry: `gin/scenarios/X.gin`, `gin/strategies/Y.gin`
 code default < scenario < strategy < transfer < suite < `-p`.
 
 Text first: `bindings` parses, `registry` finds files, `reach` decides what a binding concerns. Then `compose` makes a
-configuration gin's current one; what it names must be registered (`zapbench.experiment.registry`). May import
+configuration gin's current one; what it names must be registered (`zapbench.experiment.root`). May import
 `zapbench.text` alone.
 """
 

@@ -16,7 +16,7 @@ def compose(
 ) -> None:
     """Makes the configuration of a task the current one, checks and locks it.
 
-    What the files name must be registered: see `zapbench.experiment.registry`.
+    What the files name must be registered: see `zapbench.experiment.root`.
 
     Args:
         scenario: name or path.

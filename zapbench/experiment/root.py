@@ -1,5 +1,8 @@
 """One run: pre-train a model, then transfer it. `run` is the one root of the gin configuration."""
 
+import functools
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +11,13 @@ from typing import Any
 import gin
 import torch
 
+import zapbench.networks
+import zapbench.scenarios
+import zapbench.strategies
 from zapbench import config
 from zapbench.atomic import FATAL
 from zapbench.experiment.context import Context, Options
 from zapbench.experiment.pretraining import GivenModel, Pretraining
-from zapbench.experiment.registry import register_everything
 from zapbench.experiment.trials import Transfer, Trials
 from zapbench.networks.classifier import Classifier
 from zapbench.networks.weights import digest_of
@@ -100,6 +105,14 @@ def configured(job: Job, options: Options) -> Experiment:
     except ValueError as error:
         raise ValueError(config.explain(error)) from error
     return experiment
+
+
+@functools.cache
+def register_everything() -> None:
+    """Imports every module that registers something with gin, so that a name is unknown only where nothing has it."""
+    for package in (zapbench.networks, zapbench.scenarios, zapbench.strategies):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 @gin.configurable
