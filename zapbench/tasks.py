@@ -15,6 +15,8 @@ from zapbench import config
 from zapbench.config import Binding
 from zapbench.text import folder_text, rate_text
 
+Role = Literal["report", "select"]
+
 Progress = Callable[[str, int, int], None]
 """Called with a phase's name, what is done and what there is to do; raises `Stopped` to stop the work."""
 
@@ -102,14 +104,16 @@ class TrialSpec:
         seed: transfer seed.
         bindings: undeclared bindings that reach this transfer and not pre-training; they make another method.
         setting: declared as tuned; trials that differ here alone are of one method.
+        settings_tried: settings of pre-training and transfer together that were tried for this method.
     """
 
     transfer: str
     rate: float
-    role: Literal["report", "select"]
+    role: Role
     seed: int
     bindings: tuple[Binding, ...] = ()
     setting: tuple[Binding, ...] = ()
+    settings_tried: int = 1
 
     @cached_property
     def folder(self) -> Path:

@@ -27,6 +27,9 @@ def shown(text: str) -> str:
     return UNPRINTABLE.sub("\ufffd", text)
 
 
+LARGEST_INTEGER = 2**53 - 1
+"""The largest whole number that every reader of JSON holds exactly."""
+
 UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 
 

@@ -71,7 +71,7 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         letters: its significance groups.
     """
     own = runs[(runs["config_hash"] == choice.config_hash) & runs["pretrain_seed"].isin(trials["pretrain_seed"])]
-    tried = max(int(trials["settings_tried"].max()), choice.grid["config_hash"].nunique())
+    tried = max(int(trials["settings_tried"].max()), choice.grid["candidate"].nunique())
     parameters = own["parameters"].max()
     return Row(
         method=choice.method,

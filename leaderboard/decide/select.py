@@ -13,21 +13,26 @@ class Chosen:
 
     Attributes:
         method: the row's name.
-        config_hash: identifies the setting.
+        candidate: identifies the setting: hashes of the configurations of pre-training and of the transfer.
         setting: the setting in words; empty where nothing was tuned.
         rate: transfer learning rate.
         accuracy: mean over pre-training seeds of the mean held-out accuracy of the trials it was selected on.
-        grid: every candidate: setting, rate, config_hash, accuracy, seeds; best first.
+        grid: every candidate: setting, rate, candidate, accuracy, seeds; best first.
         by: `select` or `paper`.
     """
 
     method: str
-    config_hash: str
+    candidate: str
     setting: str
     rate: float
     accuracy: float
     grid: pd.DataFrame
     by: str
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the configuration of pre-training."""
+        return self.candidate.split("/")[0]
 
 
 def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
@@ -39,7 +44,7 @@ def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
 def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:
     """Returns the reported trials of a selected setting, with a column `score`: what a row is computed from."""
     rows = trials[(trials["method"] == choice.method) & (trials["role"] == contract.REPORT)]
-    rows = rows[(rows["config_hash"] == choice.config_hash) & (rows["rate"] == choice.rate)]
+    rows = rows[(rows["candidate"] == choice.candidate) & (rows["rate"] == choice.rate)]
     rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
     return rows.assign(score=score(rows))
 
@@ -60,7 +65,7 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
     chosen = {}
     for method, rows in usable.groupby("method", sort=True):
         candidates = rows[rows["role"] == (contract.SELECT if by == "select" else contract.REPORT)]
-        if candidates.empty and rows.groupby(["config_hash", "rate"]).ngroups == 1:
+        if candidates.empty and rows.groupby(["candidate", "rate"]).ngroups == 1:
             candidates = rows
         if candidates.empty:
             continue
@@ -68,7 +73,7 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
         best = grid.iloc[0]
         chosen[str(method)] = Chosen(
             method=str(method),
-            config_hash=str(best["config_hash"]),
+            candidate=str(best["candidate"]),
             setting=str(best["setting"]),
             rate=float(best["rate"]),
             accuracy=float(best["accuracy"]),
@@ -79,8 +84,8 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
 
 
 def _grid(candidates: pd.DataFrame) -> pd.DataFrame:
-    seeds = candidates.groupby(["config_hash", "setting", "rate", "pretrain_seed"], as_index=False)["score"].mean()
-    grid = seeds.groupby(["config_hash", "setting", "rate"], as_index=False).agg(
+    seeds = candidates.groupby(["candidate", "setting", "rate", "pretrain_seed"], as_index=False)["score"].mean()
+    grid = seeds.groupby(["candidate", "setting", "rate"], as_index=False).agg(
         accuracy=("score", "mean"), seeds=("score", "size")
     )
     complete = grid[grid["seeds"] == grid["seeds"].max()]

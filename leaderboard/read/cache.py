@@ -15,7 +15,7 @@ import platformdirs
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.files import Key
 
-VERSION = 2
+VERSION = 3
 """Of the cache: raised when what is kept changes."""
 
 Record = tuple[dict[str, Any], npt.NDArray[np.float64]]

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from zapbench.leaderboard import contract
+from zapbench.leaderboard.read.names import name_rows, parts_of
 from zapbench.text import one_line
 
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
-    "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
+    "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
     "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
     "peak_memory",
 )  # fmt: skip
@@ -37,12 +38,14 @@ class Logs:
         runs: one row a pre-trained model: identity, status, validation accuracy, cost.
         problems: one line a file that could not be used.
         facts: fingerprint -> the fields that it was made of.
+        common: scenario -> undeclared bindings that all its methods share.
     """
 
     trials: pd.DataFrame
     runs: pd.DataFrame
     problems: list[str]
     facts: dict[str, dict[str, Any]]
+    common: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _points: list[npt.NDArray[np.float64]] = field(default_factory=list, repr=False)
 
     @cached_property
@@ -90,7 +93,9 @@ def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64
             facts.setdefault(about["fingerprint"], about["fingerprint_fields"])
             trials.append(row)
             curves.append(part)
-    return Logs(_frame(trials, TRIAL_COLUMNS), _frame(runs, RUN_COLUMNS), problems, facts, curves)
+    common = name_rows(trials)
+    name_rows(runs)
+    return Logs(_frame(trials, TRIAL_COLUMNS), _frame(runs, RUN_COLUMNS), problems, facts, common, curves)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
@@ -100,14 +105,18 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
 
 def _row(name: str, summary: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
     scores = {key: value for key, value in summary.items() if key not in ("problem", "about")}
-    method = f"{about['method']} + {about['learner']}" if about["learner"] and about["transfer"] else about["method"]
-    setting = ", ".join(f"{key}={value}" for key, value in sorted(about["setting"].items()))
-    return {**about, **scores, "file": name, "method": method, "setting": setting}
+    tuned = sorted({**about["setting"], **about["transfer_setting"]}.items())
+    setting = ", ".join(f"{key}={value}" for key, value in tuned)
+    candidate = f"{about['config_hash']}/{about['transfer_hash']}"
+    return {**about, **scores, "file": name, "parts": parts_of(about), "candidate": candidate, "setting": setting}
 
 
 def _identity(row: dict[str, Any], about: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("scenario", "config_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role", "transfer_seed")
-    return (row["method"], *(about[name] for name in names))
+    names = (
+        "scenario", "config_hash", "transfer_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role",
+        "transfer_seed", "method_hash",
+    )  # fmt: skip
+    return (row["parts"], *(about[name] for name in names))
 
 
 def _twice(first: dict[str, Any], second: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def selection_lines(table: Table) -> list[str]:
     """Returns the grid that each method was selected from, a line a setting, the selected value starred."""
     lines = []
     for name, choice in sorted(table.choices.items()):
-        for (_, setting), cells in choice.grid.sort_values("rate").groupby(["config_hash", "setting"], sort=False):
+        for (_, setting), cells in choice.grid.sort_values("rate").groupby(["candidate", "setting"], sort=False):
             shown = [
                 f"{cell['rate']:g}: {percent(cell['accuracy'])}" + ("*" if _is_chosen(cell, choice) else "")
                 for cell in cells.to_dict("records")
@@ -51,7 +51,7 @@ def grid_records(choice: Chosen) -> list[dict[str, Any]]:
 
 
 def _is_chosen(cell: Mapping[Any, Any], choice: Chosen) -> bool:
-    return bool(cell["config_hash"] == choice.config_hash and cell["rate"] == choice.rate)
+    return bool(cell["candidate"] == choice.candidate and cell["rate"] == choice.rate)
 
 
 def overview_title(overview: Overview) -> str:

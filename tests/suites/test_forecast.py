@@ -94,7 +94,7 @@ def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
 
 
 def test_a_reported_trial_is_done_at_whatever_was_chosen(tmp_path):
-    chosen = {("glyphs", "iid", "sequential"): ((), 0.1)}
+    chosen = {("glyphs", "iid", "sequential"): ((), (), 0.1)}
     for task in (*plan(SUITE).known_tasks(), *plan(SUITE).reported_tasks(chosen)):
         finish(tmp_path, task, 1, contract.DIVERGED if task.run.strategy == "asb" else contract.FINISHED)
     found = parts(forecast(plan(SUITE), tmp_path, 1))

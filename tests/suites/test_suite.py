@@ -30,7 +30,7 @@ def test_a_plan_holds_every_pretraining_and_selection_trial_and_no_reported_one_
 def test_the_choice_adds_the_reported_trials_at_one_setting_and_rate():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]})
     chosen = runs(suite)[-1].setting
-    tasks = plan(suite).reported_tasks({("glyphs", "asb", "sequential"): (chosen, 0.1)})
+    tasks = plan(suite).reported_tasks({("glyphs", "asb", "sequential"): (chosen, (), 0.1)})
     report = [task for task in tasks if task.trial and task.trial.role == "report"]
     assert len(report) == 2 * 4
     assert {(task.run.strategy, task.trial.rate) for task in report} == {("asb", 0.1)}
@@ -81,15 +81,18 @@ def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are()
     [
         ({"strategies": ("asp",)}, "no strategy 'asp', did you mean asb"),
         ({"transfers": ("sequentiel",)}, "no transfer 'sequentiel', did you mean sequential"),
-        ({"rates": (0.0,)}, "a learning rate must be above 0, got 0.0"),
+        ({"rates": (0.0,)}, "rates holds 0.0; allowed: a learning rate from 1e-10 to 1000"),
         ({"rates": ()}, "rates is empty"),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"trials": -1}, "trials must be at least 0, got -1"),
-        ({"tune": {"meta": [{}]}}, "'meta' is tuned, and its strategies are iid, asb"),
-        ({"tune": {"glyphs": {"meta": [{}]}}}, "'meta' is tuned on 'glyphs', and is none of its strategies"),
-        ({"strategies": {"glyphs": ("iid",)}, "tune": {"asb": [{}]}}, "'asb' is tuned, and its strategies are iid"),
-        ({"strategies": {"omniglot": ("iid",)}}, "strategies are given a scenario, and 'glyphs' has none"),
-        ({"figures": ("pie",)}, "no figure 'pie'; allowed: trajectories, bars"),
+        ({"tune": {"meta": [{}]}}, "tune holds 'meta', which is none of iid, asb, sequential"),
+        ({"tune": {"glyphs": {"meta": [{}]}}}, "tune of 'glyphs' holds 'meta', which is none of iid, asb, sequential"),
+        (
+            {"strategies": {"glyphs": ("iid",)}, "tune": {"asb": [{}]}},
+            "tune holds 'asb', which is none of iid, sequential",
+        ),
+        ({"strategies": {"omniglot": ("iid",)}}, "strategies are given per scenario, and 'glyphs' has none"),
+        ({"figures": ("pie",)}, "figures holds 'pie'; allowed: trajectories, bars"),
         ({"cpus": 0}, "cpus must be at least 1, got 0"),
         ({"bindings": ("OML.x = 1",)}, "OML.x = 1 reaches nothing in these runs"),
         ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),

@@ -12,7 +12,7 @@ configuration gin's current one; what it names must be registered (`zapbench.exp
 from zapbench.config.bindings import Binding, parse_bindings
 from zapbench.config.compose import compose
 from zapbench.config.effect import reason_without_effect, used
-from zapbench.config.errors import configurables, explain, parameters
+from zapbench.config.errors import GIN_ERRORS, configurables, explain, parameters
 from zapbench.config.outside import outside_code
 from zapbench.config.reach import (
     DEVICE,
@@ -32,6 +32,7 @@ from zapbench.config.sources import read_text
 
 __all__ = [
     "DEVICE",
+    "GIN_ERRORS",
     "KINDS",
     "OPERATIONAL",
     "Binding",

@@ -2,12 +2,16 @@
 
 import inspect
 import re
+import tokenize
 from collections.abc import Iterable
 
 import gin
 
 from zapbench.config.bindings import Binding
 from zapbench.text import nearest
+
+GIN_ERRORS = (ValueError, TypeError, SyntaxError, ImportError, AttributeError, tokenize.TokenError, RuntimeError)
+"""What parsing or calling a configuration raises where the configuration is wrong."""
 
 
 def explain(error: BaseException) -> str:

@@ -148,7 +148,7 @@ class Context:
             bindings=tuple(str(b) for b in spec.bindings if config.reaches_pretraining(b) or b in of_trial),
             encoder=model.name,
             input_size=f"{scenario.size}x{scenario.size}x{scenario.channels}",
-            settings_tried=spec.settings_tried,
+            settings_tried=max(spec.settings_tried, trial.settings_tried if trial else 1),
             threads=torch.get_num_threads(),
             config_hash=identity.config_hash,
             configuration=identity.transfer if trial else identity.configuration,

@@ -15,6 +15,7 @@ from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.record import PretrainRecord
 from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
+from zapbench.strategies.base import load_plugin_states, plugin_states
 from zapbench.strategies.data import ImageSource
 from zapbench.tasks import Progress, Stopped
 
@@ -82,8 +83,7 @@ class Monitor(SupervisedPlugin):
         strategy.optimizer.load_state_dict(self._resume.optimizer)
         strategy.clock.train_iterations = self._resume.updates
         strategy.clock.total_iterations = self._resume.updates
-        for place, state in self._resume.plugins.items():
-            strategy.plugins[int(place)].load_state_dict(state)
+        load_plugin_states(strategy, self._resume.plugins)
         checkpoints.restore_generators(self._resume.generators)
         self._losses = list(self._resume.point["losses"].to(strategy.device))
         self._correct = list(self._resume.point["correct"].to(strategy.device))
@@ -124,11 +124,6 @@ class Monitor(SupervisedPlugin):
         checkpoints.save(self._path, self._checkpoint(strategy, done))
 
     def _checkpoint(self, strategy: Any, done: int) -> Checkpoint:
-        states = {
-            str(place): plugin.state_dict()
-            for place, plugin in enumerate(strategy.plugins)
-            if hasattr(plugin, "state_dict")
-        }
         kept = {"losses": self._losses, "correct": self._correct}
         return Checkpoint(
             config_hash=self._config_hash,
@@ -138,7 +133,7 @@ class Monitor(SupervisedPlugin):
             outputs=strategy.model.head.out_features,
             optimizer=strategy.optimizer.state_dict(),
             generators=checkpoints.generator_states(),
-            plugins=states,
+            plugins=plugin_states(strategy),
             seconds=self._cost.seconds(),
             point={name: _stack(values) for name, values in kept.items()},
         )

@@ -25,6 +25,7 @@ from zapbench.networks.classifier import Classifier, count_parameters
 from zapbench.networks.weights import load_weights
 from zapbench.plugins import own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies.base import can_resume, effort_of, fewest_images, resume_at, updates_of
 from zapbench.strategies.episodic import Episodic
 from zapbench.transfer.plan import OptimizerFactory
 
@@ -140,7 +141,7 @@ class Pretraining(Origin):
         if own_plugins(strategy):
             split = self.context.scenario.pretraining(self.context.job.run.seed)
             images = self.context.scenario.tensor(device=self.context.device)
-            enough = max(REHEARSAL_IMAGES, getattr(strategy, "random_images", 0))
+            enough = max(REHEARSAL_IMAGES, fewest_images(strategy))
             few = split.train[: -(-enough // split.train.shape[1])]
             refuse_inert(strategy, [pretraining_experience(images, few)])
 
@@ -153,7 +154,7 @@ class Pretraining(Origin):
             return done
         found = self.checkpoint()
         strategy = self.new_strategy()
-        resume = None if found is None or not hasattr(strategy, "first_update") else found
+        resume = found if can_resume(strategy) else None
         with PretrainRecord(folder, self.context.describe(strategy.model), gin.operative_config_str()) as record:
             return self._train(strategy, record, folder / checkpoints.FILE, resume)
 
@@ -162,13 +163,12 @@ class Pretraining(Origin):
         images = self.context.scenario.tensor(device=self.context.device)
         experience = pretraining_experience(images, split.train, self.context.scenario.augmentation)
         count = split.train.size
-        per_epoch = -(-count // strategy.train_mb_size)
-        total = strategy.updates(count) if hasattr(strategy, "updates") else strategy.train_epochs * per_epoch
+        total = updates_of(strategy, count)
         if resume is not None and record.last < resume.updates - resume.updates % every(total):
             resume = None  # the record was damaged behind the checkpoint's back: its points have to be made again
         if resume is not None:
             strategy.model.load_state_dict(resume.model)
-            strategy.first_update = resume.updates
+            resume_at(strategy, resume.updates)
 
         def validate(model: nn.Module) -> float:
             labels = torch.arange(len(split.validation)).repeat_interleave(split.validation.shape[1])
@@ -207,8 +207,11 @@ class Pretraining(Origin):
             contract.PARAMETERS: count_parameters(model),
         }
         done = strategy.clock.train_iterations
-        seen, steps = strategy.effort(count) if hasattr(strategy, "effort") else (strategy.train_epochs * count, total)
-        costs |= {contract.IMAGES_SEEN: seen * done / total, contract.GRADIENT_STEPS: steps * done / total}
+        effort = effort_of(strategy, count)
+        costs |= {
+            contract.IMAGES_SEEN: effort.images * done / total,
+            contract.GRADIENT_STEPS: effort.gradient_steps * done / total,
+        }
         record.finish(closing, costs, step=done)
         if closing.status == contract.FINISHED:
             self.keep(model, done)

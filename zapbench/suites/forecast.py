@@ -146,6 +146,8 @@ def _grid(suite: Suite, task: Task) -> str:
     trial = task.trial
     chosen = trial is not None and trial.role == contract.REPORT and not suite.full
     counts = {} if chosen else {"setting": len(suite.settings_of(task.run.scenario, task.run.strategy))}
+    if trial is not None and not chosen:
+        counts["setting"] *= len(suite.settings_of(task.run.scenario, trial.transfer))
     counts["seed"] = len(suite.seed_list)
     if trial is not None:
         counts |= {} if chosen else {"rate": len(suite.rates)}

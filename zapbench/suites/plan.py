@@ -1,19 +1,20 @@
 """From a suite to its tasks: pure, and without torch."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from zapbench import config
 from zapbench.config import Binding
 from zapbench.leaderboard import contract
-from zapbench.suites.suite import Setting, Suite
-from zapbench.tasks import RunSpec, Task, TrialSpec
+from zapbench.suites.search import Setting
+from zapbench.suites.suite import Suite
+from zapbench.tasks import Role, RunSpec, Task, TrialSpec
 from zapbench.text import nearest
 
-Choice = Mapping[tuple[str, str, str], tuple[tuple[Binding, ...], float]]
-"""(scenario, strategy, transfer) -> the setting and the rate that selection trials chose."""
+Choice = Mapping[tuple[str, str, str], tuple[tuple[Binding, ...], tuple[Binding, ...], float]]
+"""(scenario, strategy, transfer) -> the settings of both and the rate that were selected."""
 
 
 def runs(suite: Suite) -> list[RunSpec]:
@@ -80,11 +81,19 @@ def plan(suite: Suite) -> Plan:
     tasks = []
     for run in runs(suite):
         tasks.append(Task(run))
-        for transfer, rate in itertools.product(suite.transfers, suite.rates):
-            own = _reaching(run, transfer)
-            tasks += [Task(run, TrialSpec(transfer, rate, "select", t, own)) for t in range(suite.select_trials)]
-            tasks += [Task(run, TrialSpec(transfer, rate, "report", t, own)) for t in range(suite.trials)]
+        for transfer in suite.transfers:
+            tasks += _trials(suite, run, transfer)
     return Plan(suite, tuple(tasks))
+
+
+def _trials(suite: Suite, run: RunSpec, transfer: str) -> Iterator[Task]:
+    own = _reaching(run, transfer)
+    settings = [_setting(s) for s in suite.settings_of(run.scenario, transfer)]
+    tried = run.settings_tried * len(settings) * suite.tried_before_of(run.scenario, transfer)
+    roles: tuple[tuple[Role, int], ...] = (("select", suite.select_trials), ("report", suite.trials))
+    for setting, rate, (role, count) in itertools.product(settings, suite.rates, roles):
+        for seed in range(count):
+            yield Task(run, TrialSpec(transfer, rate, role, seed, own, setting, tried))
 
 
 def _is_reported(task: Task) -> bool:
@@ -94,7 +103,7 @@ def _is_reported(task: Task) -> bool:
 def _is_chosen(task: Task, choice: Choice) -> bool:
     run, trial = task.run, task.trial
     assert trial is not None
-    return choice.get((run.scenario, run.strategy, trial.transfer)) == (run.setting, trial.rate)
+    return choice.get((run.scenario, run.strategy, trial.transfer)) == (run.setting, trial.setting, trial.rate)
 
 
 def group(tasks: Iterable[Task]) -> dict[RunSpec, list[Task]]:

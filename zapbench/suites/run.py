@@ -11,8 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zapbench import config
-from zapbench.config import Binding
 from zapbench.identity import identity_of
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.interrupts import clean_end
@@ -23,7 +21,7 @@ from zapbench.leaderboard.read.cache import default_cache
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.suites.plan import Choice, Plan, group
-from zapbench.tasks import Job, Outcome, Task
+from zapbench.tasks import Job, Outcome, Task, TrialSpec
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
 
@@ -81,19 +79,26 @@ def refuse_other_tasks(tasks: Iterable[Task], out: Path) -> None:
 
 
 def choices(plan: Plan, out: Path) -> Choice:
-    """Returns what the selection trials below `out` choose: a setting and a rate a method and transfer."""
+    """Returns the settings and the rate of each method and transfer that the selection trials below `out` select."""
     trials = load(out, cache=default_cache(), only=plan.folders).trials
-    found: dict[tuple[str, str, str], tuple[tuple[Binding, ...], float]] = {}
-    by_variant = {run.folder.parent.as_posix(): run for run in plan.runs}
-    variants = trials["file"].str.split("/").str[:3].str.join("/")
-    for transfer in plan.suite.transfers:
-        own = trials[trials["transfer"] == config.name_of(transfer)]
-        for (_, _), rows in own.groupby(["scenario", "method"]):
-            for chosen in choose(rows).values():
-                row = rows[(rows["config_hash"] == chosen.config_hash) & (rows["rate"] == chosen.rate)].index[0]
-                run = by_variant[variants[row]]
-                found[run.scenario, run.strategy, transfer] = (run.setting, chosen.rate)
+    tasks = {task.folder.as_posix(): task for task in plan.tasks if task.trial is not None}
+    by_method: dict[tuple[str, str, str], list[int]] = {}
+    for place, file in enumerate(trials["file"]):
+        task = tasks[file.rpartition("/")[0]]
+        by_method.setdefault((task.run.scenario, task.run.strategy, _trial(task).transfer), []).append(place)
+    found = {}
+    for key, places in by_method.items():
+        rows = trials.iloc[places]
+        for chosen in choose(rows).values():
+            row = rows[(rows["candidate"] == chosen.candidate) & (rows["rate"] == chosen.rate)].iloc[0]
+            task = tasks[row["file"].rpartition("/")[0]]
+            found[key] = (task.run.setting, _trial(task).setting, chosen.rate)
     return found
+
+
+def _trial(task: Task) -> TrialSpec:
+    assert task.trial is not None
+    return task.trial
 
 
 @contextmanager

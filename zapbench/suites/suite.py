@@ -1,7 +1,4 @@
-"""A grid of runs, and what it is made of: pure, and without torch.
-
-A **run** is one pre-trained model, a **trial** one transfer of it, a **task** a run's pre-training or one trial.
-"""
+"""A grid of runs: pure, and without torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +7,8 @@ from typing import Any
 import gin
 
 from zapbench import config
-
-Setting = Mapping[str, Any]
-FIGURES = ("trajectories", "bars")
+from zapbench.suites import schema
+from zapbench.suites.search import Search, Setting, is_draws, settings_of
 
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03)
 
@@ -30,17 +26,17 @@ class Suite:
         trials: reported trials of each run.
         select_trials: selection trials of each run.
         rates: transfer learning rates.
-        tune: strategy -> settings to try, each a dictionary of bindings: `{"asb": [{"ASB.inner_lr": 0.03}, ...]}`; or
-            scenario -> that.
-        tried_before: strategy -> pre-training settings that were tried before this suite to fix its own; or
-            scenario -> that.
+        tune: strategy or transfer -> settings to try (see `zapbench.suites.search`), or scenario -> that. A setting of
+            a transfer is combined with each of the strategy's.
+        tried_before: strategy or transfer -> settings that were tried before this suite to fix its own; or scenario ->
+            that.
         bindings: further bindings, of every run; they make other methods.
         full: whether every setting and rate is also run on the reported trials.
         name: what folders and tables call the one strategy; empty for its own name.
-        weights: a file of weights that stands for the pre-training of the one strategy and seed; empty to pre-train.
+        weights: a file of weights that replaces the pre-training of the one strategy and seed; empty to pre-train.
         figures: what is drawn of each table when all is done: `trajectories`, `bars`.
-        cpus: cores a process takes. This and the next say how and where, not what: they make no other method.
-        gpus: GPUs a process takes, or a fraction of one; above 0, `run.device` is `"cuda"` unless it is bound.
+        cpus: cores that a process takes. This and the next say how and where, not what: they make no other method.
+        gpus: GPUs that a process takes, or a fraction of one; above 0, `run.device` is `"cuda"` unless it is bound.
     """
 
     scenarios: Sequence[str]
@@ -50,7 +46,7 @@ class Suite:
     trials: int = 10
     select_trials: int = 3
     rates: Sequence[float] = RATES
-    tune: Mapping[str, Sequence[Setting] | Mapping[str, Sequence[Setting]]] = field(default_factory=dict)
+    tune: Mapping[str, Search | Mapping[str, Search]] = field(default_factory=dict)
     tried_before: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
     bindings: Sequence[str] = ()
     full: bool = False
@@ -61,36 +57,12 @@ class Suite:
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the grid's own numbers; names are checked where files are read."""
-        for name in ("scenarios", "strategies", "rates"):
-            if not getattr(self, name):
-                raise ValueError(f"suite: {name} is empty; it must hold at least 1")
-        for scenario in self.scenarios:
-            if not self.strategies_of(scenario):
-                raise ValueError(f"suite: strategies are given a scenario, and {scenario!r} has none")
-        if not self.seed_list:
-            raise ValueError(f"suite: seeds must be at least 1, got {self.seeds}")
-        for name, least in (("trials", 0), ("select_trials", 0), ("cpus", 1), ("gpus", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"suite: {name} must be at least {least}, got {getattr(self, name)}")
-        for rate in self.rates:
-            if not 0 < rate < float("inf"):
-                raise ValueError(f"suite: a learning rate must be above 0, got {rate}")
-        for figure in self.figures:
-            if figure not in FIGURES:
-                raise ValueError(f"suite: no figure {figure!r}; allowed: {', '.join(FIGURES)}")
-        strategies = list(dict.fromkeys(strategy for _, strategy in self.pairs))
-        if self.name and len(strategies) != 1:
-            raise ValueError(f"suite: one name, {self.name!r}, and {len(strategies)} strategies")
-        if self.weights and (len(strategies), len(self.seed_list)) != (1, 1):
-            raise ValueError(f"suite: one file of weights, {self.weights!r}, is one strategy's under one seed")
-        for given in (self.tune, self.tried_before):
-            named = [(scenario, own) for scenario, own in given.items() if isinstance(own, Mapping)]
-            for name in {*given} - {scenario for scenario, _ in named} - {*strategies}:
-                raise ValueError(f"suite: {name!r} is tuned, and its strategies are {', '.join(strategies)}")
-            for scenario, own in named:
-                for name in {*own} - {*self.strategies_of(scenario)}:
-                    raise ValueError(f"suite: {name!r} is tuned on {scenario!r}, and is none of its strategies")
+        """Checks every value; files are looked for where they are read.
+
+        Raises:
+            ValueError: one is of the wrong type, out of range or there twice.
+        """
+        schema.check(self)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -102,21 +74,31 @@ class Suite:
         """Every scenario with each of its strategies."""
         return [(scenario, strategy) for scenario in self.scenarios for strategy in self.strategies_of(scenario)]
 
-    def settings_of(self, scenario: str, strategy: str) -> Sequence[Setting]:
-        """Returns the settings of a strategy on a scenario: at least the one that its file holds."""
-        found = self.tune.get(scenario, self.tune)
-        own = found.get(strategy) if isinstance(found, Mapping) else None
-        return own if isinstance(own, Sequence) else [{}]
+    @property
+    def strategy_names(self) -> list[str]:
+        """The strategies of all scenarios, each once."""
+        return list(dict.fromkeys(strategy for _, strategy in self.pairs))
 
-    def tried_before_of(self, scenario: str, strategy: str) -> int:
-        """Returns how many settings each of them stands for."""
-        found = self.tried_before.get(scenario, self.tried_before)
-        own = found.get(strategy) if isinstance(found, Mapping) else None
-        return own if isinstance(own, int) else 1
+    def settings_of(self, scenario: str, name: str) -> list[Setting]:
+        """Returns the settings of a strategy or transfer on a scenario: at least the one that its file holds."""
+        search = self._own(self.tune, scenario, name)
+        return [{}] if search is None else list(settings_of(search, f"suite: tune of {name!r}"))
+
+    def tried_before_of(self, scenario: str, name: str) -> int:
+        """Returns how many settings each of those of a strategy or transfer stands for."""
+        found = self._own(self.tried_before, scenario, name)
+        return 1 if found is None else int(found)
 
     def strategies_of(self, scenario: str) -> Sequence[str]:
         """Returns the strategies of a scenario; none where it is given none."""
         return self.strategies.get(scenario, ()) if isinstance(self.strategies, Mapping) else self.strategies
+
+    @staticmethod
+    def _own(given: Mapping[str, Any], scenario: str, name: str) -> Any:
+        by_scenario = given.get(scenario)
+        if isinstance(by_scenario, Mapping) and not is_draws(by_scenario):
+            given = by_scenario
+        return given.get(name)
 
 
 def load_suite(name: str, bindings: Sequence[str] = ()) -> Suite:
@@ -134,7 +116,7 @@ def load_suite(name: str, bindings: Sequence[str] = ()) -> Suite:
         with gin.unlock_config():
             gin.parse_config([config.read_text(path), *own])
         suite: Suite = gin.get_configurable("Suite")()
-    except (ValueError, TypeError, SyntaxError, ImportError) as error:
+    except config.GIN_ERRORS as error:
         raise ValueError(f"suite {name}: {config.explain(error)}") from None
     finally:
         gin.clear_config()
