@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -56,7 +57,11 @@ def sized(**defaults: Any) -> Callable[[Callable[..., Scenario]], Callable[..., 
         del scenario.__wrapped__  # gin would read the undecorated function's signature
         signature = inspect.signature(function)
         kept = [parameter for parameter in signature.parameters.values() if parameter.name != "sizes"]
-        added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(own, name)) for name in names]
+        hints = typing.get_type_hints(Sizes)
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(own, name), annotation=hints[name])
+            for name in names
+        ]
         scenario.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
         return scenario
 

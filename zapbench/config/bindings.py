@@ -1,5 +1,6 @@
 """Bindings of .gin files and of the command line as text: parsed without importing anything."""
 
+import math
 import re
 import tokenize
 from collections.abc import Sequence
@@ -60,15 +61,25 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
         try:
             statements = list(statements_of(with_new_names(line)))
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise ValueError(f"cannot read the binding {line!r} ({reason}); write 'Name.parameter = value'") from None
+            raise ValueError(f"cannot read the binding {line!r} ({_reason(line, error)})") from None
         for statement in statements:
             if not isinstance(statement, config_parser.BindingStatement):
                 raise ValueError(f"{line!r} is not a binding; write 'Name.parameter = value'")
+            if not _is_finite(statement.value):
+                raise ValueError(f"{line!r}: the value must be finite")
             binding = _binding(statement)
             parsed.pop(binding.key, None)
             parsed[binding.key] = binding
     return tuple(parsed.values())
+
+
+def _reason(line: str, error: BaseException) -> str:
+    value = line.partition("=")[2].strip()
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", value):
+        return f"a text is written in quotes, {value!r}, and a reference with @ or %"
+    if "<ast." in str(error):
+        return "a value is a number, a text in quotes, a list, a dictionary or a reference; nothing is called"
+    return "write 'Name.parameter = value'"
 
 
 def statements_of(text: str) -> "config_parser.ConfigParser":
@@ -96,3 +107,11 @@ def _binding(statement: Any) -> Binding:
 def names_in(value: str) -> set[str]:
     """Returns the configurables and macros that a value refers to."""
     return {name.rsplit("/", 1)[-1].rsplit(".", 1)[-1] for name in re.findall(r"[@%]([\w./]+)", value)}
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return all(map(_is_finite, value.values())) if isinstance(value, dict) else True

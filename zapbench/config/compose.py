@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import gin
 
 from zapbench.config.bindings import Binding
-from zapbench.config.errors import check_parameters, explain
+from zapbench.config.errors import GIN_ERRORS, check_parameters, explain
 from zapbench.config.outside import import_outside_code
+from zapbench.config.reach import operational, reachable, transfer_configuration
 from zapbench.config.registry import find
 from zapbench.config.sources import read_text
+from zapbench.config.types import check_types
 
 
 def compose(
@@ -39,7 +41,13 @@ def compose(
                 gin.parse_config(read_text(path))
             gin.parse_config([str(binding) for binding in bindings])
             check_parameters(bindings)
+            check_types(_in_reach(scenario, strategy, transfer, bindings))
             gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")
         gin.finalize()
-    except (ValueError, SyntaxError, ImportError, TypeError) as error:
+    except GIN_ERRORS as error:
         raise ValueError(explain(error)) from None
+
+
+def _in_reach(scenario: str, strategy: str, transfer: str | None, bindings: Sequence[Binding]) -> dict[str, str]:
+    found = reachable(scenario, strategy, bindings) | operational(scenario, strategy, bindings)
+    return found if transfer is None else found | transfer_configuration(scenario, strategy, transfer, bindings)

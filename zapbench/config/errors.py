@@ -25,7 +25,7 @@ def explain(error: BaseException) -> str:
         name, parameter = match.groups()
         return _no_parameter(name, parameter, parameters(name))
     if isinstance(error, TypeError) and (match := re.search(r"In call to configurable '([^']+)'", str(error))):
-        return f"{match.group(1)}: {message}; is a value of the wrong type?"
+        return f"{match.group(1)}: a value has the wrong type ({message})"
     return message
 
 

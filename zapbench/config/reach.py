@@ -44,9 +44,18 @@ def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict
 
     What nothing refers to (say, a macro for another strategy) is left out, and so is what is merely operational.
     """
-    whole = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
-    whole |= {b.key: b.value for b in bindings if reaches_pretraining(b)}
-    return {key: value for key, value in follow(whole).items() if key not in OPERATIONAL}
+    found = _followed(scenario, strategy, [b for b in bindings if reaches_pretraining(b)])
+    return {key: value for key, value in found.items() if key not in OPERATIONAL}
+
+
+def operational(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict[str, str]:
+    """Returns the bindings in reach that say how and where, and not what."""
+    return {key: value for key, value in _followed(scenario, strategy, bindings).items() if key in OPERATIONAL}
+
+
+def _followed(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict[str, str]:
+    bound = bindings_of("scenarios", scenario) | bindings_of("strategies", strategy)
+    return follow(bound | {b.key: b.value for b in bindings})
 
 
 def follow(whole: Mapping[str, str]) -> dict[str, str]:

@@ -40,8 +40,13 @@ def find(kind: str, name: str) -> Path:
     path = root() / kind / f"{name}.gin"
     if name in names(kind):
         return path
-    one = {"strategies": "strategy"}.get(kind, kind[:-1])
-    raise ValueError(f"no {one} {name!r}{nearest(name, names(kind))}; there are: {', '.join(names(kind))}")
+    others = [_one_of(other) for other in KINDS if other != kind and name in names(other)]
+    hint = f"; {name} is a {others[0]}" if others else nearest(name, names(kind))
+    raise ValueError(f"no {_one_of(kind)} {name!r}{hint}; there are: {', '.join(names(kind))}")
+
+
+def _one_of(kind: str) -> str:
+    return {"strategies": "strategy"}.get(kind, kind[:-1])
 
 
 def kind_of(name: str) -> str:

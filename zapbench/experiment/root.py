@@ -151,6 +151,7 @@ def run(
     Raises:
         ValueError: something does not fit.
     """
+    check_device(device)
     weights = Path(job.run.weights) if job.run.weights else None
     context = Context(job, options, scenario, device, digest_of(weights) if weights else "")
     pretraining: GivenModel | Pretraining
@@ -171,3 +172,23 @@ def run(
     context.check(transfer)
     learns = Transfer(transfer, transfer_optimizer, transfer_strategy, transfer_memory)
     return Experiment(context, pretraining, learns)
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not here.
+
+    Raises:
+        ValueError: torch does not know it, or has none of it on this machine.
+    """
+    try:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"run.device is {device!r}; allowed: 'cpu', 'cuda' or 'cuda:N'") from None
+    if wanted.type == "cpu":
+        return
+    if wanted.type != "cuda":
+        raise ValueError(f"run.device is {device!r}; allowed: 'cpu', 'cuda' or 'cuda:N'")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (wanted.index or 0) >= count:
+        seen = f"{count} GPU{'s' if count > 1 else ''}" if count else "no GPU"
+        raise ValueError(f"run.device is {device!r}, and torch sees {seen} here; `zapbench doctor` says more")
