@@ -33,6 +33,7 @@ class Table:
         choices: the selected setting of each method, and the grid it was selected from.
         notes: what a reader must know, generated from the logs.
         bounds: methods that are upper bounds beside the table, not competitors in it.
+        common: undeclared bindings that all its methods share.
     """
 
     scenario: str
@@ -45,6 +46,7 @@ class Table:
     choices: dict[str, Chosen]
     notes: list[str] = field(default_factory=list)
     bounds: frozenset[str] = frozenset()
+    common: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -91,7 +93,19 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
     said += notes.on_spread(chosen, [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)])
     said += notes.on_draws(trials)
     chance = 1.0 / outputs if outputs else float("nan")
-    return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds)
+    return Table(
+        scenario,
+        protocol,
+        fingerprint,
+        chance,
+        rows,
+        compared,
+        papers,
+        choices,
+        said,
+        bounds,
+        logs.common.get(scenario, ()),
+    )
 
 
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:

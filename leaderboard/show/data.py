@@ -56,6 +56,7 @@ def _table(table: Table) -> dict[str, Any]:
         "selection": {name: grid_records(choice) for name, choice in sorted(table.choices.items())},
         "sentence": sentence(table),
         "notes": table.notes,
+        "common_bindings": list(table.common),
     }
 
 

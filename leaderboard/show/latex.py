@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import columns_of
+from zapbench.leaderboard.show.lines import shared_bindings
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
@@ -23,7 +24,8 @@ def _table(table: Table) -> str:
     lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
     lines += [_row([column.label for column in columns]), r"\midrule"]
     lines += [_row([column.cell(row) for column in columns]) for row in table.rows]
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape(f'{table.title}. {sentence(table)}')}}}"]
+    caption = ". ".join(part for part in (table.title, shared_bindings(table), sentence(table)) if part)
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape(caption)}}}"]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 

@@ -10,6 +10,11 @@ from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import ABSENT, percent
 
 
+def shared_bindings(table: Table) -> str:
+    """Returns the line above a table: the bindings that all its rows share; empty where there are none."""
+    return f"All rows: {', '.join(table.common)}" if table.common else ""
+
+
 def footer(table: Table) -> list[str]:
     """Returns the lines under a table: which methods differ significantly, chance, and the notes."""
     lines = [sentence(table), f"Chance is {percent(table.chance)}%. Fingerprint {table.fingerprint}."]

@@ -11,6 +11,7 @@ from zapbench.leaderboard.show.lines import (
     overview_title,
     selection_heading,
     selection_lines,
+    shared_bindings,
 )
 
 
@@ -24,7 +25,8 @@ def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
 
 def _table(table: Table) -> list[str]:
     columns = columns_of(table)
-    lines = [f"### {escape(table.title)}", "", _row([column.label for column in columns])]
+    shared = [escape(line), ""] if (line := shared_bindings(table)) else []
+    lines = [f"### {escape(table.title)}", "", *shared, _row([column.label for column in columns])]
     lines.append("|" + "|".join(" --- " if column.align == "left" else " ---: " for column in columns) + "|")
     lines += [_row([column.cell(row) for column in columns]) for row in table.rows]
     lines += ["", *(f"- {escape(line)}" for line in footer(table))]

@@ -24,6 +24,7 @@ from zapbench.leaderboard.show.lines import (
     overview_title,
     selection_heading,
     selection_lines,
+    shared_bindings,
 )
 
 LONGEST_CONFIG = 50_000
@@ -61,6 +62,7 @@ def table_data(
     return {
         "id": name,
         "title": table.title,
+        "shared": shared_bindings(table),
         "sentence": finding,
         "notes": notes,
         "selection_heading": selection_heading(table),

@@ -14,6 +14,7 @@ from zapbench.leaderboard.show.lines import (
     overview_title,
     selection_heading,
     selection_lines,
+    shared_bindings,
 )
 from zapbench.text import one_line
 
@@ -33,6 +34,8 @@ def _print_table(table: Table, console: Console) -> None:
         grid.add_column(column.label, justify=column.align, no_wrap=column.label != "method", overflow="fold")
     for row in table.rows:
         grid.add_row(*(_text(column.cell(row)) for column in columns))
+    if shared := shared_bindings(table):
+        console.print(_text(shared))
     console.print(grid if table.rows else _text(table.title))
     for line in footer(table):
         console.print(_text(line))

@@ -55,7 +55,9 @@ def hints_of(name: str) -> dict[str, Any]:
         with contextlib.suppress(NameError, TypeError, AttributeError):  # declared in a way that cannot be read here
             hints |= typing.get_type_hints(maker)
         declared = inspect.signature(maker).parameters.values()
-        hints |= {p.name: p.annotation for p in declared if not isinstance(p.annotation, str | type(p.empty))}
+        hints |= {
+            p.name: p.annotation for p in declared if p.annotation is not p.empty and not isinstance(p.annotation, str)
+        }
     return hints
 
 
