@@ -117,7 +117,7 @@ STRATEGY = '''
 import gin
 from avalanche.training.templates import SupervisedTemplate
 
-from zapbench.pretraining import silent_evaluator
+from zapbench.plugins import silent_evaluator
 
 
 @gin.register

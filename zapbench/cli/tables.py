@@ -1,4 +1,4 @@
-"""Reads logs and prints their tables: what `run`, `suite` and `leaderboard` share."""
+"""Reads logs and prints their tables, for `run`, `suite` and `leaderboard`."""
 
 import sys
 from pathlib import Path
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 
 WIDE = 200
-"""Columns where the output is not a terminal: nothing is left out for width."""
+"""Columns where the output is not a terminal, so that no column of a table is dropped."""
 
 
 def read_logs(
     folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True, only: "Container[str] | None" = None
 ) -> "Logs":
-    """Reads a folder of logs, with progress; `keep` what was read for the next time, count `only` these folders."""
+    """Reads a folder of logs and shows progress.
+
+    Args:
+        folder: holds the logs.
+        mapping: describes how to read logs that zapbench did not write.
+        keep: whether to cache what was read.
+        only: ignores every folder of a task that is not among these.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -41,7 +48,13 @@ def read_logs(
 
 
 def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
-    """Ranks logs and prints their tables; says what could not be used."""
+    """Ranks logs and prints their tables, and on stderr the logs that were excluded.
+
+    Args:
+        logs: the logs.
+        form: `table`, `md`, `latex`, `csv` or `json`.
+        by: selects rates on the selection trials (`select`) or on the reported ones (`paper`).
+    """
     from rich.console import Console
 
     from zapbench.leaderboard.decide.tables import tables
@@ -60,5 +73,5 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"excluded: {problem}", file=sys.stderr)
     return made
