@@ -2,8 +2,8 @@
 
 The clauses: the configuration binds, the hooks of its plug-ins are called, the head and an unfrozen encoder learn,
 frozen parts stay unchanged, the head keeps its shape, each plug-in changes what is learned, the strategy differs from
-plain fine-tuning, the same seed gives the same bits (of the learner, as curves of so few images hide differences), stopped
-trials resume to the same curves, and their records are complete.
+plain fine-tuning, the same seed gives the same bits (of the learner: curves of so few images hide
+differences), stopped trials resume to the same curves, and their records are complete.
 """
 
 import shutil
@@ -53,7 +53,7 @@ SHRUNK_TRIALS = (
     "IID_EPOCHS = 1",
     "IID_TRANSFER_BATCH = 8",
 )
-"""Four classes: distillation has an effect only once there are two old classes, with three only in the last experience."""
+"""Four classes: distillation needs two old classes to have an effect; with three, only the last experience has them."""
 
 
 @dataclass(frozen=True)
