@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from zapbench.cli import environment as doctor
-from zapbench.cli.environment import BROKEN, NOTE, OK, examine
+from zapbench.cli import environment
+from zapbench.cli.diagnosis import BROKEN, NOTE, OK
+from zapbench.cli.environment import examine
 from zapbench.cli.main import main
 
 LINKS = ("scenarios", "strategies", "leaderboard")
@@ -51,7 +52,7 @@ def test_a_package_that_is_missing_or_too_old_or_cannot_be_imported_is_named_wit
     monkeypatch, tmp_path, data_root
 ):
     asked = [("no-such-package", ">=2", ""), ("numpy", ">=99", ""), ("timm", "", ""), ("no-such-extra", "", "ray")]
-    monkeypatch.setattr(doctor, "requirements", lambda: asked)
+    monkeypatch.setattr(environment, "requirements", lambda: asked)
     monkeypatch.setitem(sys.modules, "timm", None)
     found = {finding.subject: finding for finding in examine(tmp_path)}
     assert found["no-such-package"].state == found["numpy"].state == found["timm"].state == BROKEN
@@ -66,7 +67,7 @@ def test_an_error_while_a_package_is_imported_is_reported_in_one_line(monkeypatc
     def broken(name):
         raise RuntimeError("operator torchvision::nms does not exist\nand more")
 
-    monkeypatch.setattr(doctor, "importlib", types.SimpleNamespace(import_module=broken))
+    monkeypatch.setattr(environment, "importlib", types.SimpleNamespace(import_module=broken))
     assert main(["doctor", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "is installed but cannot be imported: operator torchvision::nms does not exist\n" in said

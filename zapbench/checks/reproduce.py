@@ -18,6 +18,9 @@ from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.text import rate_text
 
 CHECKPOINT = "checkpoint.pt"
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 40
+"""Characters of a curve on one line, at most."""
 
 
 @dataclass(frozen=True)
@@ -150,18 +153,17 @@ def _last(curve: tuple[list[int], list[float]]) -> str:
     return f"{len(curve[0])} points, the last {curve[1][-1]:.6g}" if curve[0] else "nothing"
 
 
-def sparkline(values: list[float], *, width: int = 40) -> str:
+def sparkline(values: list[float]) -> str:
     """Returns a curve as a line of blocks, scaled from its lowest to its highest value; not finite values are blank.
 
     >>> sparkline([0.0, 0.5, 1.0])
     '▁▄█'
     """
-    blocks = "▁▂▃▄▅▆▇█"
-    if len(values) > width:
-        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    if len(values) > WIDTH:
+        values = [values[round(i * (len(values) - 1) / (WIDTH - 1))] for i in range(WIDTH)]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return " " * len(values)
     low, high = min(finite), max(finite)
-    scale = (len(blocks) - 1) / (high - low) if high > low else 0.0
-    return "".join(blocks[int((v - low) * scale)] if math.isfinite(v) else " " for v in values)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[int((v - low) * scale)] if math.isfinite(v) else " " for v in values)

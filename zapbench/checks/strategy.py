@@ -73,9 +73,9 @@ def _check_training(pretraining: Pretraining) -> Iterator[Finding]:
     now = tuple(strategy.model.head.weight.shape)
     kept = now == shape and type(strategy.model.head) is torch.nn.Linear
     yield finding("the head keeps its shape", kept, f"{shape} before and {now} after")
-    for place, plugin in enumerate(own_plugins(strategy)):
+    for position, plugin in enumerate(own_plugins(strategy)):
         without = pretraining.new_strategy()
-        without.plugins.remove(own_plugins(without)[place])
+        without.plugins.remove(own_plugins(without)[position])
         changes = not same_state(_trained(pretraining, without), after)
         clause = f"{type(plugin).__name__} changes what is learned"
         yield finding(clause, changes, "without it training gives the same bits")
@@ -84,10 +84,10 @@ def _check_training(pretraining: Pretraining) -> Iterator[Finding]:
 def _check_records(run: RunSpec, out: Path) -> Iterator[Finding]:
     """Checks what a run writes."""
     first, _ = execute_until(run, (TRIAL,), out / "first")
-    whole = record_in(out / "first" / run.folder)
+    record = record_in(out / "first" / run.folder)
     trial = record_in(out / "first" / run.folder / TRIAL.folder)
     problem = (
-        incomplete(whole, [contract.LOSS, contract.TRAIN_ACCURACY, contract.SECONDS])
+        incomplete(record, [contract.LOSS, contract.TRAIN_ACCURACY, contract.SECONDS])
         or incomplete(trial, [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING])
         or next(iter(first.failed.values()), "")
     )
@@ -97,7 +97,7 @@ def _check_records(run: RunSpec, out: Path) -> Iterator[Finding]:
     execute_until(run, (TRIAL,), out / "second")
     same = _same_run(run, out / "first", out / "second")
     yield finding("the same seed gives the same bits", same, "two runs of one seed differ")
-    execute_until(run, (TRIAL,), out / "third", stop_after=len(whole.curves[contract.LOSS][0]) // 2)
+    execute_until(run, (TRIAL,), out / "third", stop_after=len(record.curves[contract.LOSS][0]) // 2)
     too_short = record_in(out / "third" / run.folder).closing.status == contract.FINISHED
     execute_until(run, (TRIAL,), out / "third")
     same = _same_run(run, out / "first", out / "third")

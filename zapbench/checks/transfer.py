@@ -120,8 +120,8 @@ def _check_learning(trials: Trials) -> Iterator[Finding]:
     yield finding("the same seed gives the same bits", again, "two repetitions of one trial give different learners")
     if trials.transfer.strategy is None:
         return
-    for place, plugin in enumerate(learned.plugins):
-        without = _learn(trials, _inputs(trials), _without(trials.transfer.strategy, place))
+    for position, plugin in enumerate(learned.plugins):
+        without = _learn(trials, _inputs(trials), _without(trials.transfer.strategy, position))
         changes = not same_state(without.after, learned.after)
         clause = f"{type(plugin).__name__} changes what is learned"
         yield finding(clause, changes, "without it the trial gives the same bits")
@@ -144,14 +144,14 @@ def _learn(trials: Trials, inputs: Inputs, strategy: StrategyFactory | None) -> 
     Raises:
         ValueError: it diverged.
     """
-    made: list[Any] = []
+    strategies: list[Any] = []
     plugins: list[Any] = []
 
     def keep(**kwargs: Any) -> Any:
         assert strategy is not None
-        made.append(strategy(**kwargs))
-        plugins.extend(own_plugins(made[0]))
-        return made[0]
+        strategies.append(strategy(**kwargs))
+        plugins.extend(own_plugins(strategies[0]))
+        return strategies[0]
 
     trials = replace(trials, transfer=replace(trials.transfer, strategy=None if strategy is None else keep))
     spec = trials.context.job.trials[0]
@@ -161,17 +161,18 @@ def _learn(trials: Trials, inputs: Inputs, strategy: StrategyFactory | None) -> 
     trajectory = trials.learn(spec, inputs, plan)
     if trajectory.diverged:
         raise ValueError(f"diverged: {trajectory.diverged}")
-    model = made[0].model if made else learner
-    return Learned(before, model, copy_of(model), made[0] if made else None, plugins)
+    used = strategies[0] if strategies else None
+    model = learner if used is None else used.model
+    return Learned(before, model, copy_of(model), used, plugins)
 
 
-def _without(strategy: StrategyFactory, place: int) -> StrategyFactory:
+def _without(strategy: StrategyFactory, position: int) -> StrategyFactory:
     """Returns a factory of the same strategy without one of its plug-ins."""
 
     def make(**kwargs: Any) -> Any:
-        made = strategy(**kwargs)
-        made.plugins.remove(own_plugins(made)[place])
-        return made
+        without = strategy(**kwargs)
+        without.plugins.remove(own_plugins(without)[position])
+        return without
 
     return make
 
@@ -217,14 +218,14 @@ def _check_records(run: RunSpec, specs: tuple[TrialSpec, ...], out: Path) -> Ite
     for name in ("second", "third"):
         shutil.copytree(out / "first", out / name)
     first, reports = execute_until(run, specs, out / "first", phase="transfer")
-    whole = _records(run, specs, out / "first")
+    records = _records(run, specs, out / "first")
     tags = [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.SECONDS]
-    problems = [*first.failed.values(), *(incomplete(record, tags) for record in whole)]
+    problems = [*first.failed.values(), *(incomplete(record, tags) for record in records)]
     problem = next(filter(None, problems), "")
     yield Finding("its records are complete", not problem, problem)
     if problem:
         return
-    expected = [curves(record) for record in whole]
+    expected = [curves(record) for record in records]
     execute_until(run, specs, out / "second")
     same = [curves(record) for record in _records(run, specs, out / "second")] == expected
     yield finding("two runs leave the same curves", same, "two runs of one seed differ")

@@ -32,9 +32,9 @@ def _check(options: argparse.Namespace) -> int:
         failed = 0
         for finding in check_strategy(name) if kind == "strategies" else check_transfer(name):
             failed += not finding.holds
-            word, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
+            state, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
             line = Text.assemble(
-                (f"  {word:6}", style), finding.clause, f": {finding.detail}" if finding.detail else ""
+                (f"  {state:6}", style), finding.clause, f": {finding.detail}" if finding.detail else ""
             )
             console.print(line, soft_wrap=True)
     verdict = f"{failed} clause{'s' * (failed > 1)} of the contract failed" if failed else "the contract holds"

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
-from zapbench.cli.environment import BROKEN, examine
+from zapbench.cli.diagnosis import BROKEN
+from zapbench.cli.environment import examine
 
 
 def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

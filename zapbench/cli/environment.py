@@ -1,4 +1,4 @@
-"""Examines the installation, the data and the devices of this machine.
+"""Examines the installation and the devices of this machine, and with `storage` its folders and data.
 
 It needs only the standard library; other packages are imported only to see whether that works. An error in one part
 does not keep the other parts from being reported.
@@ -8,24 +8,20 @@ import importlib
 import os
 import platform
 import re
-import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import zapbench
 from zapbench import __version__
+from zapbench.cli.diagnosis import BROKEN, NOTE, OK, Diagnosis
+from zapbench.cli.storage import examine_data, examine_folders
 from zapbench.launchers.cpus import cores
 
-OK, NOTE, BROKEN = "ok", "note", "BROKEN"
 TESTED = "3.11"
 """The version of Python that runs the tests."""
-LITTLE_SPACE = 1e9
-"""Free bytes below which a folder is reported: a suite with its checkpoints takes some hundred megabytes."""
 IMPORTED = {
     "torch": "torch",
     "torchvision": "torchvision",
@@ -35,23 +31,6 @@ IMPORTED = {
 }
 """Package -> module to import, for packages that may be installed but broken because their binaries do not match."""
 INSTALL = "python -m pip install"
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The state of one part of the environment.
-
-    Attributes:
-        subject: the part, in a word or two.
-        state: `ok`, `note` (zapbench works without it) or `BROKEN` (it does not).
-        detail: what was found.
-        remedy: the command or action that fixes it; empty if there is nothing to fix.
-    """
-
-    subject: str
-    state: str
-    detail: str
-    remedy: str = ""
 
 
 def examine(out: Path) -> Iterator[Diagnosis]:
@@ -66,8 +45,8 @@ def examine(out: Path) -> Iterator[Diagnosis]:
         ("extras", _extras),
         ("devices", _devices),
         ("configurations", _configurations),
-        ("folders", lambda: _folders(out)),
-        ("data", _data),
+        ("folders", lambda: examine_folders(out)),
+        ("data", examine_data),
     )
     for subject, part in parts:
         try:
@@ -182,13 +161,13 @@ def _devices() -> Iterator[Diagnosis]:
     try:
         import torch
 
-        seen = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+        found = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     except Exception:  # already reported with the packages
         return
     from zapbench.launchers.gpus import visible_devices
 
-    if seen:
-        yield Diagnosis("GPU", OK, f"{', '.join(seen)}; -p 'run.device = \"cuda\"' uses it")
+    if found:
+        yield Diagnosis("GPU", OK, f"{', '.join(found)}; -p 'run.device = \"cuda\"' uses it")
     elif visible_devices():
         detail = f"torch {torch.__version__} does not find the GPU of this machine: its build does not match the driver"
         yield Diagnosis("GPU", NOTE, detail, "see https://pytorch.org/get-started/locally for the matching build")
@@ -205,80 +184,3 @@ def _configurations() -> Iterator[Diagnosis]:
         yield Diagnosis("configurations", OK, detail)
     else:
         yield Diagnosis("configurations", BROKEN, detail, f"{INSTALL} --force-reinstall zapbench")
-
-
-def _folders(out: Path) -> Iterator[Diagnosis]:
-    from zapbench.scenarios.roots import cache_root
-
-    for subject, folder, remedy in (
-        ("output folder", out, "choose another: --out FOLDER"),
-        ("cache folder", cache_root(), "choose another: export XDG_CACHE_HOME=FOLDER"),
-    ):
-        reason, free = _writable(folder)
-        if reason:
-            yield Diagnosis(subject, BROKEN, f"{folder} cannot be written to: {reason}", remedy)
-        elif free < LITTLE_SPACE:
-            yield Diagnosis(subject, NOTE, f"{folder}, with {free / 1e6:,.0f} MB free", remedy)
-        else:
-            yield Diagnosis(subject, OK, f"{folder}, with {free / 1e9:,.0f} GB free")
-
-
-def _writable(folder: Path) -> tuple[str, float]:
-    """Returns the reason why a folder or its nearest existing parent cannot be written (or nothing), and free bytes."""
-    try:
-        existing = next(f for f in (folder.absolute(), *folder.absolute().parents) if f.exists())
-        with tempfile.TemporaryFile(dir=existing):
-            return "", shutil.disk_usage(existing).free
-    except OSError as error:
-        return error.strerror or type(error).__name__, 0.0
-
-
-def _data() -> Iterator[Diagnosis]:
-    from zapbench.scenarios.catalog import CATALOG
-
-    folder = _data_folder()
-    yield folder
-    if folder.state != BROKEN:
-        yield from map(_data_set, CATALOG)
-
-
-def _data_folder() -> Diagnosis:
-    from zapbench.scenarios.roots import data_root
-
-    root = data_root()
-    origin = "$ZAPBENCH_DATA" if os.environ.get("ZAPBENCH_DATA") else "the platform's cache folder"
-    detail = f"{root} ({origin})"
-    reason, _ = _writable(root)
-    if root.exists() and not root.is_dir():
-        detail += " is not a folder"
-    elif root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
-        detail += " cannot be read"
-    elif not root.is_dir() and reason:
-        detail += f" does not exist and cannot be created: {reason}"
-    elif not root.is_dir():
-        return Diagnosis("data folder", NOTE, f"{detail} does not exist yet; the first download creates it")
-    elif reason:
-        return Diagnosis("data folder", NOTE, f"{detail} can be read, but nothing can be downloaded into it: {reason}")
-    else:
-        return Diagnosis("data folder", OK, detail)
-    return Diagnosis("data folder", BROKEN, detail, "choose another: export ZAPBENCH_DATA=FOLDER")
-
-
-def _data_set(name: str) -> Diagnosis:
-    from zapbench.scenarios.catalog import CATALOG
-
-    about = CATALOG[name]
-    subject, purpose = f"data {name}", f"for {', '.join(about.scenarios)}"
-    remedy = f"zapbench data fetch {name}" if about.archives else about.otherwise
-    found = about.find()
-    if not about.folder:
-        return Diagnosis(subject, OK, f"drawn by the code, needs no download; {purpose}")
-    if found is None:
-        return Diagnosis(subject, NOTE, f"not found; {purpose}", remedy)
-    if empty := [path for path in found if _is_empty(path)]:
-        return Diagnosis(subject, BROKEN, f"{empty[0]} is empty", f"delete it, then: {remedy}")
-    return Diagnosis(subject, OK, f"{', '.join(map(str, found))}; {purpose}")
-
-
-def _is_empty(path: Path) -> bool:
-    return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0

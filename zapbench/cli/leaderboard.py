@@ -50,20 +50,20 @@ def _leaderboard(options: argparse.Namespace) -> int:
         raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
-    made = print_tables(logs, options.format, options.select)
+    tables = print_tables(logs, options.format, options.select)
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
-        write_figures(made, logs, options.figures, options.figure_format)
+        write_figures(tables, logs, options.figures, options.figure_format)
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 
-        write_site(made, logs, options.logdir, options.site)
+        write_site(tables, logs, options.logdir, options.site)
     if options.diagram is not None:
         from zapbench.leaderboard.decide.overview import overviews
         from zapbench.leaderboard.show.diagram import draw
 
-        found = overviews(made)
+        found = overviews(tables)
         if len(found) != 1:
             raise ValueError(
                 f"--diagram needs logs of exactly one protocol on several data sets, got {len(found)} such protocols"

@@ -150,7 +150,7 @@ def new_strategy(name: str, folder: Path) -> list[Path]:
     root = folder / name
     if root.exists():
         raise ValueError(f"{root} already exists")
-    words = {
+    fields = {
         "package": name,
         "cls": "".join(part.capitalize() for part in name.split("_")),
         "title": name.replace("_", " ").capitalize(),
@@ -165,5 +165,5 @@ def new_strategy(name: str, folder: Path) -> list[Path]:
     }
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text.format(**words), encoding="utf-8")
+        (root / path).write_text(text.format(**fields), encoding="utf-8")
     return [root / path for path in files]

@@ -32,12 +32,12 @@ def _submit(options: argparse.Namespace) -> int:
     return check_submission(options.out, None)
 
 
-def check_submission(path: Path, beside: Path | None) -> int:
+def check_submission(path: Path, logdir: Path | None) -> int:
     """Prints the problems of a submission, alone or together with a folder of logs; returns 1 if there are any."""
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.submissions.check import check
 
-    verdict = check(path, load(beside, workers=cores()) if beside is not None else None)
+    verdict = check(path, load(logdir, workers=cores()) if logdir is not None else None)
     for problem in verdict.problems[:MOST_PROBLEMS]:
         print(f"  {problem}")
     if len(verdict.problems) > MOST_PROBLEMS:

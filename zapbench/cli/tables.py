@@ -60,18 +60,18 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.show import render
 
-    made = tables(logs, by=by)
+    ranked = tables(logs, by=by)
     if form == "table":
         console = Console()
-        render.to_terminal(made, console if console.is_terminal else Console(width=WIDE))
+        render.to_terminal(ranked, console if console.is_terminal else Console(width=WIDE))
     else:
         renderers = {
-            "md": lambda: render.to_markdown(made, logs.problems),
-            "latex": lambda: render.to_latex(made),
-            "csv": lambda: render.to_csv(made),
-            "json": lambda: render.to_json(made, logs.problems),
+            "md": lambda: render.to_markdown(ranked, logs.problems),
+            "latex": lambda: render.to_latex(ranked),
+            "csv": lambda: render.to_csv(ranked),
+            "json": lambda: render.to_json(ranked, logs.problems),
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"excluded: {problem}", file=sys.stderr)
-    return made
+    return ranked

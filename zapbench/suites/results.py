@@ -14,13 +14,13 @@ RESULTS = "results"
 """Folder below the output folder, with one folder per suite."""
 
 
-def write_results(suite: Suite, name: str, made: "Sequence[Table]", logs: Logs, out: Path) -> list[Path]:
+def write_results(suite: Suite, name: str, tables: "Sequence[Table]", logs: Logs, out: Path) -> list[Path]:
     """Writes a suite's tables as Markdown and its figures as SVG, below `out`, and returns their paths.
 
     Args:
         suite: names the figures.
         name: the suite's name.
-        made: its tables.
+        tables: its tables.
         logs: its logs, without those of other suites.
         out: the output folder.
     """
@@ -29,6 +29,6 @@ def write_results(suite: Suite, name: str, made: "Sequence[Table]", logs: Logs, 
     from zapbench.leaderboard.show.render import to_markdown
 
     folder = out / RESULTS / name
-    table = folder / "table.md"
-    write_atomically(table, to_markdown(list(made), logs.problems).encode())
-    return [table, *write_figures(made, logs, folder, ("svg",), suite.figures)]
+    markdown = folder / "table.md"
+    write_atomically(markdown, to_markdown(list(tables), logs.problems).encode())
+    return [markdown, *write_figures(tables, logs, folder, ("svg",), suite.figures)]
