@@ -12,8 +12,10 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     """Adds the command."""
     example = "zapbench leaderboard runs --format md"
     command = add_command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
-    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?")
-    command.add_argument("--format", choices=["table", "md", "latex", "csv", "json"], default="table")
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?", help="folder of TensorBoard logs")
+    command.add_argument(
+        "--format", choices=["table", "md", "latex", "csv", "json"], default="table", help="default: table"
+    )
     command.add_argument(
         "--select",
         choices=["select", "paper"],

@@ -19,8 +19,8 @@ def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "pack the event files of a folder into a submission, and check that it can be ranked",
         example,
     )
-    command.add_argument("logdir", type=Path, metavar="LOGDIR")
-    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip")
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", help="folder of TensorBoard logs")
+    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip", help="the submission to write")
     command.set_defaults(command=_submit)
 
 

@@ -31,7 +31,9 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     command.add_argument(
         "--full", action="store_true", help="also run every rate on the reported trials (for --select paper)"
     )
-    command.add_argument("--jobs", type=int, help="tasks that run at once (default: as many as the cores allow)")
+    command.add_argument(
+        "--jobs", type=int, help="tasks that run at once (default: as many as the cores or the Ray cluster allow)"
+    )
     command.add_argument(
         "--launcher",
         choices=("local", "ray"),
