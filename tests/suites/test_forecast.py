@@ -60,7 +60,7 @@ def test_a_forecast_counts_the_reported_trials_of_one_setting_and_rate_before_se
         ("asb", "sequential, report"): 2 * 4,
     }
     assert found["asb", "sequential, select"].grid == "2 settings x 2 seeds x 2 rates x 3 trials"
-    assert found["asb", "sequential, report"].grid == "2 seeds x 4 trials, at the selected rate"
+    assert found["asb", "sequential, report"].grid == "2 seeds x 4 trials, as selected"
 
 
 def test_the_cost_of_tasks_that_were_never_measured_is_unknown(tmp_path, capsys):

@@ -165,7 +165,7 @@ def _grid(suite: Suite, task: Task) -> str:
         counts |= {} if selected else {"rate": len(suite.rates)}
         counts["trial"] = suite.trials if trial.role == contract.REPORT else suite.select_trials
     factors = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
-    return " x ".join(factors) + (", at the selected rate" if selected else "")
+    return " x ".join(factors) + (", as selected" if selected else "")
 
 
 def _event_files(out: Path) -> Iterable[str]:
