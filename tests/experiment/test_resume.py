@@ -77,35 +77,35 @@ def stop_after(calls):
 @pytest.mark.parametrize("strategy", ["asb_zap", "iid_zap"])
 def test_a_stopped_pretraining_resumes_to_the_same_bits(strategy, tmp_path):
     run = spec(strategy)
-    execute(Job(run), Options(tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "undisturbed"))
     for calls in (4, 7, 9):
         with pytest.raises(Stopped):
             execute(Job(run), Options(tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
         assert status_of(tmp_path / "cut" / run.folder / contract.EVENT_FILE) == contract.UNFINISHED
         assert not checkpoints.load(tmp_path / "cut" / run.folder / checkpoints.FILE).finished
     execute(Job(run), Options(tmp_path / "cut"))
-    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
-    first, second = weights(tmp_path / "whole", run), weights(tmp_path / "cut", run)
+    assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
+    first, second = weights(tmp_path / "undisturbed", run), weights(tmp_path / "cut", run)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_an_incomplete_last_event_is_removed_and_no_point_is_written_twice(tmp_path, monkeypatch):
     run = spec("asb_zap")
-    execute(Job(run), Options(tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "undisturbed"))
     with pytest.raises(Stopped):
         execute(Job(run), Options(tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
     path = tmp_path / "cut" / run.folder / contract.EVENT_FILE
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-7])
+    complete = path.read_bytes()
+    path.write_bytes(complete[:-7])
     tail = Tail()
     list(read_events(path, tail))
     assert tail.damage
-    kept = whole[: tail.whole]
+    kept = complete[: tail.whole]
     execute(Job(run), Options(tmp_path / "cut"))
     list(read_events(path, tail := Tail()))
     assert not tail.damage
     assert path.read_bytes().startswith(kept)
-    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
+    assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
 
 
 def test_a_record_whose_first_event_is_incomplete_is_started_again(tmp_path):

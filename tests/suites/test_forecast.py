@@ -147,13 +147,13 @@ def test_the_forecast_of_a_full_suite_counts_every_rate_on_the_reported_trials(t
 def test_the_last_events_equal_those_of_a_complete_reading_and_none_are_returned_from_an_incomplete_file(tmp_path):
     finish(tmp_path, plan(SUITE).known_tasks()[1], 5)
     path = tmp_path / plan(SUITE).known_tasks()[1].folder / contract.EVENT_FILE
-    whole = path.read_bytes()
-    for end in (len(whole), *range(0, len(whole), 97), len(whole) - 1):
-        path.write_bytes(whole[:end])
+    complete = path.read_bytes()
+    for end in (len(complete), *range(0, len(complete), 97), len(complete) - 1):
+        path.write_bytes(complete[:end])
         every = list(read_events(path))
-        is_whole = sum(event.ByteSize() + 16 for event in every) == end
-        assert last_events(path, 3) == (every[-3:][::-1] if is_whole else [])
-    path.write_bytes(whole)
+        is_complete = sum(event.ByteSize() + 16 for event in every) == end
+        assert last_events(path, 3) == (every[-3:][::-1] if is_complete else [])
+    path.write_bytes(complete)
     assert ending_of(path) == (contract.FINISHED, 5.0)
 
 

@@ -138,15 +138,15 @@ FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "table1", "app
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_the_paper_is_a_suite_and_its_small_form_has_the_same_transfers_figures_and_strategies(name):
-    whole, small = load_suite(name), load_suite(f"{name}_small")
-    assert (len(whole.seed_list), whole.trials) == (3, 10)  # 30 trials a configuration
-    assert small.transfers == whole.transfers
-    assert small.figures == whole.figures
+    full, small = load_suite(name), load_suite(f"{name}_small")
+    assert (len(full.seed_list), full.trials) == (3, 10)  # 30 trials a configuration
+    assert small.transfers == full.transfers
+    assert small.figures == full.figures
     narrowed = {strategy.replace("anml_small", "anml") for _, strategy in small.pairs}
-    missing = {strategy for _, strategy in whole.pairs} - narrowed
+    missing = {strategy for _, strategy in full.pairs} - narrowed
     allowed = {"table1": {"anml", "anml_zap"}, "appendix_h": {"anml", "anml_zap"}, "appendix_f": {"iid_zap_ten"}}
     assert missing == allowed.get(name, set())
-    assert not narrowed - {strategy for _, strategy in whole.pairs}
+    assert not narrowed - {strategy for _, strategy in full.pairs}
 
 
 @pytest.mark.parametrize("name", FIGURES)
