@@ -1,8 +1,8 @@
-"""Which hooks an Avalanche strategy really fires, and which of its plug-ins wait for others in vain.
+"""Finds the hooks that an Avalanche strategy calls, and refuses plug-ins whose hooks it never calls.
 
-A template may declare a hook that it never calls (the meta-learning one inherits `before_backward` and calls its own
-updates instead): a plug-in that needs it would silently do nothing. So a strategy is rehearsed for one update, and
-what is inert is refused by name.
+A template may declare a hook that it never calls: the meta-learning template inherits `before_backward` but calls its
+own updates instead. A plug-in that overrides such a hook would have no effect, and no error would say so. Therefore a
+strategy is rehearsed for one update, and a plug-in without effect is refused by name.
 """
 
 import warnings
@@ -15,20 +15,23 @@ from zapbench.text import nearest
 
 
 class Listener:
-    """A plug-in that has every hook there is, and keeps the names of those that were called.
+    """A plug-in that has every hook and records the names of those that are called.
 
-    After the first training iteration it asks the strategy to stop.
+    It stops the strategy after the first training iteration.
+
+    Attributes:
+        called: names of the hooks that were called.
     """
 
     def __init__(self) -> None:
-        self.fired: set[str] = set()
+        self.called: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith(("before_", "after_")):
             raise AttributeError(name)
 
         def hook(strategy: Any, *args: Any, **kwargs: Any) -> None:
-            self.fired.add(name)
+            self.called.add(name)
             if name == "after_training_iteration":
                 strategy.stop_training()
 
@@ -36,7 +39,7 @@ class Listener:
 
 
 def own_plugins(strategy: Any) -> list[Any]:
-    """Returns the plug-ins that a person gave a strategy (or that it gave itself), without Avalanche's own three."""
+    """Returns the plug-ins of a strategy except those that Avalanche's templates add (evaluation, clock, and so on)."""
     return [p for p in strategy.plugins if not isinstance(p, EvaluationPlugin) and type(p).__module__ not in _TEMPLATES]
 
 
@@ -55,15 +58,15 @@ def hooks_of(plugin: Any) -> set[str]:
 
 
 def refuse_inert(strategy: Any, experiences: Iterable[Any]) -> None:
-    """Trains a strategy for one update an experience and refuses a plug-in that would do nothing.
+    """Trains a strategy for one update per experience and refuses a plug-in that has no effect.
 
     Args:
-        strategy: to be thrown away afterwards.
-        experiences: what to rehearse on.
+        strategy: changed by the rehearsal, so not usable afterwards.
+        experiences: the experiences to train on.
 
     Raises:
-        ValueError: training fails, or a plug-in overrides no hook, none that fires, or one that its template declares
-            and never fires.
+        ValueError: training fails; or a plug-in overrides no hook, only hooks that are never called, or a hook that the
+            template declares but never calls.
     """
     plugins = own_plugins(strategy)
     listener = Listener()
@@ -75,18 +78,18 @@ def refuse_inert(strategy: Any, experiences: Iterable[Any]) -> None:
         raise
     except Exception as error:
         names = " with ".join(type(part).__name__ for part in (strategy, *plugins))
-        raise ValueError(f"{names} fails at its first update: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{names} fails in the first update: {type(error).__name__}: {error}") from error
     declared = set(dir(strategy.PLUGIN_CLASS))
     for plugin in plugins:
         name, template = type(plugin).__name__, type(strategy).__name__
         hooks = hooks_of(plugin)
         if not hooks:
             raise ValueError(f"{name} would do nothing: it overrides no hook")
-        silent = hooks - listener.fired
-        if silent & declared or silent == hooks:
+        uncalled = hooks - listener.called
+        if uncalled & declared or uncalled == hooks:
             raise ValueError(
-                f"{name} would do nothing in {template}, which never fires {_listed(silent)}"
-                f"{nearest(min(silent), listener.fired)}; it fires {_listed(listener.fired)}"
+                f"{name} would do nothing in {template}, which never calls {_listed(uncalled)}"
+                f"{nearest(min(uncalled), listener.called)}; it calls {_listed(listener.called)}"
             )
 
 
@@ -95,7 +98,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def silent_evaluator() -> EvaluationPlugin:
-    """Returns an Avalanche evaluator without metrics and loggers: the record is ours."""
+    """Returns an Avalanche evaluator without metrics and loggers, as zapbench records curves itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No loggers specified")
         return EvaluationPlugin()

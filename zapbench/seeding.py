@@ -1,6 +1,6 @@
-"""One seed becomes named generators; the one place that seeds the global ones.
+"""Derives named random generators from seeds, and is the only module that seeds the global generators.
 
-A generator's stream depends on its keys and on a hash of its name alone, so adding a generator moves no other.
+The stream of a generator depends only on its keys and on a hash of its name, so a new generator changes no other.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ Key = int | str
 
 
 def sequence(name: str, *keys: Key) -> np.random.SeedSequence:
-    """Returns the seed sequence of `name` under `keys` (say: a scenario's name, a seed, an episode's number)."""
-    return np.random.SeedSequence([_word(key) for key in keys], spawn_key=(_word(name),))
+    """Returns the seed sequence of `name` under `keys` (a scenario's name, a seed, the number of an episode, ...)."""
+    return np.random.SeedSequence([_number(key) for key in keys], spawn_key=(_number(name),))
 
 
 def numpy_generator(name: str, *keys: Key) -> np.random.Generator:
@@ -29,16 +29,17 @@ def torch_generator(name: str, *keys: Key, device: torch.device | str = "cpu") -
 
 
 def seed_global_state(name: str, *keys: Key) -> None:
-    """Seeds Python's, NumPy's and torch's global generators: Avalanche and layers' defaults draw from them."""
-    words = sequence(name, *keys).generate_state(3, np.uint32)
-    random.seed(int(words[0]))
-    np.random.seed(int(words[1]))
-    torch.manual_seed(int(words[2]))
+    """Seeds the global generators of Python, NumPy and torch, from which Avalanche and default initialisations draw."""
+    seeds = sequence(name, *keys).generate_state(3, np.uint32)
+    random.seed(int(seeds[0]))
+    np.random.seed(int(seeds[1]))
+    torch.manual_seed(int(seeds[2]))
 
 
-def _word(key: Key) -> int:
+def _number(key: Key) -> int:
+    """Returns a whole number of at least 0 as it is, and of a text the first 64 bits of its SHA-256."""
     if isinstance(key, int):
         if key < 0:
-            raise ValueError(f"a seed is a whole number of at least 0, got {key}")
+            raise ValueError(f"a seed must be a whole number of at least 0, got {key}")
         return key
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")

@@ -1,9 +1,9 @@
-"""The contract of a strategy: everything shipped keeps it, and what breaks it is told so in words."""
+"""Every shipped strategy keeps the contract, and a plug-in that breaks it is reported."""
 
 import pytest
 
 from zapbench import config
-from zapbench.checks import strategy as check
+from zapbench.checks.shrunk import SHRUNK
 from zapbench.checks.strategy import check_strategy
 from zapbench.cli.main import main
 
@@ -25,15 +25,15 @@ from avalanche.core import SupervisedPlugin
 
 @gin.register
 class Idle(SupervisedPlugin):
-    """Overrides a hook, which fires, and does nothing."""
+    """Overrides a hook that is called, and does nothing in it."""
 
     def before_training_iteration(self, strategy, *args, **kwargs):
         pass
 
 
 @gin.register
-class Moody(SupervisedPlugin):
-    """Draws from a generator that no seed reaches."""
+class Unseeded(SupervisedPlugin):
+    """Draws from a generator of its own that no seed sets."""
 
     generator = torch.Generator()
 
@@ -45,7 +45,7 @@ class Moody(SupervisedPlugin):
 
 @gin.register
 class Counting(SupervisedPlugin):
-    """Has a state of its own that a checkpoint knows nothing of."""
+    """Keeps a state that is not in the checkpoint."""
 
     def __init__(self):
         super().__init__()
@@ -58,8 +58,8 @@ class Counting(SupervisedPlugin):
 
 
 @gin.register
-class Remembering(Counting):
-    """The same, and its state goes into checkpoints."""
+class Checkpointed(Counting):
+    """Keeps the same state, and puts it into the checkpoint."""
 
     def state_dict(self):
         return {"count": self.count}
@@ -70,7 +70,7 @@ class Remembering(Counting):
 
 @gin.register
 class Frozen(SupervisedPlugin):
-    """Keeps the encoder still."""
+    """Removes the gradients of the encoder."""
 
     def after_backward(self, strategy, *args, **kwargs):
         for parameter in strategy.model.encoder.parameters():
@@ -85,7 +85,7 @@ class Wider(SupervisedPlugin):
         strategy.model.head = torch.nn.Linear(strategy.model.head.in_features, 999)
 '''
 
-GIN = """# A plug-in of a person's own
+GIN = """# A plug-in from outside zapbench
 import contract_plugins
 import zapbench.strategies.iid
 
@@ -118,13 +118,13 @@ def failures(package, plugin, monkeypatch):
     ("plugin", "broken"),
     [
         ("Idle", ["Idle changes what is learned"]),
-        ("Moody", ["the same seed gives the same bits", "a run that was stopped goes on to the same bits"]),
-        ("Counting", ["a run that was stopped goes on to the same bits"]),
-        ("Remembering", []),
+        ("Unseeded", ["the same seed gives the same bits", "a stopped run resumes to the same bits"]),
+        ("Counting", ["a stopped run resumes to the same bits"]),
+        ("Checkpointed", []),
         ("Frozen", ["gradients reach the encoder"]),
     ],
 )
-def test_what_breaks_the_contract_is_told_by_name(plugin, broken, package, monkeypatch):
+def test_each_violation_of_the_contract_is_reported(plugin, broken, package, monkeypatch):
     assert failures(package, plugin, monkeypatch) == broken
 
 
@@ -132,7 +132,7 @@ def test_a_head_of_another_shape_breaks_the_contract(package, monkeypatch):
     assert "the head keeps its shape" in failures(package, "Wider", monkeypatch)
 
 
-def test_the_command_says_what_fails_and_exits_with_1(package, monkeypatch, capsys):
+def test_the_command_prints_the_failed_clause_and_exits_1(package, monkeypatch, capsys):
     monkeypatch.syspath_prepend(package)
     (package / "idle.gin").write_text(GIN.replace("PLUGIN()", "Idle()"))
     assert main(["check", str(package / "idle.gin")]) == 1
@@ -143,7 +143,7 @@ def test_the_command_says_what_fails_and_exits_with_1(package, monkeypatch, caps
     assert "did you mean asb_zap" in capsys.readouterr().err
 
 
-def test_the_check_shrinks_what_there_is():
-    """A renamed macro or network would make it slow in silence."""
+def test_every_shrunken_size_exists():
+    """Otherwise a macro or a network that was renamed would keep its size, and make the check slow."""
     named = config.mentioned("scenarios", "glyphs").union(*(config.mentioned("strategies", n) for n in TRAINED_HERE))
-    assert {b.selector for b in config.parse_bindings(check.SHRUNK)} <= named
+    assert {b.selector for b in config.parse_bindings(SHRUNK)} <= named

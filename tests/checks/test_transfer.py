@@ -1,4 +1,4 @@
-"""What breaks the contract of a transfer is told so in words."""
+"""A plug-in that breaks the contract of a transfer is reported."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from avalanche.core import SupervisedPlugin
 
 
 class Once(SupervisedPlugin):
-    """Does what it does after the second class."""
+    """Acts once, after the second class."""
 
     def after_training_exp(self, strategy, *args, **kwargs):
         if strategy.clock.train_exp_counter == 1:
@@ -23,15 +23,15 @@ class Once(SupervisedPlugin):
 
 @gin.register
 class IdleLearner(SupervisedPlugin):
-    """Overrides a hook, which fires, and does nothing."""
+    """Overrides a hook that is called, and does nothing in it."""
 
     def before_training_iteration(self, strategy, *args, **kwargs):
         pass
 
 
 @gin.register
-class MoodyLearner(SupervisedPlugin):
-    """Draws from a generator that no seed reaches."""
+class UnseededLearner(SupervisedPlugin):
+    """Draws from a generator of its own that no seed sets."""
 
     generator = torch.Generator()
 
@@ -50,24 +50,24 @@ class WiderHead(Once):
 
 
 @gin.register
-class Thaw(Once):
-    """Moves an encoder that is frozen."""
+class ChangesFrozenEncoder(Once):
+    """Changes a weight of a frozen encoder."""
 
     def do(self, strategy):
         next(strategy.model.encoder.parameters()).add_(1.0)
 
 
 @gin.register
-class Tint(Once):
-    """Changes features of the frozen encoder in place."""
+class ChangesFeatures(Once):
+    """Changes the features of a frozen encoder in place."""
 
     def do(self, strategy):
         strategy.experience.images.__self__._images.table.mul_(1.5)
 
 
 @gin.register
-class Numb(SupervisedPlugin):
-    """Takes every gradient of the encoder away."""
+class StopsEncoder(SupervisedPlugin):
+    """Removes the gradients of an encoder that is not frozen."""
 
     def after_backward(self, strategy, *args, **kwargs):
         for parameter in strategy.model.encoder.parameters():
@@ -75,18 +75,18 @@ class Numb(SupervisedPlugin):
 
 
 @gin.register
-class Breaks(SupervisedPlugin):
-    """Fails at the third class, where no rehearsal comes."""
+class FailsLate(SupervisedPlugin):
+    """Fails at the third class, which the rehearsal does not reach."""
 
     def after_training_exp(self, strategy, *args, **kwargs):
         if strategy.clock.train_exp_counter == 2:
             raise RuntimeError("no more")
 '''
 
-GIN = """# A plug-in of a person's own
+GIN = """# A plug-in from outside zapbench
 import transfer_plugins
-import zapbench.contenders
-import zapbench.protocol
+import zapbench.transfer.avalanche
+import zapbench.transfer.protocol
 
 run.transfer = @transfer/sequential_transfer()
 run.transfer_optimizer = @transfer/Adam
@@ -114,37 +114,39 @@ def written(package, plugin, more, monkeypatch):
 @pytest.mark.parametrize(
     ("plugin", "more", "broken"),
     [
-        ("", "", ["Naive is more than plain fine-tuning"]),
-        ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive is more than plain fine-tuning"]),
-        ("MoodyLearner", UNFROZEN, ["the same seed gives the same bits"]),
-        ("Thaw", UNFROZEN + LAST, ["what is frozen stays as it is"]),
-        ("Tint", "", ["what is frozen stays as it is"]),
-        ("Numb", UNFROZEN, ["unfrozen, the encoder learns"]),
-        ("Breaks", UNFROZEN, ["learns a trial"]),
+        ("", "", ["Naive differs from plain fine-tuning"]),
+        ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive differs from plain fine-tuning"]),
+        ("UnseededLearner", UNFROZEN, ["the same seed gives the same bits"]),
+        ("ChangesFrozenEncoder", UNFROZEN + LAST, ["frozen parts stay unchanged"]),
+        ("ChangesFeatures", "", ["frozen parts stay unchanged"]),
+        ("StopsEncoder", UNFROZEN, ["the unfrozen encoder learns"]),
+        ("FailsLate", UNFROZEN, ["learns a trial"]),
     ],
 )  # fmt: skip
-def test_what_breaks_the_contract_is_told_by_name(plugin, more, broken, package, monkeypatch):
+def test_each_violation_of_the_contract_is_reported(plugin, more, broken, package, monkeypatch):
     path = written(package, plugin, more, monkeypatch)
     assert [finding.clause for finding in check_transfer(path) if not finding.holds] == broken
 
 
 def test_a_head_of_another_shape_breaks_the_contract(package, monkeypatch):
     found = {
-        f.clause: f.words for f in check_transfer(written(package, "WiderHead", UNFROZEN, monkeypatch)) if not f.holds
+        f.clause: f.detail for f in check_transfer(written(package, "WiderHead", UNFROZEN, monkeypatch)) if not f.holds
     }
     assert found["the head keeps its shape"] == "(300, 36) before and (999, 36) after"
 
 
-def test_the_command_decides_by_what_a_file_binds_says_what_fails_and_exits_with_1(package, monkeypatch, capsys):
+def test_the_command_recognises_a_transfer_by_its_bindings_prints_failed_clauses_and_exits_1(
+    package, monkeypatch, capsys
+):
     path = written(package, "IdleLearner", "", monkeypatch)
     assert config.kind_of(path) == "transfers"
     assert main(["check", path]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "FAILS IdleLearner changes what is learned: without it the trial gives the same bits" in said
-    assert "2 of it fails" in said
+    assert "2 clauses of the contract failed" in said
 
 
-def test_what_is_neither_a_strategy_nor_a_transfer_is_refused_in_a_line(tmp_path, capsys):
+def test_a_name_or_file_that_is_neither_a_strategy_nor_a_transfer_is_refused_in_one_line(tmp_path, capsys):
     assert [config.kind_of(name) for name in ("asb_zap", "iid", "er_ace")] == ["strategies", "strategies", "transfers"]
     broken, empty = tmp_path / "broken.gin", tmp_path / "empty.gin"
     broken.write_text("run.transfer = [")

@@ -1,4 +1,4 @@
-"""The commands, as a person runs them, on a shrunken `glyphs`."""
+"""The commands as they are run from the command line, on a shrunken `glyphs`."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def run(out, *more, strategy="asb_zap", seed=0):
 
 
 def curves(out):
-    """(folder, tag, step, value) of everything but costs, and descriptions but for their volatile fields."""
+    """(folder, tag, step, value) of all curves except costs, and descriptions without their volatile fields."""
     found = []
     for path in sorted(out.rglob("*tfevents*")):
         file = read_file(path)
@@ -49,7 +49,7 @@ def finished(tmp_path_factory):
     return out
 
 
-def test_the_same_seed_gives_the_same_bits_twice(finished, tmp_path):
+def test_the_same_seed_gives_bit_identical_records(finished, tmp_path):
     assert run(tmp_path) == 0
     again = curves(tmp_path)
     folder = again[0][0].split("/seed=")[0]
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_bits_twice(finished, tmp_path):
     assert len(again) > 20
 
 
-def test_every_method_meets_the_same_classes_order_images_and_head(tmp_path, monkeypatch):
+def test_every_method_learns_the_same_classes_in_the_same_order_from_the_same_images_and_head(tmp_path, monkeypatch):
     met = {}
 
     def watch(self, model, spec, inputs, original=Trials.plan):
@@ -75,7 +75,7 @@ def test_every_method_meets_the_same_classes_order_images_and_head(tmp_path, mon
     assert len(met["asb"]) == 6
 
 
-def test_the_table_needs_the_event_files_alone(finished, tmp_path, capsys):
+def test_the_table_needs_only_the_event_files(finished, tmp_path, capsys):
     def table(folder):
         capsys.readouterr()
         assert main(["leaderboard", str(folder), "--format", "json"]) == 0
@@ -92,14 +92,14 @@ def test_the_table_needs_the_event_files_alone(finished, tmp_path, capsys):
     assert [row["seeds"] for row in rows] == [3, 3]
 
 
-def test_what_is_finished_is_not_redone(finished, capsys):
+def test_finished_tasks_are_not_repeated(finished, capsys):
     stamps = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert run(finished) == 0
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == stamps
     assert "9 tasks" not in capsys.readouterr().out
 
 
-def test_avalanches_own_warnings_are_not_shown(tmp_path):
+def test_warnings_that_avalanche_causes_are_hidden(tmp_path):
     words = ["run", "glyphs", "asb_zap", "--transfer", "replay", "--out", str(tmp_path / "runs"), *SHRUNK]
     command = [sys.executable, "-m", "zapbench", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -107,7 +107,7 @@ def test_avalanches_own_warnings_are_not_shown(tmp_path):
     assert "Warning" not in done.stderr
 
 
-def test_other_warnings_are_shown_in_a_process_that_was_made_ready_for_many_tasks():
+def test_other_warnings_are_shown_after_a_process_was_prepared_many_times():
     code = (
         "import warnings; from zapbench.launchers.job import prepare_process; "
         "[prepare_process(1) for _ in range(1100)]; warnings.warn('something else')"
@@ -127,7 +127,7 @@ def test_a_missing_trial_is_run_again_from_the_checkpoint_alone(finished, tmp_pa
     assert curves(tmp_path / "copy") == expected
 
 
-def test_a_loss_that_is_not_finite_is_a_result_and_exits_0(tmp_path, capsys):
+def test_a_diverged_pretraining_is_a_result_and_exits_0(tmp_path, capsys):
     assert run(tmp_path, "-p", "ASB.inner_lr = 1e30") == 0
     logs = load(tmp_path)
     assert set(logs.runs["status"]) == {contract.DIVERGED}
@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_finite_is_a_result_and_exits_0(tmp_path, capsys):
     assert "diverged" in capsys.readouterr().out
 
 
-def test_a_diverging_rate_is_a_result_too(tmp_path):
+def test_a_diverged_trial_is_a_result_and_exits_0(tmp_path):
     assert run(tmp_path, "--transfer", "sequential_sgd", "--rates", "0.01", "1e38") == 0
     trials = load(tmp_path).trials
     assert set(trials[trials["rate"] == 0.01]["status"]) == {contract.FINISHED}
@@ -163,7 +163,9 @@ def test_a_diverging_rate_is_a_result_too(tmp_path):
         (["leaderboard", "nowhere"], "no folder nowhere"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2_before_any_training(arguments, words, tmp_path, monkeypatch, capsys):
+def test_a_wrong_command_prints_one_line_and_exits_2_before_any_training(
+    arguments, words, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     error = capsys.readouterr().err.strip().splitlines()
@@ -196,7 +198,7 @@ def test_help_and_list_need_neither_torch_nor_avalanche():
         assert "asb_zap" in done.stdout or "SCENARIO" in done.stdout
 
 
-def test_a_suite_runs_in_processes_and_chooses_before_it_reports(tmp_path, capsys):
+def test_a_suite_runs_in_processes_and_runs_only_the_selected_setting_on_the_reported_trials(tmp_path, capsys):
     arguments = ["suite", "demo", "--out", str(tmp_path), "--jobs", "2"]
     for binding in (
         "Suite.seeds = 1", "Suite.trials = 2", "Suite.select_trials = 1", "Suite.rates = [0.001, 0.01]",
@@ -216,15 +218,17 @@ def test_a_suite_runs_in_processes_and_chooses_before_it_reports(tmp_path, capsy
         assert f"{tmp_path}/results/demo/{name}" in shown
     assert "| asb[" in (tmp_path / "results" / "demo" / "table.md").read_text()
     logs = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
-    assert logs.count(" begins\n") == 3  # two runs, and the chosen one's reported trials
+    assert logs.count(" starts\n") == 3  # two runs, and the reported trials of the selected one
     assert logs.count("/seed=0: done\n") == 2
     assert main(arguments) == 0
     assert "8 of them done before" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_a_suites_results_are_those_of_its_own_logs(finished, tmp_path, capsys):
+def test_the_results_of_a_suite_ignore_other_runs_in_its_folder(finished, tmp_path, capsys):
     shutil.copytree(finished, tmp_path / "copy")
-    shutil.copytree(finished, tmp_path / "copy" / "another")  # read first, of two of a task the one that counts
+    shutil.copytree(
+        finished, tmp_path / "copy" / "another"
+    )  # of two records of one task, the one that is read first counts
     other = tmp_path / "one.gin"
     shrunk = [word for word in SHRUNK[1:10:2]]
     other.write_text(f"""# one strategy of two

@@ -1,4 +1,4 @@
-"""`zapbench doctor` finds what is broken, says what fixes it, and needs nothing itself."""
+"""`zapbench doctor` finds what is broken, names a fix, and itself needs only the standard library."""
 
 import os
 import shutil
@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from zapbench.cli import environment as doctor
-from zapbench.cli.environment import BROKEN, NOTE, OK, examine
+from zapbench.cli import environment
+from zapbench.cli.diagnosis import BROKEN, NOTE, OK
+from zapbench.cli.environment import examine
 from zapbench.cli.main import main
 
 LINKS = ("scenarios", "strategies", "leaderboard")
@@ -27,18 +28,18 @@ def of(subject, out):
     return next(finding for finding in examine(out) if finding.subject == subject)
 
 
-def test_where_all_is_well_it_says_so_and_exits_0(data_root, tmp_path, capsys):
+def test_a_working_installation_is_reported_with_exit_0_and_nothing_is_written(data_root, tmp_path, capsys):
     assert main(["doctor", "--out", str(tmp_path / "runs")]) == 0
     said = capsys.readouterr().out
     for line in ("ok      torch ", "ok      avalanche-lib ", "ok      timm ", "ok      data glyphs"):
         assert line in said
-    assert said.splitlines()[-1] == "zapbench can run here"
+    assert said.splitlines()[-1] == "zapbench can run on this machine"
     assert f"torch                  {metadata.version('torch')}" in said
     assert "zapbench data fetch omniglot" in said
-    assert not any((tmp_path / name).exists() for name in ("runs", "data", "cache/zapbench"))  # it only looks
+    assert not any((tmp_path / name).exists() for name in ("runs", "data", "cache/zapbench"))
 
 
-def test_every_remedy_of_missing_data_is_a_command_that_exists(data_root, tmp_path):
+def test_every_remedy_that_begins_with_zapbench_is_a_valid_command(data_root, tmp_path):
     from zapbench.cli.main import _parser
 
     remedies = [finding.remedy for finding in examine(tmp_path) if finding.remedy.startswith("zapbench ")]
@@ -47,34 +48,34 @@ def test_every_remedy_of_missing_data_is_a_command_that_exists(data_root, tmp_pa
         _parser().parse_args(remedy.split()[1:])
 
 
-def test_a_package_that_is_missing_too_old_or_does_not_import_is_named_with_its_remedy(
+def test_a_package_that_is_missing_or_too_old_or_cannot_be_imported_is_named_with_its_remedy(
     monkeypatch, tmp_path, data_root
 ):
     asked = [("no-such-package", ">=2", ""), ("numpy", ">=99", ""), ("timm", "", ""), ("no-such-extra", "", "ray")]
-    monkeypatch.setattr(doctor, "requirements", lambda: asked)
+    monkeypatch.setattr(environment, "requirements", lambda: asked)
     monkeypatch.setitem(sys.modules, "timm", None)
     found = {finding.subject: finding for finding in examine(tmp_path)}
     assert found["no-such-package"].state == found["numpy"].state == found["timm"].state == BROKEN
     assert found["no-such-package"].remedy == "python -m pip install 'no-such-package>=2'"
-    assert found["numpy"].words == f"is {metadata.version('numpy')}, and zapbench asks for >=99"
-    assert "cannot be imported" in found["timm"].words
+    assert found["numpy"].detail == f"is {metadata.version('numpy')}, but zapbench needs >=99"
+    assert "cannot be imported" in found["timm"].detail
     assert found["extra [ray]"].state == NOTE
     assert found["extra [ray]"].remedy == "python -m pip install 'zapbench[ray]'"
 
 
-def test_a_binary_that_breaks_while_it_is_imported_is_one_line(monkeypatch, tmp_path, capsys):
+def test_an_error_while_a_package_is_imported_is_reported_in_one_line(monkeypatch, tmp_path, capsys):
     def broken(name):
         raise RuntimeError("operator torchvision::nms does not exist\nand more")
 
-    monkeypatch.setattr(doctor, "importlib", types.SimpleNamespace(import_module=broken))
+    monkeypatch.setattr(environment, "importlib", types.SimpleNamespace(import_module=broken))
     assert main(["doctor", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
-    assert "is installed and cannot be imported: operator torchvision::nms does not exist\n" in said
+    assert "is installed but cannot be imported: operator torchvision::nms does not exist\n" in said
     assert "and more" not in said
-    assert said.splitlines()[-1].endswith("are broken: fix them, then run `zapbench doctor` again")
+    assert said.splitlines()[-1].endswith("checks failed: fix them, then run `zapbench doctor` again")
 
 
-def test_it_runs_where_nothing_is_installed(tmp_path):
+def test_it_runs_in_an_environment_without_any_package(tmp_path):
     venv.create(tmp_path / "bare", with_pip=False)
     for name in ("zapbench", "scenarios", "strategies", "leaderboard"):
         target = tmp_path / "source" / "zapbench" / ("" if name == "zapbench" else name)
@@ -98,21 +99,21 @@ def test_it_runs_where_nothing_is_installed(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_broken(tmp_path, monkeypatch, data_root):
     (tmp_path / "file").write_text("in the way")
     assert states(tmp_path / "runs")["output folder"] == OK
-    assert "Not a directory" in of("output folder", tmp_path / "file" / "runs").words
-    assert states(Path("/proc/zapbench"))["output folder"] == BROKEN  # where not even root can write
+    assert "Not a directory" in of("output folder", tmp_path / "file" / "runs").detail
+    assert states(Path("/proc/zapbench"))["output folder"] == BROKEN  # not even root can write there
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cache = of("cache folder", tmp_path / "runs")
     assert cache.state == BROKEN
-    assert cache.remedy == "set another: export XDG_CACHE_HOME=FOLDER"
+    assert cache.remedy == "choose another: export XDG_CACHE_HOME=FOLDER"
 
 
-def test_a_folder_without_room_is_noted(tmp_path, monkeypatch):
+def test_a_folder_with_little_free_space_is_noted(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=5e6))
     assert of("output folder", tmp_path).state == NOTE
-    assert "5 MB free" in of("output folder", tmp_path).words
+    assert "5 MB free" in of("output folder", tmp_path).detail
 
 
-def test_a_broken_data_folder_is_told_from_an_empty_and_from_a_missing_one(tmp_path, monkeypatch):
+def test_a_data_folder_may_be_empty_or_missing_but_not_unusable(tmp_path, monkeypatch):
     def data_folder(value):
         monkeypatch.setenv("ZAPBENCH_DATA", str(value))
         return of("data folder", tmp_path).state
@@ -128,7 +129,7 @@ def test_a_broken_data_folder_is_told_from_an_empty_and_from_a_missing_one(tmp_p
     assert data_folder(tmp_path / "not yet") == NOTE
 
 
-def test_data_that_came_as_an_empty_file_are_broken(data_root, tmp_path):
+def test_empty_data_files_are_broken(data_root, tmp_path):
     folder = data_root / "omniglot-py"
     folder.mkdir(parents=True)
     for name in ("images_background.zip", "images_evaluation.zip"):
@@ -138,7 +139,7 @@ def test_data_that_came_as_an_empty_file_are_broken(data_root, tmp_path):
     assert found.remedy == "delete it, then: zapbench data fetch omniglot"
 
 
-def test_configurations_that_were_lost_are_noticed(monkeypatch, tmp_path):
+def test_missing_configurations_are_broken(monkeypatch, tmp_path):
     from zapbench.config import registry
 
     monkeypatch.setattr(registry, "root", lambda: tmp_path)
@@ -146,7 +147,7 @@ def test_configurations_that_were_lost_are_noticed(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("seen", [True, False])
-def test_a_gpu_that_torch_does_not_see_is_noted(seen, monkeypatch, tmp_path):
+def test_a_gpu_that_torch_does_not_find_is_noted(seen, monkeypatch, tmp_path):
     import torch
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: int(seen))

@@ -1,4 +1,4 @@
-"""`zapbench new strategy`: what it writes works at once, outside this repository."""
+"""`zapbench new strategy` writes a package that works outside this repository."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def run(words, folder):
     )
 
 
-def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs_at_once(tmp_path, capsys):
+def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs(tmp_path, capsys):
     assert main(["new", "strategy", "my_idea", "--in", str(tmp_path)]) == 0
     assert "zapbench run glyphs my_idea.gin" in capsys.readouterr().out
     folder = tmp_path / "my_idea"
@@ -40,20 +40,20 @@ def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs_at_once(tmp_path
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("My-Idea", "'My-Idea' is no name for a package; write it in lower case"),
-        ("../escape", "is no name for a package"),
+        ("My-Idea", "'My-Idea' cannot name a package; use lower case letters"),
+        ("../escape", "cannot name a package"),
         ("asb_zap", "'asb_zap' is a shipped strategy"),
     ],
 )
-def test_an_impossible_name_is_refused_and_nothing_is_written(name, words, tmp_path):
+def test_an_invalid_name_is_refused_and_nothing_is_written(name, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         new_strategy(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_there_is_never_overwritten(tmp_path):
+def test_an_existing_folder_is_never_overwritten(tmp_path):
     new_strategy("my_idea", tmp_path)
     (tmp_path / "my_idea" / "my_idea" / "plugin.py").write_text("mine")
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         new_strategy("my_idea", tmp_path)
     assert (tmp_path / "my_idea" / "my_idea" / "plugin.py").read_text() == "mine"

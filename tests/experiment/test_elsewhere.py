@@ -1,4 +1,4 @@
-"""What comes from elsewhere: a model's weights, and a person's own strategy in a package of their own."""
+"""Weights that were pre-trained elsewhere, and a strategy from a package outside zapbench."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def model():
 
 
 @pytest.mark.parametrize("form", ["bare", "nested", "encoder", "encoder's own names", "data parallel", "another head"])
-def test_a_model_pretrained_elsewhere_transfers_whatever_form_its_weights_have(form, model, tmp_path):
+def test_a_model_pretrained_elsewhere_is_transferred_from_every_form_of_state_dict(form, model, tmp_path):
     states = {
         "bare": lambda: model.state_dict(),
         "nested": lambda: {"epoch": 3, "state_dict": model.state_dict()},
@@ -51,7 +51,7 @@ def test_a_model_pretrained_elsewhere_transfers_whatever_form_its_weights_have(f
     assert torch.equal(kept["encoder.4.weight"], model.state_dict()["encoder.4.weight"])
 
 
-def test_each_seed_has_its_own_weights_and_another_file_under_a_seed_is_refused(model, tmp_path, capsys):
+def test_each_seed_has_its_own_weights_and_other_weights_for_that_seed_are_refused(model, tmp_path, capsys):
     for seed in (0, 1):
         with torch.no_grad():
             model.encoder[0].weight.add_(0.01)
@@ -64,7 +64,7 @@ def test_each_seed_has_its_own_weights_and_another_file_under_a_seed_is_refused(
     assert "holds another model" in capsys.readouterr().err
 
 
-def test_a_transfer_of_given_weights_says_the_command_that_repeats_it(model, tmp_path):
+def test_a_transfer_of_given_weights_can_be_repeated_by_the_command_that_is_shown(model, tmp_path):
     torch.save(model.state_dict(), tmp_path / "mine.pt")
     assert transfer(tmp_path / "out", tmp_path / "mine.pt") == 0
     folder = next((tmp_path / "out").rglob("report=1"))
@@ -117,12 +117,12 @@ STRATEGY = '''
 import gin
 from avalanche.training.templates import SupervisedTemplate
 
-from zapbench.pretraining import silent_evaluator
+from zapbench.plugins import silent_evaluator
 
 
 @gin.register
 class Mine(SupervisedTemplate):
-    """A person's own: plain Avalanche, a few batches."""
+    """A plain Avalanche strategy with a few batches."""
 
     def __init__(self, *, epochs, **kwargs):
         super().__init__(train_epochs=epochs, train_mb_size=512, **kwargs)
@@ -139,7 +139,7 @@ Mine.epochs = 1
 """
 
 
-def test_a_persons_own_strategy_in_a_package_outside_appears_in_the_table(tmp_path):
+def test_a_strategy_from_a_package_outside_zapbench_appears_in_the_table(tmp_path):
     package = tmp_path / "site" / "their_package"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")

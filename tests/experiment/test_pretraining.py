@@ -123,7 +123,7 @@ def meta_asb(tiny, *, episodes, first_order=False, zapped=True):
 
 
 def meta_asb_by_hand(tiny, *, episodes):
-    """Algorithm 1 with torch.func.grad of a function of the weights: no graph is kept by hand."""
+    """Algorithm 1 with torch.func.grad of a function of the weights."""
     images, split = tiny.tensor(dtype=DOUBLE), tiny.pretraining(0).train
     flat, labels = torch.from_numpy(split.reshape(-1).copy()), torch.arange(4).repeat_interleave(6)
     weights = [p.detach().clone() for p in small_net().parameters()]
@@ -158,7 +158,7 @@ def test_first_order_meta_asb_is_another_algorithm(tiny):
     assert max((p - w).abs().max().item() for p, w in zip(second, first)) > 1e-4
 
 
-def test_without_a_step_between_first_and_second_order_agree(tiny):
+def test_first_and_second_order_agree_without_an_inner_step(tiny):
     """The meta-gradient through a single inner step at rate 0 is the plain gradient."""
     one = {"inner_lr": 1e-300, "episodes": 1, "inner_images": 1, "random_images": 7, "seed": 7}
     found = []
@@ -207,7 +207,7 @@ def test_iid_equals_ten_lines_of_torch(tiny):
         assert (p - q).abs().max().item() < 1e-12
 
 
-def test_the_network_is_the_papers():
+def test_the_network_has_the_size_of_the_paper():
     model = convnet(outputs=1000, channels=1, size=28)
     assert sum(p.numel() for p in model.parameters()) == 3_489_256
     assert model.head.in_features == 2304
@@ -232,7 +232,7 @@ def test_images_too_small_for_the_blocks_are_refused():
         convnet(outputs=2, channels=1, size=12)
 
 
-def test_k_images_are_drawn_with_replacement_only_where_the_class_has_fewer():
+def test_k_images_are_drawn_with_replacement_only_if_the_class_has_fewer():
     labels = torch.arange(10).repeat_interleave(15)
     distinct = [len(EpisodeSampler(labels, inner=20, random=0, seed=s)(0).inner.unique()) for s in range(400)]
     # 20 draws of 15: 15 * (1 - (14 / 15) ** 20) = 11.23 distinct ones
@@ -240,7 +240,7 @@ def test_k_images_are_drawn_with_replacement_only_where_the_class_has_fewer():
     assert len(EpisodeSampler(labels, inner=15, random=0, seed=0)(0).inner.unique()) == 15
 
 
-def test_the_outer_batch_is_the_inner_images_and_r_distinct_ones_of_all_classes():
+def test_the_outer_batch_has_the_inner_images_and_r_distinct_images_of_all_classes():
     labels = torch.arange(10).repeat_interleave(15)
     episode = EpisodeSampler(labels, inner=20, random=64, seed=1)(3)
     assert len(episode.outer) == 84
@@ -267,7 +267,7 @@ def test_classes_are_uniform_over_episodes():
         ({"episodes": 0}, "episodes"),
     ],
 )
-def test_impossible_episodes_are_refused_in_words(wrong, words):
+def test_invalid_episodes_are_refused(wrong, words):
     model = small_net()
     with pytest.raises(ValueError, match=words):
         ASB(

@@ -1,4 +1,4 @@
-"""A crash costs nothing: checkpoints, resume, torn files, two processes, full disks."""
+"""Runs that were interrupted: checkpoints, resuming, incomplete files, two processes, full disks."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from zapbench.leaderboard.read.parse import read_file, status_of
 from zapbench.tasks import RunSpec, Stopped, TrialSpec
 
 
-def test_what_a_crash_left_of_a_file_is_nobodys_record_and_is_removed(tmp_path):
+def test_a_file_that_a_crash_left_partially_written_is_ignored_and_removed(tmp_path):
     run, trial = spec("asb_zap"), TrialSpec("sequential", 0.01, "report", 0)
     execute(Job(run, (trial,)), Options(tmp_path))
     folder = tmp_path / run.folder / trial.folder
@@ -63,7 +63,7 @@ def record(out, run):
 
 
 def stop_after(calls):
-    """Returns a progress callback that asks for an end at its `calls`-th call."""
+    """Returns a progress callback that stops the run at its `calls`-th call."""
     seen = []
 
     def progress(phase, done, total):
@@ -75,40 +75,40 @@ def stop_after(calls):
 
 
 @pytest.mark.parametrize("strategy", ["asb_zap", "iid_zap"])
-def test_pretraining_that_is_cut_off_goes_on_to_the_same_bits(strategy, tmp_path):
+def test_a_stopped_pretraining_resumes_to_the_same_bits(strategy, tmp_path):
     run = spec(strategy)
-    execute(Job(run), Options(tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "undisturbed"))
     for calls in (4, 7, 9):
         with pytest.raises(Stopped):
             execute(Job(run), Options(tmp_path / "cut", progress=stop_after(calls), progress_seconds=0.0))
         assert status_of(tmp_path / "cut" / run.folder / contract.EVENT_FILE) == contract.UNFINISHED
         assert not checkpoints.load(tmp_path / "cut" / run.folder / checkpoints.FILE).finished
     execute(Job(run), Options(tmp_path / "cut"))
-    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
-    first, second = weights(tmp_path / "whole", run), weights(tmp_path / "cut", run)
+    assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
+    first, second = weights(tmp_path / "undisturbed", run), weights(tmp_path / "cut", run)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_torn_tail_is_cut_and_nothing_is_written_twice(tmp_path, monkeypatch):
+def test_an_incomplete_last_event_is_removed_and_no_point_is_written_twice(tmp_path, monkeypatch):
     run = spec("asb_zap")
-    execute(Job(run), Options(tmp_path / "whole"))
+    execute(Job(run), Options(tmp_path / "undisturbed"))
     with pytest.raises(Stopped):
         execute(Job(run), Options(tmp_path / "cut", progress=stop_after(15), progress_seconds=0.0))
     path = tmp_path / "cut" / run.folder / contract.EVENT_FILE
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-7])
+    complete = path.read_bytes()
+    path.write_bytes(complete[:-7])
     tail = Tail()
     list(read_events(path, tail))
     assert tail.damage
-    kept = whole[: tail.whole]
+    kept = complete[: tail.whole]
     execute(Job(run), Options(tmp_path / "cut"))
     list(read_events(path, tail := Tail()))
     assert not tail.damage
     assert path.read_bytes().startswith(kept)
-    assert record(tmp_path / "cut", run) == record(tmp_path / "whole", run)
+    assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
 
 
-def test_a_record_whose_very_start_is_torn_is_begun_anew(tmp_path):
+def test_a_record_whose_first_event_is_incomplete_is_started_again(tmp_path):
     run = spec("asb_zap")
     path = tmp_path / run.folder / contract.EVENT_FILE
     path.parent.mkdir(parents=True)
@@ -117,7 +117,7 @@ def test_a_record_whose_very_start_is_torn_is_begun_anew(tmp_path):
     assert record(tmp_path, run)[1].status == contract.FINISHED
 
 
-def test_a_checkpoint_of_another_configuration_or_schema_is_refused_in_words(tmp_path):
+def test_a_checkpoint_of_another_configuration_or_schema_is_refused(tmp_path):
     run = spec("asb_zap")
     execute(Job(run), Options(tmp_path))
     path = tmp_path / run.folder / checkpoints.FILE
@@ -145,7 +145,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path):
     assert not (tmp_path / "trapped").exists()
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_partial_one(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_atomically(path, b"old")
 
@@ -169,10 +169,10 @@ def start(out, *more, bindings=SMALL["asb_zap"]):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_on_one_folder_do_the_work_once(tmp_path):
+def test_two_processes_in_one_folder_write_every_task_once(tmp_path):
     first, second = start(tmp_path), start(tmp_path)
-    assert first.communicate(timeout=300) is not None
-    assert second.communicate(timeout=300) is not None
+    assert first.communicate() is not None
+    assert second.communicate() is not None
     assert (first.returncode, second.returncode) == (0, 0)
     for path in tmp_path.rglob("*tfevents*"):
         list(read_events(path, tail := Tail()))
@@ -183,19 +183,19 @@ def test_two_processes_on_one_folder_do_the_work_once(tmp_path):
             assert steps == sorted(set(steps)), path
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
+def wait_for(condition, process):
+    """Waits for a condition, which must come before the process ends."""
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
+def test_ctrl_c_saves_a_checkpoint_and_exits_130(tmp_path):
     long = [b for b in SMALL["asb_zap"] if "episodes" not in b]
     process = start(tmp_path, "ASB.episodes = 3000", bindings=long)
-    wait_for(lambda: list(tmp_path.rglob(checkpoints.FILE)))
+    wait_for(lambda: list(tmp_path.rglob(checkpoints.FILE)), process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate()
     assert process.returncode == 130
     assert "stopping at the next point" in error
     assert "Traceback" not in error
@@ -214,48 +214,48 @@ def test_ctrl_c_twice_stops_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_killed_process_leaves_no_lock_behind(tmp_path):
+def test_the_lock_of_a_killed_process_is_released(tmp_path):
     process = start(tmp_path)
-    wait_for(lambda: list(tmp_path.rglob(LOCK_FILE)))
+    wait_for(lambda: list(tmp_path.rglob(LOCK_FILE)), process)
     process.kill()
     process.communicate()
     again = start(tmp_path)
-    again.communicate(timeout=300)
+    again.communicate()
     assert again.returncode == 0
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 300 kB; it takes the right to mount one."""
+    """A disk of 300 kB; mounting one needs root."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here (that takes root)")
+        pytest.skip("a small disk cannot be mounted here (that needs root)")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_one_line_and_what_is_finished_stays_whole(small_disk):
+def test_a_full_disk_is_reported_in_one_line_and_finished_files_stay_readable(small_disk):
     small = [b for b in SMALL["asb_zap"] if "filters" not in b]
-    # A checkpoint on its way takes about 200 kB (48,000 parameters), so two do not fit.
+    # A checkpoint takes about 200 kB (48,000 parameters), so there is no space for a second one.
     process = start(small_disk, "convnet.filters = 16", bindings=small)
-    _, error = process.communicate(timeout=300)
+    _, error = process.communicate()
     lines = [line for line in error.splitlines() if line.startswith("zapbench:")]
     assert process.returncode == 1, error
     assert len(lines) == 1
     assert "No space left on device" in lines[0]
-    assert "everything finished is kept" in lines[0]
+    assert "all finished tasks are kept" in lines[0]
     assert "Traceback" not in error
     for path in small_disk.rglob(checkpoints.FILE):
         checkpoints.load(path)
     assert not list(small_disk.rglob(".part-*"))
 
 
-def test_a_read_only_disk_is_one_line_before_training(small_disk):
+def test_a_read_only_disk_is_reported_in_one_line_before_training(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     process = start(small_disk)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate()
     assert process.returncode == 1
     lines = [line for line in error.splitlines() if line.startswith("zapbench:")]
     assert len(lines) == 1
@@ -263,10 +263,10 @@ def test_a_read_only_disk_is_one_line_before_training(small_disk):
     assert "Traceback" not in error
 
 
-def test_a_folder_that_cannot_be_written_is_one_line_before_training(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     process = start(tmp_path / "file" / "below")
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate()
     assert process.returncode == 1
     assert [line for line in error.splitlines() if line.startswith("zapbench:")] == [error.strip().splitlines()[-1]]
     assert "Traceback" not in error
@@ -279,10 +279,10 @@ def test_a_failed_run_is_tried_once_more_and_then_reported(tmp_path, monkeypatch
     calls = []
 
     def explode(self, original=ASB._outer_update, **kwargs):
-        if not self.clock.train_iterations:  # the rehearsal's one update goes well
+        if not self.clock.train_iterations:  # the one update of the rehearsal succeeds
             return original(self, **kwargs)
         calls.append(1)
-        raise RuntimeError("no such luck")
+        raise RuntimeError("broken")
 
     monkeypatch.setattr(ASB, "_outer_update", explode)
     words = [*ARGUMENTS, "--out", str(tmp_path)]
@@ -292,12 +292,12 @@ def test_a_failed_run_is_tried_once_more_and_then_reported(tmp_path, monkeypatch
     assert len(calls) == 2
     error = capsys.readouterr().err
     assert "trying once more" in error
-    assert "failed: RuntimeError: no such luck" in error
+    assert "failed: RuntimeError: broken" in error
     monkeypatch.undo()
     assert main(words) == 0
 
 
-def test_a_repeated_trial_is_the_same_and_a_changed_record_is_not(tmp_path, capsys):
+def test_a_repeated_task_gives_the_same_record_and_a_changed_record_is_noticed(tmp_path, capsys):
     from zapbench.cli.main import main
     from zapbench.experiment.record import write_trial
     from zapbench.transfer.metrics import Trajectory
@@ -323,18 +323,18 @@ def test_a_repeated_trial_is_the_same_and_a_changed_record_is_not(tmp_path, caps
     assert "differs  transfer/held_out_accuracy" in capsys.readouterr().out
 
 
-def test_showing_a_folder_without_a_run_is_one_line(tmp_path, capsys):
+def test_a_folder_without_a_run_cannot_be_shown(tmp_path, capsys):
     from zapbench.cli.main import main
 
     assert main(["show", str(tmp_path)]) == 2
     assert "holds no run" in capsys.readouterr().err
 
 
-def test_a_suite_that_is_killed_ends_like_an_undisturbed_one():
+def test_a_suite_that_is_killed_and_started_again_ends_with_the_same_logs():
     """The small form of `make torture`: one kill in each phase."""
     script = ROOT / "benchmarks" / "torture.py"
     words = ["--small", "--kills", "3", "--pre-training", "1", "--transfer", "1", "--writing", "1"]
-    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, timeout=900)
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     for phase in ("pre-training", "transfer", "writing"):
         assert f"in {phase}" in done.stdout

@@ -1,4 +1,4 @@
-"""What a training step frees is there for the next one, and need not be cleared and mapped anew."""
+"""Memory that a training step frees is kept for the next one."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ STEPS = """
 import ctypes
 import resource
 from zapbench.launchers.job import prepare_process
-ctypes.CDLL(None).mallopt(-3, 131072)  # as a process begins; later it depends on what has been freed
+ctypes.CDLL(None).mallopt(-3, 131072)  # the default of a new process; glibc raises it as memory is freed
 {prepare}
 import torch
 
@@ -35,14 +35,14 @@ def page_faults(prepare, **environment):
     return int(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
-def test_a_process_that_is_ready_maps_no_page_twice():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_a_prepared_process_reuses_freed_pages_unless_the_environment_configures_the_allocator():
     assert page_faults("") > 20 * 8
     assert page_faults("prepare_process(1)") < 20
     assert page_faults("prepare_process(1)", MALLOC_TRIM_THRESHOLD_="131072") > 20 * 8
 
 
-def test_another_c_library_is_left_alone(monkeypatch):
+def test_a_c_library_other_than_glibc_is_not_configured(monkeypatch):
     called = []
     monkeypatch.setattr(allocator.ctypes, "CDLL", called.append)
     for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):

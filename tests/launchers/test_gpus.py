@@ -1,4 +1,4 @@
-"""GPUs are shared out without one: assignment is a function of names."""
+"""The assignment of GPUs to processes; no GPU is needed, as it works on their names."""
 
 import os
 import stat
@@ -22,21 +22,21 @@ from zapbench.launchers.local import ProcessPoolLauncher
         (3, 1, ["0,1,2"]),
     ],
 )
-def test_no_gpu_gets_more_processes_than_there_is_room_for(share, processes, expected):
+def test_a_gpu_gets_no_more_processes_than_their_share_allows(share, processes, expected):
     assert assign(["0", "1", "2"], share, processes) == expected
 
 
 @pytest.mark.parametrize(
     ("devices", "share", "words"),
-    [([], 0.5, "gpus is 0.5, and there are 0 GPUs here"), (["0"], 2, "gpus is 2, and there are 1 GPUs"),
-     (["0", "1"], 1.5, "gpus is 1.5; allowed: a fraction of one, or a whole number")],
+    [([], 0.5, "gpus is 0.5, but this machine has 0 GPUs"), (["0"], 2, "gpus is 2, but this machine has 1 GPUs"),
+     (["0", "1"], 1.5, "gpus is 1.5; allowed: a fraction of one GPU, or a whole number of GPUs")],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_in_words(devices, share, words):
+def test_a_share_that_cannot_be_assigned_is_refused(devices, share, words):
     with pytest.raises(ValueError, match=words):
         assign(devices, share, 1)
 
 
-def test_the_environment_says_which_gpus_there_are_else_the_driver(monkeypatch, tmp_path):
+def test_the_gpus_are_read_from_the_environment_or_else_from_the_driver(monkeypatch, tmp_path):
     monkeypatch.setenv(VISIBLE, "GPU-a, 3")
     assert visible_devices() == ["GPU-a", "3"]
     monkeypatch.setenv(VISIBLE, "")
@@ -52,10 +52,11 @@ def test_the_environment_says_which_gpus_there_are_else_the_driver(monkeypatch, 
     assert visible_devices() == []
 
 
-def test_every_worker_of_a_pool_sees_its_own_share(tmp_path):
+def test_every_worker_process_sees_its_own_gpus(tmp_path):
     pool = ProcessPoolLauncher(tmp_path, "", 1, 2, ["7", "8"])
     try:
-        words = ["sh", "-c", f"sleep 1; echo ${VISIBLE} $OMP_NUM_THREADS"]
+        meet = f"touch {tmp_path}/${VISIBLE}; until [ -e {tmp_path}/7 ] && [ -e {tmp_path}/8 ]; do sleep 0.01; done"
+        words = ["sh", "-c", f"{meet}; echo ${VISIBLE} $OMP_NUM_THREADS"]
         both = [pool._pool.submit(subprocess.check_output, words) for _ in range(2)]
         assert {future.result() for future in both} == {b"7 1\n", b"8 1\n"}
     finally:

@@ -1,18 +1,18 @@
-"""A Ray cluster on this machine: real nodes, one of them killed; a disk that nodes do not share; errors in words."""
+"""A Ray cluster on this machine: real nodes, one of them killed; nodes that share no disk; errors in one line.
+
+Tests wait for a condition or for the end of a process. The timeout of pytest ends a test that waits forever.
+"""
 
 import errno
 import fcntl
-import importlib.util
 import io
 import os
 import re
-import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -21,27 +21,21 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from rich.console import Console
-from support.paths import ROOT
+from support.records import records
 
 from zapbench import config
 from zapbench.atomic import LOCK_FILE
 from zapbench.cli.main import main
 from zapbench.experiment import checkpoints
-from zapbench.launchers.base import Launcher
 from zapbench.launchers.progress import Display, display
 from zapbench.launchers.ray import RayLauncher
-from zapbench.launchers.ray_worker import sees
-from zapbench.launchers.run_files import changed_files, files_to_resume, record_heads, write_files
+from zapbench.launchers.ray_worker import can_work_in
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import read_file
 from zapbench.suites.plan import plan
 from zapbench.suites.run import run_suite
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Job, RunSpec, TrialSpec
-
-_torture = importlib.util.spec_from_file_location("torture", ROOT / "benchmarks" / "torture.py")
-torture = importlib.util.module_from_spec(_torture)
-_torture.loader.exec_module(torture)
 
 BINDINGS = (
     "convnet.filters = 4",
@@ -70,82 +64,71 @@ Suite.select_trials = 1
 Suite.rates = [0.001, 0.01]
 Suite.bindings = {list(BINDINGS)!r}
 """
-RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AUTH_MODE": "token",  # else Ray writes a token of its own into the home folder
-    "RAY_AUTH_TOKEN": secrets.token_hex(16),
-}
-SECONDS = 120
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _environment():
-    """Tokens and folders of Ray for these tests alone."""
-    folder = Path(tempfile.mkdtemp(prefix="zap-ray-", dir="/tmp"))  # Ray's sockets bear no long path
-    (folder / "ray").mkdir()  # a `Cluster` notes its address there, and makes no folder for it
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (RAY | {"RAY_TMPDIR": str(folder)}).items():
-            patch.setenv(name, value)
-        patch.delenv("RAY_ADDRESS", raising=False)
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
+class SuiteProcess:
+    """A suite that runs in a process group of its own; what it prints goes to a file."""
+
+    def __init__(self, out, *more, **environment):
+        self.printed_to = out.parent / "printed.txt"
+        (out.parent / "small.gin").write_text(FILE)
+        words = [sys.executable, "-m", "zapbench", "suite", str(out.parent / "small.gin"), "--out", str(out), *more]
+        with self.printed_to.open("w") as file:
+            self.process = subprocess.Popen(
+                words, stdout=file, stderr=file, start_new_session=True, env=os.environ | environment
+            )
+
+    def printed(self):
+        return self.printed_to.read_text()
+
+    def wait_until(self, condition):
+        """Waits for a condition, which must come before the suite ends."""
+        while not (found := condition()):
+            assert self.process.poll() is None, f"the suite ended before that:\n{self.printed()}"
+            time.sleep(0.02)
+        return found
+
+    def kill(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def start():
+    """Starts suites, which are killed after the test if they still run."""
+    started = []
+
+    def start_one(out, *more, **environment):
+        started.append(SuiteProcess(out, *more, **environment))
+        return started[-1]
+
+    yield start_one
+    for suite in started:
+        suite.kill()
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """A head without cores, and what adds nodes of one core; each has a session folder of its own."""
-    from ray.cluster_utils import Cluster
-
-    folder = Path(tempfile.mkdtemp(prefix="zap-ray-", dir="/tmp"))  # Ray's sockets bear no long path
-    found = Cluster()
-    try:
-        found.add_node(num_cpus=0, include_dashboard=False, temp_dir=str(folder / "head"))
-
-        def add():
-            own = folder / f"node{len(list(folder.iterdir()))}"
-            return found.add_node(num_cpus=1, temp_dir=str(own), env_vars={"TMPDIR": str(folder)})
-
-        found.add = add
-        found.folder = folder
-        add()
-        yield found
-    finally:
-        found.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The suite by the local launcher."""
+def local(ray_environment, tmp_path_factory):
+    """The output folder of the suite as the local launcher runs it."""
     out = tmp_path_factory.mktemp("local")
-    (out / "small.gin").write_text(FILE)
-    assert start(out).wait(timeout=SECONDS) == 0
+    suite = SuiteProcess(out)
+    assert suite.process.wait() == 0, suite.printed()
     return out
 
 
-def start(out, *more, **environment):
-    """Starts the suite in a process group of its own; what it says of progress goes to a file."""
-    (out.parent / "small.gin").write_text(FILE)
-    words = [sys.executable, "-m", "zapbench", "suite", str(out.parent / "small.gin"), "--out", str(out), *more]
-    with (out.parent / "said.txt").open("w") as said:
-        return subprocess.Popen(words, stdout=said, stderr=said, start_new_session=True, env=os.environ | environment)
-
-
-def said(out):
-    return (out.parent / "said.txt").read_text()
-
-
 def wait_for(condition):
-    end = time.monotonic() + SECONDS
     while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
     return found
 
 
+def logs(out):
+    return "".join(path.read_text() for path in out.glob("logs/*.log"))
+
+
 def table(out):
-    """The table as it was written, but for its columns of times and memory."""
+    """The suite's table without its columns of times and memory."""
     lines = (out / "results" / "small" / "table.md").read_text().splitlines()
     heading = next(line for line in lines if line.startswith("| rank")).split("|")
     volatile = [i for i, name in enumerate(heading) if name.strip() in ("pre-training s", "transfer s", "memory MB")]
@@ -158,28 +141,27 @@ def table(out):
     return [stable(line) for line in lines]
 
 
-def test_a_node_that_is_killed_in_the_middle_of_a_run_costs_nothing_but_time(cluster, local, tmp_path):
+def test_a_node_that_is_killed_in_the_middle_of_a_run_costs_nothing_but_time(cluster, local, start, tmp_path):
     nodes = {node.node_id: node for node in (cluster.add(), cluster.add())}
     out = tmp_path / "out"
-    process = start(out, "--launcher", "ray", "--address", cluster.address)
+    suite = start(out, "--launcher", "ray", "--address", cluster.address)
 
-    def under_way():
-        """A node, and a run on it that is pre-training: it began, has a checkpoint, and has not ended."""
-        text = "".join(path.read_text() for path in out.glob("logs/*.log"))
-        for run, node in re.findall(r"(\S+/seed=\d+) begins on node (\w+)", text):
-            half = (out / run / checkpoints.FILE).exists() and f"{run}: " not in text
-            if half and node in nodes:
+    def in_pretraining():
+        """A node and its run that started, has a checkpoint, and has not ended."""
+        text = logs(out)
+        for run, node in re.findall(r"(\S+/seed=\d+) starts on node (\w+)", text):
+            if node in nodes and f"{run}: " not in text and (out / run / checkpoints.FILE).exists():
                 return node, run
         return None
 
-    node, run = wait_for(under_way)
+    node, run = suite.wait_until(in_pretraining)
     cluster.remove_node(nodes.pop(node), allow_graceful=False)
     assert read_file(out / run / contract.EVENT_FILE).closing.status == contract.UNFINISHED
-    assert process.wait(timeout=SECONDS) == 0, said(out)
-    assert f"{run}: its process was lost; begun again on node" in said(out)
-    assert "failed" not in said(out)
-    assert "Raylet" not in said(out)
-    assert torture.logs_of(out) == torture.logs_of(local)
+    assert suite.process.wait() == 0, suite.printed()
+    assert f"{run}: its process died; started again on node" in suite.printed()
+    assert "failed" not in suite.printed()
+    assert "Raylet" not in suite.printed()
+    assert records(out) == records(local)
     assert table(out) == table(local)
     for path in out.rglob(LOCK_FILE):
         with FileLock(path, timeout=0):
@@ -189,7 +171,7 @@ def test_a_node_that_is_killed_in_the_middle_of_a_run_costs_nothing_but_time(clu
         cluster.remove_node(left)
 
 
-def test_what_a_cluster_says_between_the_runs_and_its_end_is_kept_with_the_logs(cluster, tmp_path, capsys):
+def test_what_ray_prints_between_the_runs_and_the_end_goes_to_a_log_file(cluster, tmp_path, capsys):
     from ray._private.utils import publish_error_to_driver
     from ray._raylet import GcsClient
 
@@ -199,47 +181,43 @@ def test_what_a_cluster_says_between_the_runs_and_its_end_is_kept_with_the_logs(
             with display(Console(file=io.StringIO()), "nothing", 0) as show:
                 assert list(launcher.run([], show)) == []
         publish_error_to_driver("raylet_died", "A page about a node", GcsClient(address=cluster.address))
-        wait_for(lambda: [path for path in tmp_path.glob("logs/*.log") if "A page about" in path.read_text()])
+        wait_for(lambda: "A page about" in logs(tmp_path))
     finally:
         launcher.close()
     print("after")
     assert capsys.readouterr().out == "after\n"
 
 
-class Unmounted(RayLauncher):
-    """A cluster whose nodes see no output folder, as without a shared disk; stops itself when it is told to."""
-
-    stops = False
+class UnsharedDisk(RayLauncher):
+    """A launcher whose nodes cannot see its output folder."""
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
         self._settings = replace(self._settings, out=Path("/proc/unmounted") / self._settings.out.relative_to("/"))
 
 
-def run(out, address, *, cls=Unmounted, suite=SUITE, on_launcher=lambda launcher: None):
+def run_unshared(out, cluster, *, suite=SUITE, on_launcher=lambda launcher: None):
     def new_launcher():
-        launcher = cls(out, "", 1, address=address)
+        launcher = UnsharedDisk(out, "", 1, address=cluster.address)
         on_launcher(launcher)
         return launcher
 
     return run_suite(plan(suite), out, new_launcher, Console(file=io.StringIO()))
 
 
-def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(cluster, local, tmp_path):
+def test_without_a_shared_disk_a_stopped_suite_resumes_to_the_same_records(cluster, local, tmp_path, monkeypatch):
     out = tmp_path / "out"
+    pretraining = threading.Event()
+    launchers = []
 
-    def stop_soon(launcher):
-        def watch():
-            wait_for(lambda: any(done for _, _, phase, done, _ in seen if phase == "pre-training"))
-            launcher.stop()
+    def update(self, message, original=Display.update):
+        original(self, message)
+        if message[2] == "pre-training" and not pretraining.is_set():
+            pretraining.set()
+            launchers[0].stop()
 
-        threading.Thread(target=watch, daemon=True).start()
-
-    seen = []
-    original = Display.update
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Display, "update", lambda self, message: (seen.append(message), original(self, message)))
-        summary = run(out, cluster.address, on_launcher=stop_soon)
+    monkeypatch.setattr(Display, "update", update)
+    summary = run_unshared(out, cluster, on_launcher=launchers.append)
     assert summary.outcome.stopped
     assert not summary.outcome.failed
     folder = next(path.parent for path in out.rglob(checkpoints.FILE))
@@ -247,169 +225,132 @@ def test_without_a_shared_disk_runs_stop_cleanly_go_on_and_come_back_whole(clust
     saved = checkpoints.load(folder / checkpoints.FILE)
     assert not saved.finished
     assert saved.updates > 0
-    summary = run(out, cluster.address)
+    summary = run_unshared(out, cluster)
     assert not summary.outcome.failed
     assert not summary.outcome.stopped
     assert (folder / contract.EVENT_FILE).read_bytes().startswith(kept)
-    assert torture.logs_of(out) == torture.logs_of(local)
-    assert [path for path in cluster.folder.glob("zapbench-*")] == []
-    assert "starts on node" in "".join(path.read_text() for path in out.glob("logs/*.log"))
+    assert records(out) == records(local)
+    assert list(cluster.folder.glob("zapbench-*")) == []
+    assert "starts on node" in logs(out)
     assert not [path for path in out.rglob(".*") if path.name != LOCK_FILE]
 
 
-def test_what_does_not_fit_is_said_by_a_node_before_anything_is_written(cluster, tmp_path):
+def test_a_node_refuses_an_unknown_parameter_before_anything_is_written(cluster, tmp_path):
     with pytest.raises(ValueError, match=r"ASB has no parameter 'episodez'|no parameter named"):
-        run(tmp_path / "a", cluster.address, suite=replace(SUITE, bindings=("ASB.episodez = 1",)))
+        run_unshared(tmp_path / "a", cluster, suite=replace(SUITE, bindings=("ASB.episodez = 1",)))
     assert not (tmp_path / "a").exists()
 
 
-def test_another_run_in_the_folder_is_refused_by_a_node_that_does_not_see_it(cluster, local, tmp_path):
-    run_spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
+def test_a_node_that_cannot_see_the_output_folder_refuses_a_folder_that_holds_another_run(cluster, local, tmp_path):
+    spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
     trial = TrialSpec("sequential", 0.01, "report", 0)
     other = RunSpec("glyphs", "asb", 0, (), config.parse_bindings([*BINDINGS, "run.optimizer = @outer/SGD"]))
     out = tmp_path / "out"
-    shutil.copytree(local / run_spec.folder, out / other.folder)
-    launcher = Unmounted(out, "", 1, address=cluster.address)
+    shutil.copytree(local / spec.folder, out / other.folder)
+    launcher = UnsharedDisk(out, "", 1, address=cluster.address)
     try:
         with pytest.raises(ValueError, match=f"{re.escape(str(out / other.folder))} holds another run"):
             launcher.check([Job(other, (trial,))])
-        file = io.StringIO()
-        with display(Console(file=file, width=1000), "", 1) as show:
+        with display(Console(file=io.StringIO()), "", 1) as show:
             outcome = next(launcher.run([Job(other, (trial,))], show))
-        (folder, reason), *rest = outcome.failed.items()
-        assert not rest
+        ((folder, reason),) = outcome.failed.items()
         assert folder == str(out / other.folder)
         assert reason.startswith(f"ValueError: {out / other.folder} holds another run")
-        assert file.getvalue().count("trying once more") == 1
-        assert "Traceback" in "".join(path.read_text() for path in out.glob("logs/*.log"))
+        assert "Traceback" in logs(out)
     finally:
         launcher.close()
 
 
-def test_a_cluster_that_is_begun_here_ends_with_its_launcher_on_ctrl_c(tmp_path):
+def test_a_cluster_that_the_launcher_started_ends_with_it_on_ctrl_c(ray_environment, start, tmp_path):
     out = tmp_path / "out"
-    process = start(out, "--launcher", "ray", "--jobs", "1", RAY_ADDRESS="", ZAPBENCH_TEST=str(tmp_path))
-    wait_for(lambda: list(out.rglob(checkpoints.FILE)) or process.poll() is not None)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole group hears of it
-    assert process.wait(timeout=SECONDS) == 130, said(out)
-    assert "stopping at the next point" in said(out)
-    assert "stopped; the same command resumes here" in said(out)
-    assert "Traceback" not in said(out)
+    suite = start(out, "--launcher", "ray", "--jobs", "1", RAY_ADDRESS="", ZAPBENCH_TEST=str(tmp_path))
+    suite.wait_until(lambda: list(out.rglob(checkpoints.FILE)))
+    os.killpg(suite.process.pid, signal.SIGINT)  # a terminal sends it to the process group
+    assert suite.process.wait() == 130, suite.printed()
+    assert "stopping at the next point" in suite.printed()
+    assert "zapbench: stopped" in suite.printed()
+    assert "Traceback" not in suite.printed()
     assert checkpoints.load(next(out.rglob(checkpoints.FILE))).updates > 0
-    wait_for(lambda: not left_of(str(tmp_path)))
+    wait_for(lambda: not processes_with(f"ZAPBENCH_TEST={tmp_path}"))
 
 
-def left_of(mark):
-    """Processes that bear a mark in their environment."""
+def processes_with(variable):
+    """Processes with a variable in their environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            found += [path.parent.name] if f"ZAPBENCH_TEST={mark}" in path.read_text(errors="replace") else []
+            found += [path.parent.name] if variable in path.read_text(errors="replace") else []
         except OSError:
             continue
     return found
 
 
-def words(capsys, *more):
+def error_line(capsys, *more):
     assert main(["suite", "demo", "--launcher", "ray", *more]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     return lines[0]
 
 
-def test_without_ray_the_command_that_installs_it_is_said(monkeypatch, capsys, tmp_path):
+def test_without_ray_the_error_names_the_command_that_installs_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert "pip install 'zapbench[ray]'" in words(capsys, "--out", str(tmp_path))
+    assert "pip install 'zapbench[ray]'" in error_line(capsys, "--out", str(tmp_path))
 
 
-def test_an_address_where_nobody_answers_is_one_line(monkeypatch, capsys, tmp_path):
+def test_an_address_where_no_cluster_answers_is_one_line(ray_environment, monkeypatch, capsys, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = f"127.0.0.1:{free.getsockname()[1]}"
-    for address in (nobody, f"ray://{nobody}", "nonsense"):
-        assert f"no Ray cluster answers at {address} (" in words(capsys, "--out", str(tmp_path), "--address", address)
-    monkeypatch.setenv("RAY_ADDRESS", nobody)
-    assert f"no Ray cluster answers at {nobody} (" in words(capsys, "--out", str(tmp_path))
+        unused = f"127.0.0.1:{free.getsockname()[1]}"
+    for address in (unused, f"ray://{unused}", "nonsense"):
+        line = error_line(capsys, "--out", str(tmp_path), "--address", address)
+        assert f"no Ray cluster answers at {address} (" in line
+    monkeypatch.setenv("RAY_ADDRESS", unused)
+    assert f"no Ray cluster answers at {unused} (" in error_line(capsys, "--out", str(tmp_path))
 
 
-def test_an_address_is_refused_where_no_ray_is_asked_for(capsys):
+def test_an_address_without_the_ray_launcher_is_refused(capsys):
     assert main(["suite", "demo", "--address", "head:6379"]) == 2
-    assert "add --launcher ray" in capsys.readouterr().err
+    assert "--launcher ray" in capsys.readouterr().err
 
 
-def test_a_share_of_gpus_that_nobody_can_give_is_refused_before_ray_is_asked(tmp_path):
-    with pytest.raises(ValueError, match=r"gpus is 1\.5; allowed: a fraction of one, or a whole number"):
+def test_a_share_of_gpus_that_cannot_be_assigned_is_refused_before_ray_is_asked(tmp_path):
+    with pytest.raises(ValueError, match=r"gpus is 1\.5; allowed: a fraction of one GPU, or a whole number"):
         RayLauncher(tmp_path, "", 1, gpus=1.5, address="nonsense")
 
 
-def test_tasks_take_the_cores_and_gpus_that_a_suite_asks_for(cluster, tmp_path, capsys):
+def test_a_task_takes_the_cores_and_gpus_that_the_suite_asks_for(cluster, tmp_path, capsys):
     node = cluster.add_node(num_cpus=4, num_gpus=1, temp_dir=str(cluster.folder / "gpu"))
     launcher = RayLauncher(tmp_path, "", 2, gpus=0.5, address=cluster.address)
     try:
         assert capsys.readouterr().err == ""
-        assert launcher.room() == 4  # twice the two halves of the GPU; its cores have room for two as well
+        assert launcher.capacity() == 4  # twice the two halves of the GPU; its cores have room for two as well
         ray = launcher._ray
-        out = (tmp_path / "out").absolute()
-        out.mkdir()
-        launcher._orders = replace(launcher._orders, out=out)
-        spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
-        (out / launcher._orders.token).write_text(launcher._orders.token)
-        task = launcher._run.remote(launcher._orders, 0, [(spec, ())], {}, launcher._board)
+        future = launcher.submit(0, Job(RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))))
         wait_for(lambda: ray.available_resources().get("GPU", 0.0) == 0.5)
         assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"] - 2
-        launcher.stop()
-        ray.get(launcher._board.exchange.remote(True))
-        assert ray.get(task, timeout=SECONDS).outcome.stopped
+        ray.get(launcher._actor.exchange.remote(True))
+        assert future.result().outcome.stopped
     finally:
         launcher.close()
         cluster.remove_node(node)
+
+
+def test_a_suite_waits_with_a_message_until_a_node_that_is_large_enough_joins(cluster, tmp_path, capsys):
     launcher = RayLauncher(tmp_path, "", 64, address=cluster.address)
     launcher.close()
-    assert "no node of the Ray cluster has as much; waiting for one that joins" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no node of the Ray cluster has cpus = 64 and gpus = 0; waiting until one joins" in said
 
 
-def test_a_machine_sees_the_output_folder_by_a_token_that_it_can_lock(tmp_path, monkeypatch):
+def test_a_machine_works_in_a_folder_whose_token_it_can_read_and_lock(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("token")
     (tmp_path / "other").write_text("another launcher's")
-    assert sees(tmp_path, "token")
-    assert not sees(tmp_path, "other")
-    assert not sees(tmp_path / "elsewhere", "token")
+    assert can_work_in(tmp_path, "token")
+    assert not can_work_in(tmp_path, "other")
+    assert not can_work_in(tmp_path / "elsewhere", "token")
 
     def missing(file, kind):
         raise OSError(errno.ENOSYS, "no such call")
 
     monkeypatch.setattr(fcntl, "flock", missing)
-    assert not sees(tmp_path, "token")
-
-
-def test_a_parcel_holds_what_a_job_goes_on_from_and_what_it_made(local, tmp_path):
-    spec = RunSpec("glyphs", "asb", 0, (), config.parse_bindings(BINDINGS))
-    trial = TrialSpec("sequential", 0.01, "select", 0)
-    sent = files_to_resume(local, Job(spec, (trial,)))
-    run, record = spec.folder.as_posix(), f"{trial.folder.as_posix()}/{contract.EVENT_FILE}"
-    assert sorted(sent) == sorted(f"{run}/{name}" for name in (checkpoints.FILE, contract.EVENT_FILE, record))
-    (tmp_path / spec.folder).mkdir(parents=True)
-    (tmp_path / spec.folder / ".part-1").write_bytes(b"what a crash left")
-    write_files(sent, tmp_path)
-    assert changed_files(tmp_path, Job(spec, (trial,)), sent) == {}
-    (tmp_path / spec.folder / checkpoints.FILE).write_bytes(b"new")
-    assert changed_files(tmp_path, Job(spec, (trial,)), sent) == {f"{run}/{checkpoints.FILE}": b"new"}
-    begun = record_heads(local, [Job(spec, (trial,))])
-    assert sorted(begun) == sorted(f"{run}/{name}" for name in (contract.EVENT_FILE, record))
-    assert all(sent[name].startswith(content) for name, content in begun.items())
-
-
-def test_files_are_written_in_the_order_in_which_a_run_makes_them(tmp_path, monkeypatch):
-    order = []
-    monkeypatch.setattr("zapbench.launchers.run_files.write_atomically", lambda path, content: order.append(path.name))
-    run = "a/b/c/seed=0"
-    write_files(
-        {f"{run}/t/lr=1/report=0/x": b"", f"{run}/{checkpoints.FILE}": b"", f"{run}/{contract.EVENT_FILE}": b""},
-        tmp_path,
-    )
-    assert order == [contract.EVENT_FILE, checkpoints.FILE, "x"]
-
-
-def test_an_engine_of_ray_has_all_that_an_engine_has():
-    public = {name for name in vars(Launcher) if not name.startswith("_")}
-    assert public <= {name for name in vars(RayLauncher) if not name.startswith("_")}
+    assert not can_work_in(tmp_path, "token")

@@ -1,4 +1,4 @@
-"""The loop of launchers that run several jobs at once, with workers whose outcomes are given."""
+"""The scheduling loop, with workers whose outcomes are given."""
 
 import io
 import threading
@@ -10,14 +10,14 @@ from zapbench.launchers.progress import display
 from zapbench.launchers.schedule import run_concurrently
 from zapbench.tasks import Job, Outcome, RunSpec
 
-FAILED = Outcome(failed={"folder": "no such luck"})
+FAILED = Outcome(failed={"folder": "broken"})
 
 
 class FakeWorkers:
-    """Ends each submission of a job with the next outcome of its list; the last one is repeated."""
+    """Workers that end each submission of a job with the next outcome of its list; the last one is repeated."""
 
-    def __init__(self, *outcomes, capacity=1, loses=()):
-        self.outcomes, self._capacity, self.loses = outcomes, capacity, list(loses)
+    def __init__(self, *outcomes, capacity=1, deaths=()):
+        self.outcomes, self._capacity, self.deaths = outcomes, capacity, list(deaths)
         self.submitted = []
 
     def capacity(self):
@@ -34,7 +34,7 @@ class FakeWorkers:
         return future.result()
 
     def recover(self):
-        return bool(self.loses) and self.loses.pop(0)
+        return bool(self.deaths) and self.deaths.pop(0)
 
 
 def run(workers, jobs=1, stopping=lambda: False):
@@ -54,7 +54,7 @@ def test_a_job_that_failed_is_tried_once_more_and_then_reported():
     assert said.count("trying once more") == 1
 
 
-def test_a_job_that_is_submitted_again_without_an_outcome_keeps_both_its_tries():
+def test_a_submission_without_an_outcome_does_not_count_as_a_try():
     workers = FakeWorkers([None, None, FAILED, Outcome()])
     outcomes, _ = run(workers)
     assert workers.submitted == [0, 0, 0, 0]
@@ -68,7 +68,7 @@ def test_nothing_is_submitted_after_a_fatal_outcome():
     assert [outcome.fatal for outcome in outcomes] == ["the disk is full"]
 
 
-def test_nothing_is_submitted_after_a_request_to_stop_and_the_rest_counts_as_stopped():
+def test_nothing_is_submitted_after_a_stop_and_the_other_jobs_are_reported_as_stopped():
     asked = threading.Event()
 
     class Stopping(FakeWorkers):
@@ -82,13 +82,13 @@ def test_nothing_is_submitted_after_a_request_to_stop_and_the_rest_counts_as_sto
     assert outcomes == [Outcome(), Outcome(stopped=True)]
 
 
-def test_jobs_that_were_lost_with_their_workers_are_submitted_again():
+def test_jobs_that_died_with_their_workers_are_submitted_again():
     class Slow(FakeWorkers):
         def submit(self, number, job):
             future = super().submit(number, job)
             return Future() if number == 1 and self.submitted.count(1) == 1 else future
 
-    workers = Slow([Outcome()], capacity=2, loses=[True])
+    workers = Slow([Outcome()], capacity=2, deaths=[True])
     outcomes, _ = run(workers, jobs=2)
     assert sorted(workers.submitted) == [0, 1, 1]
     assert outcomes == [Outcome(), Outcome()]

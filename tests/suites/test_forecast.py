@@ -1,4 +1,4 @@
-"""What a dry run says: counts by hand, costs that were measured, and nothing invented."""
+"""Forecasts of suites, compared with counts by hand."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def _nothing_is_shipped(monkeypatch, tmp_path):
 
 
 def finish(out, task, seconds, status=contract.FINISHED):
-    """Writes what a task of so many seconds leaves."""
+    """Writes the event file of a task that took so many seconds."""
     folder = out / task.folder
     if task.trial is None:
         with PretrainRecord(folder, describe(), "gin") as record:
@@ -49,7 +49,7 @@ def parts(found):
     return {(part.strategy, part.what): part for part in found.parts}
 
 
-def test_a_forecast_counts_what_there_will_be_before_selection_has_chosen(tmp_path):
+def test_a_forecast_counts_the_reported_trials_of_one_setting_and_rate_before_selection(tmp_path):
     found = parts(forecast(plan(SUITE), tmp_path / "out", 1))
     assert {key: part.tasks for key, part in found.items()} == {
         ("iid", "pre-training"): 2,
@@ -60,10 +60,10 @@ def test_a_forecast_counts_what_there_will_be_before_selection_has_chosen(tmp_pa
         ("asb", "sequential, report"): 2 * 4,
     }
     assert found["asb", "sequential, select"].grid == "2 settings x 2 seeds x 2 rates x 3 trials"
-    assert found["asb", "sequential, report"].grid == "2 seeds x 4 trials, as chosen"
+    assert found["asb", "sequential, report"].grid == "2 seeds x 4 trials, as selected"
 
 
-def test_what_nobody_has_measured_is_unknown_and_not_invented(tmp_path, capsys):
+def test_the_cost_of_tasks_that_were_never_measured_is_unknown(tmp_path, capsys):
     found = forecast(plan(SUITE), tmp_path / "out", 1)
     assert found.unknown == found.parts
     assert found.seconds == 0
@@ -74,7 +74,7 @@ def test_what_nobody_has_measured_is_unknown_and_not_invented(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
+def test_finished_tasks_are_counted_and_their_costs_predict_the_other_tasks(tmp_path):
     tasks = plan(SUITE).known_tasks()
     for task in tasks:
         if task.run.strategy == "asb" and task.run.seed == 0:
@@ -87,13 +87,13 @@ def test_what_is_done_is_counted_and_tells_what_the_rest_takes(tmp_path):
     assert (found["iid", "pre-training"].done, found["iid", "pre-training"].seconds) == (1, 40)
     select = found["asb", "sequential, select"]
     assert (select.tasks, select.done, select.seconds) == (24, 12, 24)
-    assert found["iid", "sequential, select"].seconds == 24  # a model's trials cost the same however it was pre-trained
+    assert found["iid", "sequential, select"].seconds == 24  # trials cost the same however their model was pre-trained
     assert [part.what for part in forecast(plan(SUITE), tmp_path, 1).unknown] == ["sequential, report"] * 2
     assert forecast(plan(SUITE), tmp_path, 1).seconds == 200 + 24 + 40 + 24
     assert forecast(plan(SUITE), tmp_path, 2).seconds == 100 + 12 + 52  # asb, asb | the two of iid after the first
 
 
-def test_a_reported_trial_is_done_at_whatever_was_chosen(tmp_path):
+def test_a_reported_trial_is_done_at_any_setting_and_rate(tmp_path):
     chosen = {("glyphs", "iid", "sequential"): ((), (), 0.1)}
     for task in (*plan(SUITE).known_tasks(), *plan(SUITE).reported_tasks(chosen)):
         finish(tmp_path, task, 1, contract.DIVERGED if task.run.strategy == "asb" else contract.FINISHED)
@@ -102,7 +102,7 @@ def test_a_reported_trial_is_done_at_whatever_was_chosen(tmp_path):
     assert (found["asb", "pre-training"].done, found["asb", "sequential, report"].done) == (4, 0)
 
 
-def test_failed_and_torn_tasks_are_not_done(tmp_path):
+def test_failed_tasks_and_tasks_with_an_incomplete_file_are_not_done(tmp_path):
     first, second = plan(SUITE).known_tasks()[1:3]
     finish(tmp_path, first, 1, contract.FAILED)
     finish(tmp_path, second, 1)
@@ -111,7 +111,7 @@ def test_failed_and_torn_tasks_are_not_done(tmp_path):
     assert forecast(plan(SUITE), tmp_path, 1).done == 0
 
 
-def test_the_shipped_table_is_used_where_nothing_was_measured_here(tmp_path, monkeypatch):
+def test_the_shipped_costs_are_used_until_a_task_is_measured(tmp_path, monkeypatch):
     pretraining = plan(SUITE).known_tasks()[0]
     row = {"what": "", "kind": kind(pretraining), "seconds": 7.0, "bytes": 1000, "measured": 1}
     costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
@@ -121,7 +121,7 @@ def test_the_shipped_table_is_used_where_nothing_was_measured_here(tmp_path, mon
     assert parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"].seconds == 9
 
 
-def test_a_kind_is_what_decides_a_cost():
+def test_tasks_are_of_one_kind_unless_their_cost_differs():
     def of(*bindings, setting=(), seed=0, strategy="asb", transfer="", own=(), role="report", rate=0.1):
         run = RunSpec("glyphs", strategy, seed, parse_bindings(setting), parse_bindings(bindings))
         return kind(Task(run, TrialSpec(transfer, rate, role, 0, parse_bindings(own)) if transfer else None))
@@ -137,35 +137,35 @@ def test_a_kind_is_what_decides_a_cost():
     assert of("convnet.filters = 5", transfer="sequential") != trial != of(transfer="sequential_unfrozen")
 
 
-def test_a_full_suite_runs_everything_on_the_reported_trials(tmp_path, capsys):
+def test_the_forecast_of_a_full_suite_counts_every_rate_on_the_reported_trials(tmp_path, capsys):
     assert main(["suite", "demo", "--dry-run", "--full", "--out", str(tmp_path), "-p", "Suite.seeds = 1"]) == 0
     shown = capsys.readouterr().out
     assert "1 setting x 1 seed x 4 rates x 5 trials" in shown
     assert f"{4 * (1 + 4 * 2 + 4 * 5)} tasks, 0 of them done" in shown
 
 
-def test_the_last_records_are_those_of_a_whole_reading_wherever_a_file_is_torn(tmp_path):
+def test_the_last_events_equal_those_of_a_complete_reading_and_none_are_returned_from_an_incomplete_file(tmp_path):
     finish(tmp_path, plan(SUITE).known_tasks()[1], 5)
     path = tmp_path / plan(SUITE).known_tasks()[1].folder / contract.EVENT_FILE
-    whole = path.read_bytes()
-    for end in (len(whole), *range(0, len(whole), 97), len(whole) - 1):
-        path.write_bytes(whole[:end])
+    complete = path.read_bytes()
+    for end in (len(complete), *range(0, len(complete), 97), len(complete) - 1):
+        path.write_bytes(complete[:end])
         every = list(read_events(path))
-        is_whole = sum(event.ByteSize() + 16 for event in every) == end
-        assert last_events(path, 3) == (every[-3:][::-1] if is_whole else [])
-    path.write_bytes(whole)
+        is_complete = sum(event.ByteSize() + 16 for event in every) == end
+        assert last_events(path, 3) == (every[-3:][::-1] if is_complete else [])
+    path.write_bytes(complete)
     assert ending_of(path) == (contract.FINISHED, 5.0)
 
 
-def test_ten_thousand_finished_tasks_are_looked_up_by_the_ends_of_their_files(tmp_path, monkeypatch):
-    """What bounds the time: neither torch nor pandas, and of every file its last 8 kB, however long it is."""
+def test_a_forecast_reads_only_the_ends_of_files_and_imports_no_heavy_package(tmp_path, monkeypatch):
+    """This bounds the time for ten thousand finished tasks: 8 kB per file, however long the file is."""
     suite = Suite(scenarios=("glyphs",), strategies=("iid",), seeds=1, trials=0, select_trials=2, rates=(0.1,))
     first, *trials = plan(suite).known_tasks()
     finish(tmp_path, first, 1)
     path = tmp_path / first.folder / contract.EVENT_FILE
     with path.open("r+b") as file:
         content = file.read()
-        file.seek(1 << 33)  # eight gigabytes of a hole before the last records
+        file.seek(1 << 33)  # a hole of eight gigabytes before the last events
         file.write(content)
     for trial in trials:
         finish(tmp_path, trial, 1)

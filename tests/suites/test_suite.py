@@ -1,4 +1,4 @@
-"""Plans: pure, complete, and made without torch."""
+"""Suites and their plans."""
 
 import subprocess
 import sys
@@ -20,14 +20,14 @@ GRID = {
 }
 
 
-def test_a_plan_holds_every_pretraining_and_selection_trial_and_no_reported_one_before_the_choice():
+def test_before_selection_a_plan_has_every_pretraining_and_selection_trial_and_no_reported_trial():
     tasks = plan(Suite(**GRID)).known_tasks()
     assert sum(task.trial is None for task in tasks) == 4
     assert sum(task.trial is not None for task in tasks) == 4 * 2 * 3
     assert {task.trial.role for task in tasks if task.trial} == {"select"}
 
 
-def test_the_choice_adds_the_reported_trials_at_one_setting_and_rate():
+def test_selection_adds_the_reported_trials_of_one_setting_and_rate():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]})
     chosen = runs(suite)[-1].setting
     tasks = plan(suite).reported_tasks({("glyphs", "asb", "sequential"): (chosen, (), 0.1)})
@@ -37,12 +37,12 @@ def test_the_choice_adds_the_reported_trials_at_one_setting_and_rate():
     assert {str(task.run.setting[0]) for task in report} == {"ASB.inner_lr = 0.2"}
 
 
-def test_a_full_plan_runs_everything_on_the_reported_trials():
+def test_a_full_plan_has_the_reported_trials_of_every_setting_and_rate():
     report = [t for t in plan(Suite(**GRID, full=True)).known_tasks() if t.trial and t.trial.role == "report"]
     assert len(report) == 4 * 2 * 4
 
 
-def test_folders_say_what_is_in_them_and_no_two_tasks_share_one():
+def test_every_task_has_its_own_folder_named_after_it():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}, full=True)
     folders = [task.folder.as_posix() for task in plan(suite).known_tasks()]
     assert len(set(folders)) == len(folders)
@@ -50,17 +50,17 @@ def test_folders_say_what_is_in_them_and_no_two_tasks_share_one():
     assert "glyphs/asb/ASB.inner_lr=0.03/seed=0/sequential/lr=0.1/select=2" in folders
 
 
-def test_a_tuned_setting_stays_one_method_and_a_persons_binding_makes_another():
+def test_tuned_settings_are_one_method_and_an_undeclared_binding_makes_another():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}]}, bindings=("ASB.episodes = 5",))
     assert {run.method for run in runs(suite)} == {"iid", "asb[ASB.episodes=5]"}
 
 
-def test_settings_tried_count_those_tried_before():
+def test_the_settings_tried_include_those_before_the_suite():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.1}]}, tried_before={"asb": 3})
     assert {run.strategy: run.settings_tried for run in runs(suite)} == {"iid": 1, "asb": 6}
 
 
-def test_bindings_of_transfer_make_other_trials_and_not_other_runs():
+def test_bindings_of_a_transfer_change_the_folders_of_trials_but_not_of_runs():
     suite = Suite(**GRID, bindings=("transfer/sequential_transfer.every = 2",))
     tasks = plan(suite).known_tasks()
     assert {run.folder for run in runs(suite)} == {run.folder for run in runs(Suite(**GRID))}
@@ -69,7 +69,7 @@ def test_bindings_of_transfer_make_other_trials_and_not_other_runs():
     )
 
 
-def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are():
+def test_a_binding_of_one_transfer_does_not_reach_the_trials_of_another():
     suite = Suite(**GRID, transfers=("sequential", "iid"), bindings=("transfer/iid_transfer.every = 12",))
     bound = {task.trial.transfer: task.trial.bindings for task in plan(suite).known_tasks() if task.trial}
     assert [str(b) for b in bound["iid"]] == ["transfer/iid_transfer.every = 12"]
@@ -98,7 +98,7 @@ def test_a_binding_of_one_transfer_leaves_the_trials_of_another_where_they_are()
         ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),
     ],
 )
-def test_an_impossible_grid_is_refused_in_words(change, words):
+def test_an_invalid_suite_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
         plan(Suite(**(GRID | change)))
 
@@ -126,7 +126,7 @@ def test_every_shipped_suite_has_a_plan(name):
     assert plan(load_suite(name)).tasks
 
 
-def test_a_suite_for_gpus_computes_there_unless_it_says_where():
+def test_a_suite_with_gpus_uses_them_unless_it_binds_a_device():
     def devices(**more):
         return {str(b) for run in runs(Suite(**GRID, **more)) for b in run.bindings}
 
@@ -140,25 +140,25 @@ FIGURES = ("figure2", "figure3", "figure4", "figure5", "figure6", "table1", "app
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_of_the_paper_is_a_suite_and_its_small_form_asks_the_same_question(name):
-    whole, small = load_suite(name), load_suite(f"{name}_small")
-    assert (len(whole.seed_list), whole.trials) == (3, 10)  # 30 trials a configuration
-    assert small.transfers == whole.transfers
-    assert small.figures == whole.figures
+def test_every_figure_of_the_paper_is_a_suite_and_its_small_form_has_the_same_transfers_figures_and_strategies(name):
+    full, small = load_suite(name), load_suite(f"{name}_small")
+    assert (len(full.seed_list), full.trials) == (3, 10)  # 30 trials a configuration
+    assert small.transfers == full.transfers
+    assert small.figures == full.figures
     narrowed = {strategy.replace("anml_small", "anml") for _, strategy in small.pairs}
-    missing = {strategy for _, strategy in whole.pairs} - narrowed
+    missing = {strategy for _, strategy in full.pairs} - narrowed
     allowed = {"table1": {"anml", "anml_zap"}, "appendix_h": {"anml", "anml_zap"}, "appendix_f": {"iid_zap_ten"}}
     assert missing == allowed.get(name, set())
-    assert not narrowed - {strategy for _, strategy in whole.pairs}
+    assert not narrowed - {strategy for _, strategy in full.pairs}
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_small_form_ends_in_twenty_minutes_as_far_as_anybody_has_measured(name, tmp_path):
+def test_the_measured_tasks_of_a_small_form_take_less_than_twenty_minutes(name, tmp_path):
     found = forecast(plan(load_suite(f"{name}_small")), tmp_path, 2)
     assert found.seconds < 20 * 60
 
 
-def test_figures_of_the_same_runs_share_them():
+def test_figures_of_the_same_runs_share_their_folders():
     def folders(name):
         return {run.folder for run in runs(load_suite(name))}
 
@@ -172,7 +172,7 @@ def test_figures_of_the_same_runs_share_them():
     assert shared < folders("figure3_small")
 
 
-def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
+def test_bindings_that_begin_with_suite_change_the_suite_and_others_its_runs():
     suite = load_suite("demo", ["Suite.seeds = 1", "ASB.episodes = 7"])
     assert suite.seeds == 1
     assert suite.bindings == ("ASB.episodes = 7",)
@@ -182,7 +182,8 @@ def test_bindings_of_the_suite_change_the_suite_and_others_its_runs():
 
 def test_a_plan_needs_neither_torch_nor_avalanche():
     code = (
-        "import sys; from zapbench.suites.plan import plan; from zapbench.suites.suite import load_suite; plan(load_suite('demo'))\n"
+        "import sys; from zapbench.suites.plan import plan; from zapbench.suites.suite import load_suite\n"
+        "plan(load_suite('demo'))\n"
         "assert not {'torch', 'avalanche'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,6 @@
-"""Checks: the contracts that everything shipped and everything of other people must keep.
+"""Checks: contracts that every strategy and every transfer must keep, shipped or not.
 
-`strategy` tries a pre-training strategy and `transfer` a transfer on a shrunken scenario, clause by clause;
-`reproduce` repeats a recorded task and compares. May import launchers, experiment, transfer; only the commands import
-it.
+`strategy` checks a pre-training strategy and `transfer` a transfer, clause by clause, on the shrunken scenario of
+`shrunk`; `reproduce` repeats a recorded task and compares the records. May import launchers, experiment, transfer; only
+the commands import it.
 """

@@ -1,4 +1,4 @@
-"""Repeats a finished task elsewhere and says, field by field, whether the result is the same."""
+"""Repeats a recorded task in a temporary folder and compares the two records field by field."""
 
 import math
 import shlex
@@ -18,11 +18,14 @@ from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.text import rate_text
 
 CHECKPOINT = "checkpoint.pt"
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 40
+"""Characters of a curve on one line, at most."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One field of two records: its name, whether they agree, and both in words."""
+    """One field of two records: its name, whether the records agree in it, and its text before and after."""
 
     name: str
     same: bool
@@ -31,14 +34,14 @@ class Comparison:
 
 
 def read_task(folder: Path) -> tuple[EventFile, Description]:
-    """Returns a task's record.
+    """Returns a task's record and its description.
 
     Raises:
-        ValueError: the folder holds none.
+        ValueError: the folder holds no readable record.
     """
     path = folder / contract.EVENT_FILE
     if not path.is_file():
-        raise ValueError(f"{folder} holds no run: there is no {contract.EVENT_FILE} in it")
+        raise ValueError(f"{folder} holds no run: it has no file {contract.EVENT_FILE}")
     found = read_file(path)
     if found.problem or found.description is None:
         raise ValueError(f"{path}: {found.problem}")
@@ -69,7 +72,7 @@ def job_of(about: Description) -> Job:
 
 
 def command_of(about: Description) -> str:
-    """Returns the command that runs a task anew in another folder."""
+    """Returns the command that repeats a task; the output folder is missing from it."""
     job = job_of(about)
     run, trials = job.run, job.trials
     what = ["transfer", run.weights, "--scenario", run.scenario] if run.weights else ["run", run.scenario, run.strategy]
@@ -85,14 +88,14 @@ def command_of(about: Description) -> str:
 
 
 def repeat(folder: Path, threads: int) -> list[Comparison]:
-    """Runs a task again and compares; a trial is repeated from its run's checkpoint where that is still there.
+    """Repeats a task and compares the records; a trial is repeated from its run's checkpoint if that still exists.
 
     Args:
         folder: the task's folder.
-        threads: threads to use; 0 for as many as the record had.
+        threads: number of threads; 0 for as many as the record states.
 
     Raises:
-        ValueError: the folder holds no record, or what it records cannot be run here.
+        ValueError: the folder holds no record, or its task cannot be repeated here.
     """
     before, about = read_task(folder)
     prepare_process(threads or about.threads)
@@ -100,22 +103,22 @@ def repeat(folder: Path, threads: int) -> list[Comparison]:
     run, trials = job.run, job.trials
     if run.config_hash != about.config_hash:
         raise ValueError(
-            f"{folder} was made by another configuration ({about.config_hash}; the files here give {run.config_hash}), "
-            "so it cannot be repeated with them"
+            f"{folder} cannot be repeated: its configuration was {about.config_hash}, "
+            f"the files here give {run.config_hash}"
         )
-    with tempfile.TemporaryDirectory(prefix="zapbench-repeat-") as elsewhere:
-        out = Path(elsewhere)
+    with tempfile.TemporaryDirectory(prefix="zapbench-repeat-") as temporary:
+        out = Path(temporary)
         if trials:
-            _lend_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
+            _copy_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
         outcome = run_job(job, out, "zapbench repeat", lambda phase, done, total: None)
         if outcome.failed or outcome.fatal:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
-        place = run.folder / trials[0].folder if trials else run.folder
-        after, _ = read_task(out / place)
+        after, _ = read_task(out / run.folder / trials[0].folder if trials else out / run.folder)
     return list(compare(before, after))
 
 
-def _lend_checkpoint(trial: Path, run: Path, depth: int) -> None:
+def _copy_checkpoint(trial: Path, run: Path, depth: int) -> None:
+    """Copies the checkpoint and the record of a trial's run, `depth` folders above it, if they exist."""
     own = trial.resolve().parents[depth - 1]
     if (own / CHECKPOINT).is_file() and (own / contract.EVENT_FILE).is_file():
         run.mkdir(parents=True)
@@ -124,7 +127,7 @@ def _lend_checkpoint(trial: Path, run: Path, depth: int) -> None:
 
 
 def compare(before: EventFile, after: EventFile) -> Iterator[Comparison]:
-    """Yields every field of two records of one task: the description, the status, each curve."""
+    """Yields every field of two records of one task: of the description, the status, each curve."""
     assert before.description is not None
     assert after.description is not None
     first, second = before.description.stable(), after.description.stable()
@@ -135,10 +138,10 @@ def compare(before: EventFile, after: EventFile) -> Iterator[Comparison]:
         if not tag.startswith("cost/"):
             one, other = before.curves.get(tag, ([], [])), after.curves.get(tag, ([], []))
             yield Comparison(tag, _same(one, other), _last(one), _last(other))
-    accuracies = (before.class_accuracy, after.class_accuracy)
-    if any(accuracies):
-        shown = [f"{len(values)} classes" for values in accuracies]
-        yield Comparison(contract.CLASS_ACCURACY, accuracies[0] == accuracies[1], *shown)
+    one_class, other_class = before.class_accuracy, after.class_accuracy
+    if one_class or other_class:
+        texts = [f"{len(values)} classes" for values in (one_class, other_class)]
+        yield Comparison(contract.CLASS_ACCURACY, one_class == other_class, *texts)
 
 
 def _same(one: tuple[list[int], list[float]], other: tuple[list[int], list[float]]) -> bool:
@@ -150,18 +153,17 @@ def _last(curve: tuple[list[int], list[float]]) -> str:
     return f"{len(curve[0])} points, the last {curve[1][-1]:.6g}" if curve[0] else "nothing"
 
 
-def sparkline(values: list[float], *, width: int = 40) -> str:
-    """Returns a curve as one line of blocks, from its lowest to its highest value; gaps where it is not finite.
+def sparkline(values: list[float]) -> str:
+    """Returns a curve as a line of blocks, scaled from its lowest to its highest value; not finite values are blank.
 
     >>> sparkline([0.0, 0.5, 1.0])
     '▁▄█'
     """
-    blocks = "▁▂▃▄▅▆▇█"
-    if len(values) > width:
-        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    if len(values) > WIDTH:
+        values = [values[round(i * (len(values) - 1) / (WIDTH - 1))] for i in range(WIDTH)]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return " " * len(values)
     low, high = min(finite), max(finite)
-    scale = (len(blocks) - 1) / (high - low) if high > low else 0.0
-    return "".join(blocks[int((v - low) * scale)] if math.isfinite(v) else " " for v in values)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[int((v - low) * scale)] if math.isfinite(v) else " " for v in values)

@@ -1,9 +1,9 @@
-"""The contract of a transfer, tried on a shrunken `glyphs` in under a minute.
+"""Checks the contract of a transfer on a shrunken `glyphs`, in under a minute.
 
-A transfer binds, its hooks fire, what is to learn moves and what is frozen stays, the head keeps its shape, each
-plug-in changes what is learned, a strategy is more than plain fine-tuning, the same seed gives the same bits (of the
-learner: curves of so few images hide much), trials that were stopped go on to the same curves, and their records are
-complete. What does not hold is said in words.
+The clauses: the configuration binds, the hooks of its plug-ins are called, the head and an unfrozen encoder learn,
+frozen parts stay unchanged, the head keeps its shape, each plug-in changes what is learned, the strategy differs from
+plain fine-tuning, the same seed gives the same bits (of the learner: curves of so few images hide
+differences), stopped trials resume to the same curves, and their records are complete.
 """
 
 import shutil
@@ -18,12 +18,24 @@ from avalanche.training.supervised import Naive
 from torch import Tensor, nn
 
 from zapbench import config
-from zapbench.checks.strategy import SCENARIO, SHRUNK, Finding, State, attempt, copy_of, curves, incomplete, same_state
+from zapbench.checks.shrunk import (
+    SCENARIO,
+    SHRUNK,
+    Finding,
+    State,
+    copy_of,
+    curves,
+    execute_until,
+    finding,
+    incomplete,
+    record_in,
+    same_state,
+)
 from zapbench.experiment.context import Options
 from zapbench.experiment.root import configured
 from zapbench.experiment.trials import Trials
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.read.parse import EventFile, read_file
+from zapbench.leaderboard.read.parse import EventFile
 from zapbench.plugins import own_plugins
 from zapbench.tasks import Job, RunSpec, TrialSpec
 from zapbench.transfer.avalanche import StrategyFactory
@@ -41,19 +53,19 @@ SHRUNK_TRIALS = (
     "IID_EPOCHS = 1",
     "IID_TRANSFER_BATCH = 8",
 )
-"""Four classes: with three, what is distilled has two outputs to choose from for the first time."""
+"""Four classes: distillation needs two old classes to have an effect; with three, only the last experience has them."""
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A trial's learner, before and after.
+    """A learner before and after its trial.
 
     Attributes:
         before: its weights at the start.
-        model: what learned.
+        model: the model that learned.
         after: its weights at the end.
-        strategy: what taught it; None for the plain loop.
-        plugins: the strategy's own.
+        strategy: the Avalanche strategy that trained it; None for the plain loop.
+        plugins: the strategy's plug-ins, without those of Avalanche itself.
     """
 
     before: State
@@ -64,7 +76,7 @@ class Learned:
 
 
 def check_transfer(name: str) -> Iterator[Finding]:
-    """Yields the clauses of a transfer's contract as they are tried; ends at the first that others build on.
+    """Yields one finding per clause of a transfer's contract; ends early if the next clauses cannot be checked.
 
     Args:
         name: a shipped transfer, or the path of a .gin file.
@@ -72,9 +84,9 @@ def check_transfer(name: str) -> Iterator[Finding]:
     bindings = config.concerning(SCENARIO, STRATEGY, [name], config.parse_bindings(SHRUNK_TRIALS))
     run = RunSpec(SCENARIO, STRATEGY, 0, bindings=bindings)
     specs = tuple(TrialSpec(name, RATE, "report", seed) for seed in range(2))
-    with tempfile.TemporaryDirectory(prefix="zapbench-check-") as elsewhere:
-        out = Path(elsewhere)
-        clause = "binds, and every hook that a plug-in overrides is fired"
+    with tempfile.TemporaryDirectory(prefix="zapbench-check-") as folder:
+        out = Path(folder)
+        clause = "the configuration binds, and every hook that a plug-in overrides is called"
         try:
             experiment = configured(Job(run, specs), Options(out))
             experiment.rehearse()
@@ -86,41 +98,40 @@ def check_transfer(name: str) -> Iterator[Finding]:
         try:
             trials = experiment.trials(None)
             assert trials is not None
-            yield from _in_memory(trials)
+            yield from _check_learning(trials)
         except Exception as error:
             yield Finding(clause, False, f"{type(error).__name__}: {config.explain(error)}")
             return
-        yield from _on_disk(run, specs, out)
+        yield from _check_records(run, specs, out)
 
 
-def _in_memory(trials: Trials) -> Iterator[Finding]:
-    """Clauses about what a trial does to its learner."""
+def _check_learning(trials: Trials) -> Iterator[Finding]:
+    """Checks what a trial does to its learner."""
     inputs = _inputs(trials)
     given = copy_of(trials.shown)
     table = inputs.table.clone() if isinstance(inputs, Features) else torch.empty(0)
     learned = _learn(trials, inputs, trials.transfer.strategy)
-    yield from _head(learned)
+    yield _check_head(learned)
     untouched = not isinstance(inputs, Features) or torch.equal(table, inputs.table)
-    yield _frozen(trials, learned, untouched and same_state(given, copy_of(trials.shown)))
-    if trials.protocol.protocol != "at_once":  # least squares: the head is found before the first step
-        yield from _moved(trials, learned)
+    yield _check_frozen(trials, learned, untouched and same_state(given, copy_of(trials.shown)))
+    if trials.protocol.protocol != "at_once":  # least squares: the head is computed before the first step
+        yield from _check_learners(trials, learned)
     again = same_state(_learn(trials, _inputs(trials), trials.transfer.strategy).after, learned.after)
-    words = "" if again else "learned twice, one trial gives two learners"
-    yield Finding("the same seed gives the same bits", again, words)
+    yield finding("the same seed gives the same bits", again, "two repetitions of one trial give different learners")
     if trials.transfer.strategy is None:
         return
-    for place, plugin in enumerate(learned.plugins):
-        without = _learn(trials, _inputs(trials), _without(trials.transfer.strategy, place))
+    for position, plugin in enumerate(learned.plugins):
+        without = _learn(trials, _inputs(trials), _without(trials.transfer.strategy, position))
         changes = not same_state(without.after, learned.after)
-        words = "" if changes else "without it the trial gives the same bits"
-        yield Finding(f"{type(plugin).__name__} changes what is learned", changes, words)
-    more = not same_state(_learn(trials, _inputs(trials), Naive).after, learned.after)
-    words = "" if more else "plain fine-tuning gives the same bits"
-    yield Finding(f"{type(learned.strategy).__name__} is more than plain fine-tuning", more, words)
+        clause = f"{type(plugin).__name__} changes what is learned"
+        yield finding(clause, changes, "without it the trial gives the same bits")
+    differs = not same_state(_learn(trials, _inputs(trials), Naive).after, learned.after)
+    clause = f"{type(learned.strategy).__name__} differs from plain fine-tuning"
+    yield finding(clause, differs, "plain fine-tuning gives the same bits")
 
 
 def _inputs(trials: Trials) -> Inputs:
-    """Returns features or images, made anew, so that no trial sees what another did to them."""
+    """Returns new features or images, so that no trial sees what another changed in them."""
     if trials.protocol.frozen:
         return trials.features(trials.shown, [trials.context.job.trials[0]])
     images: Inputs = trials.context.scenario.tensor(device=trials.context.device)
@@ -128,15 +139,19 @@ def _inputs(trials: Trials) -> Inputs:
 
 
 def _learn(trials: Trials, inputs: Inputs, strategy: StrategyFactory | None) -> Learned:
-    """Learns the first trial."""
-    made: list[Any] = []
+    """Learns the first trial.
+
+    Raises:
+        ValueError: it diverged.
+    """
+    strategies: list[Any] = []
     plugins: list[Any] = []
 
     def keep(**kwargs: Any) -> Any:
         assert strategy is not None
-        made.append(strategy(**kwargs))
-        plugins.extend(own_plugins(made[0]))
-        return made[0]
+        strategies.append(strategy(**kwargs))
+        plugins.extend(own_plugins(strategies[0]))
+        return strategies[0]
 
     trials = replace(trials, transfer=replace(trials.transfer, strategy=None if strategy is None else keep))
     spec = trials.context.job.trials[0]
@@ -146,48 +161,50 @@ def _learn(trials: Trials, inputs: Inputs, strategy: StrategyFactory | None) -> 
     trajectory = trials.learn(spec, inputs, plan)
     if trajectory.diverged:
         raise ValueError(f"diverged: {trajectory.diverged}")
-    model = made[0].model if made else learner
-    return Learned(before, model, copy_of(model), made[0] if made else None, plugins)
+    used = strategies[0] if strategies else None
+    model = learner if used is None else used.model
+    return Learned(before, model, copy_of(model), used, plugins)
 
 
-def _without(strategy: StrategyFactory, place: int) -> StrategyFactory:
-    """Returns a factory of the same strategy without one of its own plug-ins."""
+def _without(strategy: StrategyFactory, position: int) -> StrategyFactory:
+    """Returns a factory of the same strategy without one of its plug-ins."""
 
     def make(**kwargs: Any) -> Any:
-        made = strategy(**kwargs)
-        made.plugins.remove(own_plugins(made)[place])
-        return made
+        without = strategy(**kwargs)
+        without.plugins.remove(own_plugins(without)[position])
+        return without
 
     return make
 
 
-def _head(learned: Learned) -> Iterator[Finding]:
+def _check_head(learned: Learned) -> Finding:
     head = learned.model if isinstance(learned.model, nn.Linear) else getattr(learned.model, "head", None)
     (key,) = [key for key in learned.before if key in ("weight", "head.weight")]
     shape = tuple(learned.before[key].shape)
     now = tuple(head.weight.shape) if type(head) is nn.Linear else type(head).__name__
-    yield Finding("the head keeps its shape", shape == now, "" if shape == now else f"{shape} before and {now} after")
+    return finding("the head keeps its shape", shape == now, f"{shape} before and {now} after")
 
 
-def _frozen(trials: Trials, learned: Learned, given_stays: bool) -> Finding:
-    """What was given stays (model, features); of the learner, what has no gradient, and every buffer."""
+def _check_frozen(trials: Trials, learned: Learned, given_unchanged: bool) -> Finding:
+    """Checks the pre-trained model and its features, and the learner's buffers and weights without a gradient."""
     learner = trials.plan(trials.shown, trials.context.job.trials[0], _inputs(trials)).learner
     learning = {name for name, weight in learner.named_parameters() if weight.requires_grad}
     fixed = [name for name in learned.before if name not in learning]
-    moved = [name for name in fixed if not _equal(learned.before, learned.after, name)]
-    words = "" if given_stays else "the pre-trained model, or its features, are others afterwards"
-    words = words or (f"{moved[0]} is frozen and moved" if moved else "")
-    return Finding("what is frozen stays as it is", not words, words)
+    changed = [name for name in fixed if not _equal(learned.before, learned.after, name)]
+    reason = f"{changed[0]} is frozen but changed" if changed else ""
+    if not given_unchanged:
+        reason = "the trial changed the pre-trained model or its features"
+    return Finding("frozen parts stay unchanged", not reason, reason)
 
 
-def _moved(trials: Trials, learned: Learned) -> Iterator[Finding]:
+def _check_learners(trials: Trials, learned: Learned) -> Iterator[Finding]:
     names = [name for name in learned.before if not _equal(learned.before, learned.after, name)]
     head = any(name in ("weight", "head.weight") for name in names)
-    yield Finding("the head learns", head, "" if head else "no weight of it moved")
+    yield finding("the head learns", head, "none of its weights changed")
     protocol = trials.protocol
     if not protocol.frozen and (protocol.layers is None or protocol.layers > 1):
-        below = any(name.startswith("encoder.") for name in names)
-        yield Finding("unfrozen, the encoder learns", below, "" if below else "no weight of it moved")
+        encoder = any(name.startswith("encoder.") for name in names)
+        yield finding("the unfrozen encoder learns", encoder, "none of its weights changed")
 
 
 def _equal(before: State, after: State, name: str) -> bool:
@@ -195,31 +212,31 @@ def _equal(before: State, after: State, name: str) -> bool:
     return now is not None and now.shape == before[name].shape and torch.equal(now, before[name])
 
 
-def _on_disk(run: RunSpec, specs: tuple[TrialSpec, ...], out: Path) -> Iterator[Finding]:
-    """Clauses about what trials leave behind; all of them share one pre-training."""
-    attempt(run, (), out / "first")
+def _check_records(run: RunSpec, specs: tuple[TrialSpec, ...], out: Path) -> Iterator[Finding]:
+    """Checks what trials write; all of them share one pre-training."""
+    execute_until(run, (), out / "first")
     for name in ("second", "third"):
         shutil.copytree(out / "first", out / name)
-    first, told = attempt(run, specs, out / "first", phase="transfer")
-    whole = _records(run, specs, out / "first")
+    first, reports = execute_until(run, specs, out / "first", phase="transfer")
+    records = _records(run, specs, out / "first")
     tags = [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.SECONDS]
-    wrong = next(iter(first.failed.values()), "") or next(filter(None, (incomplete(one, tags) for one in whole)), "")
-    yield Finding("its records are complete", not wrong, wrong)
-    if wrong:
+    problems = [*first.failed.values(), *(incomplete(record, tags) for record in records)]
+    problem = next(filter(None, problems), "")
+    yield Finding("its records are complete", not problem, problem)
+    if problem:
         return
-    expected = [curves(one) for one in whole]
-    attempt(run, specs, out / "second")
-    same = [curves(one) for one in _records(run, specs, out / "second")] == expected
-    yield Finding("two runs leave the same curves", same, "" if same else "two runs of one seed differ")
-    stopped, _ = attempt(run, specs, out / "third", phase="transfer", stop_after=max(1, told * 3 // 4))
-    anew = not stopped.stopped
-    attempt(run, specs, out / "third")
-    same = [curves(one) for one in _records(run, specs, out / "third")] == expected
-    words = "" if same else "trials that were stopped in the middle and gone on with end otherwise"
-    clause = "trials that were stopped go on to the same curves"
-    yield Finding(clause, same, words or ("they were too short" if anew else ""))
+    expected = [curves(record) for record in records]
+    execute_until(run, specs, out / "second")
+    same = [curves(record) for record in _records(run, specs, out / "second")] == expected
+    yield finding("two runs leave the same curves", same, "two runs of one seed differ")
+    stopped, _ = execute_until(run, specs, out / "third", phase="transfer", stop_after=max(1, reports * 3 // 4))
+    detail = "" if stopped.stopped else "the trials ended before they could be stopped"
+    execute_until(run, specs, out / "third")
+    same = [curves(record) for record in _records(run, specs, out / "third")] == expected
+    if not same:
+        detail = "trials that were stopped and resumed differ from those that were not"
+    yield Finding("stopped trials resume to the same curves", same, detail)
 
 
 def _records(run: RunSpec, specs: tuple[TrialSpec, ...], out: Path) -> list[EventFile]:
-    paths = [out / run.folder / spec.folder / contract.EVENT_FILE for spec in specs]
-    return [read_file(p) if p.is_file() else EventFile(p, problem="a trial left no record") for p in paths]
+    return [record_in(out / run.folder / spec.folder) for spec in specs]

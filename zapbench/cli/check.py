@@ -1,4 +1,4 @@
-"""`zapbench check`: tries the contract of a strategy or a transfer."""
+"""`zapbench check`: tests whether a strategy or a transfer keeps its contract."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from zapbench.cli.arguments import add_command
 def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench check mine.gin"
-    what = "try the contract of a strategy or a transfer on a small scenario, in under a minute"
+    what = "test the contract of a strategy or a transfer on a small scenario, in under a minute"
     command = add_command(commands, "check", what, example)
     command.add_argument("name", metavar="NAME", help="a strategy or a transfer of `zapbench list`, or a .gin file")
     command.set_defaults(command=_check)
@@ -32,8 +32,11 @@ def _check(options: argparse.Namespace) -> int:
         failed = 0
         for finding in check_strategy(name) if kind == "strategies" else check_transfer(name):
             failed += not finding.holds
-            word, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
-            line = Text.assemble((f"  {word:6}", style), finding.clause, f": {finding.words}" if finding.words else "")
+            state, style = ("ok", "green") if finding.holds else ("FAILS", "bold red")
+            line = Text.assemble(
+                (f"  {state:6}", style), finding.clause, f": {finding.detail}" if finding.detail else ""
+            )
             console.print(line, soft_wrap=True)
-    console.print(Text(f"{name}: {'the contract holds' if not failed else f'{failed} of it fails'}"))
+    verdict = f"{failed} clause{'s' * (failed > 1)} of the contract failed" if failed else "the contract holds"
+    console.print(Text(f"{name}: {verdict}"))
     return 1 if failed else 0

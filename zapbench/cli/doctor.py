@@ -1,17 +1,18 @@
-"""`zapbench doctor`: what is installed, which data and devices are here, and the command that fixes what is not."""
+"""`zapbench doctor`: reports the installation, the data and the devices, with a command for every problem."""
 
 import argparse
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
-from zapbench.cli.environment import BROKEN, examine
+from zapbench.cli.diagnosis import BROKEN
+from zapbench.cli.environment import examine
 
 
 def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    what = "say what is installed, which data and devices are here, and what fixes what is not"
+    what = "report the installation, the data and the devices, with a command for every problem"
     command = add_command(commands, "doctor", what, "zapbench doctor")
-    command.add_argument("--out", type=Path, default=Path("runs"), help="the output folder to try (default: runs)")
+    command.add_argument("--out", type=Path, default=Path("runs"), help="the output folder to test (default: runs)")
     command.set_defaults(command=_doctor)
 
 
@@ -19,13 +20,12 @@ def _doctor(options: argparse.Namespace) -> int:
     found = []
     for finding in examine(options.out):
         found.append(finding)
-        print(f"  {finding.state:6}  {finding.subject:22} {' '.join(finding.words.split())}", flush=True)
+        print(f"  {finding.state:6}  {finding.subject:22} {' '.join(finding.detail.split())}", flush=True)
         if finding.remedy:
             print(f"{'':34}{finding.remedy}")
     broken = sum(finding.state == BROKEN for finding in found)
-    print(
-        "zapbench can run here"
-        if not broken
-        else f"{broken} of {len(found)} are broken: fix them, then run `zapbench doctor` again"
-    )
+    if broken:
+        print(f"{broken} of {len(found)} checks failed: fix them, then run `zapbench doctor` again")
+    else:
+        print("zapbench can run on this machine")
     return 1 if broken else 0

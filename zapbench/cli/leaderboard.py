@@ -1,4 +1,4 @@
-"""`zapbench leaderboard`: a folder of TensorBoard logs becomes ranked tables, figures and a page."""
+"""`zapbench leaderboard`: turns a folder of TensorBoard logs into ranked tables, figures and a page."""
 
 import argparse
 from pathlib import Path
@@ -12,21 +12,23 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     """Adds the command."""
     example = "zapbench leaderboard runs --format md"
     command = add_command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
-    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?")
-    command.add_argument("--format", choices=["table", "md", "latex", "csv", "json"], default="table")
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?", help="folder of TensorBoard logs")
+    command.add_argument(
+        "--format", choices=["table", "md", "latex", "csv", "json"], default="table", help="default: table"
+    )
     command.add_argument(
         "--select",
         choices=["select", "paper"],
         default="select",
-        help="select rates on selection trials (default), or on the reported trials as in the paper",
+        help="select rates on the selection trials (default), or on the reported trials as the paper did",
     )
     command.add_argument(
-        "--mapping", type=Path, metavar="FILE.gin", help="how to read logs that zapbench did not write"
+        "--mapping", type=Path, metavar="FILE.gin", help="describes how to read logs that zapbench did not write"
     )
     command.add_argument(
-        "--diagram", type=Path, metavar="FILE", help="draw the critical-difference diagram (five data sets or more)"
+        "--diagram", type=Path, metavar="FILE", help="draw a critical-difference diagram; needs five data sets or more"
     )
-    command.add_argument("--figures", type=Path, metavar="DIR", help="draw trajectories and bars of every table")
+    command.add_argument("--figures", type=Path, metavar="DIR", help="draw the trajectories and bars of every table")
     command.add_argument(
         "--figure-format", nargs="+", choices=["svg", "png", "pdf"], default=["svg"], help="default: svg"
     )
@@ -35,9 +37,9 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--check",
         type=Path,
         metavar="NAME.zip",
-        help="say whether a submission can be ranked (beside LOGDIR, if given)",
+        help="check whether a submission can be ranked (together with LOGDIR, if given)",
     )
-    command.add_argument("--no-cache", action="store_true", help="read every file again, and keep nothing")
+    command.add_argument("--no-cache", action="store_true", help="read every file again, and do not write the cache")
     command.set_defaults(command=_leaderboard)
 
 
@@ -47,24 +49,26 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.check is not None:
         return check_submission(options.check, options.logdir)
     if options.logdir is None:
-        raise ValueError("leaderboard takes LOGDIR, a folder of logs (or --check NAME.zip)")
+        raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
-    made = print_tables(logs, options.format, options.select)
+    tables = print_tables(logs, options.format, options.select)
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
-        write_figures(made, logs, options.figures, options.figure_format)
+        write_figures(tables, logs, options.figures, options.figure_format)
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 
-        write_site(made, logs, options.logdir, options.site)
+        write_site(tables, logs, options.logdir, options.site)
     if options.diagram is not None:
         from zapbench.leaderboard.decide.overview import overviews
         from zapbench.leaderboard.show.diagram import draw
 
-        found = overviews(made)
+        found = overviews(tables)
         if len(found) != 1:
-            raise ValueError(f"--diagram takes logs of one protocol on several data sets, got {len(found)} of them")
+            raise ValueError(
+                f"--diagram needs logs of exactly one protocol on several data sets, got {len(found)} such protocols"
+            )
         draw(found[0], options.diagram)
     return 0

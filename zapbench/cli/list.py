@@ -1,4 +1,4 @@
-"""`zapbench list`: the shipped scenarios, strategies, transfers and suites."""
+"""`zapbench list`: lists the shipped scenarios, strategies, transfers and suites."""
 
 import argparse
 
@@ -7,7 +7,9 @@ from zapbench.cli.arguments import add_command
 
 def add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    command = add_command(commands, "list", "list scenarios, strategies, transfers and suites", "zapbench list")
+    command = add_command(
+        commands, "list", "list the shipped scenarios, strategies, transfers and suites", "zapbench list"
+    )
     command.set_defaults(command=_list)
 
 

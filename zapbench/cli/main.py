@@ -1,4 +1,4 @@
-"""The `zapbench` command. Its help, and everything about logs, needs neither torch nor Avalanche."""
+"""The `zapbench` command and its parser."""
 
 import argparse
 import sys
@@ -31,7 +31,7 @@ COMMANDS = (
     add_repeat,
     add_doctor,
 )
-"""What adds each command to the parser, in the order of the help."""
+"""Functions that each add a command to the parser, in the order of the help."""
 
 EXAMPLES = """examples:
   zapbench doctor
@@ -45,7 +45,7 @@ EXAMPLES = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status: 0 well, 1 a task failed, 2 a mistake in what was asked."""
+    """Runs one command; returns its exit status: 0 success, 1 a task failed, 2 wrong command, 130 stopped by Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
-        print(f"zapbench: {error.strerror or error}{name}; everything finished is kept", file=sys.stderr)
+        print(f"zapbench: {error.strerror or error}{name}; all finished tasks are kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("zapbench: stopped; the same command resumes here", file=sys.stderr)
+        print("zapbench: stopped; run the same command again to resume", file=sys.stderr)
         return 130
     return status
 

@@ -1,4 +1,4 @@
-"""`zapbench new`: writes a small working package for a strategy of one's own."""
+"""`zapbench new`: writes a small working package for a new strategy."""
 
 import argparse
 from pathlib import Path
@@ -9,10 +9,12 @@ from zapbench.cli.arguments import add_command
 def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench new strategy my_idea && cd my_idea && zapbench run glyphs my_idea.gin"
-    command = add_command(commands, "new", "write a small working package for a strategy of your own", example)
+    command = add_command(commands, "new", "write a small working package for your own strategy", example)
     command.add_argument("kind", choices=["strategy"])
     command.add_argument("name", metavar="NAME", help="the package's name, in lower case")
-    command.add_argument("--in", dest="folder", type=Path, default=Path(), help="where its folder goes (default: here)")
+    command.add_argument(
+        "--in", dest="folder", type=Path, default=Path(), help="folder to write it into (default: the current one)"
+    )
     command.set_defaults(command=_new)
 
 

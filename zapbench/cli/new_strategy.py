@@ -1,4 +1,4 @@
-"""Writes the start of a person's own package: a plug-in, its .gin file and its test, which run at once."""
+"""Writes a package for a new strategy: a plug-in, its .gin file and its test, all of which work as they are."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ from avalanche.core import SupervisedPlugin
 
 @gin.register
 class {cls}(SupervisedPlugin):
-    """Shrinks the weights of the last layer a little, every so many updates; put your own idea here.
+    """Shrinks the weights of the last layer at an interval of updates; replace this with your own idea.
 
     Avalanche's hooks: https://avalanche-api.continualai.org (`SupervisedPlugin`). In ASB and Meta-ASB an update is an
     episode, and `SupervisedMetaLearningPlugin` has hooks around its inner and outer updates.
 
     Attributes:
-        every: updates between two times.
-        factor: what the weights are multiplied by, in [0, 1].
+        every: updates between two shrinkages.
+        factor: the weights are multiplied by this, in [0, 1].
     """
 
     def __init__(self, *, every: int = 10, factor: float = 0.5) -> None:
@@ -41,7 +41,7 @@ class {cls}(SupervisedPlugin):
                 strategy.model.head.weight.mul_(self.factor)
 '''
 
-GIN = """# {title}: i.i.d. pre-training with a plug-in of my own
+GIN = """# {title}: i.i.d. pre-training with my own plug-in
 import {package}.plugin
 import zapbench.strategies.iid
 
@@ -57,13 +57,13 @@ IID.plugins = [@{cls}()]
 {cls}.factor = 0.5
 """
 
-TEST = '''"""The contract that zapbench asks of every strategy, and what this one is for."""
+TEST = '''"""Tests the contract of every zapbench strategy, and the effect of this one."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from zapbench.check import check_strategy
+from zapbench.checks.strategy import check_strategy
 
 from {package}.plugin import {cls}
 
@@ -74,7 +74,7 @@ def test_the_contract_holds() -> None:
     assert [finding for finding in check_strategy(str(GIN)) if not finding.holds] == []
 
 
-def test_the_head_shrinks_when_its_time_has_come() -> None:
+def test_the_head_shrinks_at_the_interval_and_at_no_other_update() -> None:
     class Strategy:
         model = torch.nn.Module()
 
@@ -90,7 +90,7 @@ def test_the_head_shrinks_when_its_time_has_come() -> None:
     assert torch.equal(Strategy.model.head.weight, 0.25 * before)
 
 
-def test_an_impossible_cadence_is_refused() -> None:
+def test_an_interval_below_1_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         {cls}(every=0)
 '''
@@ -118,12 +118,13 @@ README = """# {title}
 
 A pre-training strategy for zapbench. In this folder:
 
-    zapbench check {package}.gin            # the contract: hooks fire, deterministic, resumable, ...
-    zapbench run glyphs {package}.gin       # pre-train, transfer, and its row of the table
-    zapbench run glyphs iid                 # the row to compare it with
+    zapbench check {package}.gin            # tests the contract: hooks fire, deterministic, resumable, ...
+    zapbench run glyphs {package}.gin       # pre-trains, transfers, and prints its row of the table
+    zapbench run glyphs iid                 # adds the row to compare it with
     python -m pytest
 
-`{package}/plugin.py` is the idea, `{package}.gin` how it is bound. Everything in the .gin file can be changed by `-p`:
+`{package}/plugin.py` implements the idea, `{package}.gin` configures it. Every binding in the .gin file can be changed
+with `-p`:
 
     zapbench run glyphs {package}.gin -p '{cls}.factor = 0.9'
 """
@@ -134,22 +135,22 @@ def new_strategy(name: str, folder: Path) -> list[Path]:
 
     Args:
         name: the package's name, a Python identifier in lower case.
-        folder: where its folder goes.
+        folder: its folder is written into this one.
 
     Returns:
         The files, the .gin file first.
 
     Raises:
-        ValueError: not a name for a package, a shipped strategy's name, or the folder is there already.
+        ValueError: the name is not one for a package or names a shipped strategy, or the folder exists.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("zapbench", "tests", "test"):
-        raise ValueError(f"{name!r} is no name for a package; write it in lower case, say my_idea")
+        raise ValueError(f"{name!r} cannot name a package; use lower case letters, digits and _, for example my_idea")
     if name in config.names("strategies"):
         raise ValueError(f"{name!r} is a shipped strategy; choose another name")
     root = folder / name
     if root.exists():
-        raise ValueError(f"{root} is there already")
-    words = {
+        raise ValueError(f"{root} already exists")
+    fields = {
         "package": name,
         "cls": "".join(part.capitalize() for part in name.split("_")),
         "title": name.replace("_", " ").capitalize(),
@@ -164,5 +165,5 @@ def new_strategy(name: str, folder: Path) -> list[Path]:
     }
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text.format(**words), encoding="utf-8")
+        (root / path).write_text(text.format(**fields), encoding="utf-8")
     return [root / path for path in files]

@@ -1,4 +1,4 @@
-"""`zapbench repeat`: runs a task again and compares the records."""
+"""`zapbench repeat`: runs a task again and compares the new record with the old one."""
 
 import argparse
 from pathlib import Path
@@ -10,10 +10,10 @@ def add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Adds the command."""
     example = "zapbench repeat runs/glyphs/asb_zap/default/seed=0/sequential/lr=0.001/report=0"
     command = add_command(
-        commands, "repeat", "run a run or a trial again and say whether the result is the same", example
+        commands, "repeat", "repeat a run or a trial and report whether the result is the same", example
     )
     command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
-    command.add_argument("--threads", type=int, default=0, help="threads (default: as many as the record had)")
+    command.add_argument("--threads", type=int, default=0, help="threads (default: as many as the record states)")
     command.set_defaults(command=_repeat)
 
 

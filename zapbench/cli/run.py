@@ -1,4 +1,4 @@
-"""`zapbench run` and `zapbench transfer`: one pre-trained model, made here or elsewhere, and its trials."""
+"""`zapbench run` pre-trains a model and runs its trials; `zapbench transfer` runs the trials of a given model."""
 
 import argparse
 from pathlib import Path
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench run omniglot_small asb_zap --transfer sequential -p 'ASB.inner_lr = 0.03' --seed 1"
-    command = add_command(commands, "run", "pre-train one model and transfer it, at every rate", example)
+    command = add_command(commands, "run", "pre-train one model and transfer it at every rate", example)
     command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
     command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
-    command.add_argument("--name", default="", help="the row's name (default: the strategy, with what -p changes)")
+    command.add_argument("--name", default="", help="name of the row (default: the strategy, with the bindings of -p)")
     _add_trials(command)
     add_training_options(command)
     command.set_defaults(command=_run, weights="")
@@ -27,9 +27,13 @@ def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Adds the command."""
     example = "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64' --name mine --seed 0"
     command = add_command(commands, "transfer", "transfer a model that was pre-trained elsewhere", example)
-    command.add_argument("weights", metavar="WEIGHTS", help="a state dict that torch.save wrote, of model or encoder")
+    command.add_argument(
+        "weights", metavar="WEIGHTS", help="a state dict of the model or its encoder, written by torch.save"
+    )
     command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
-    command.add_argument("--name", default="", help="the row's name (default: the file's); give each seed the same")
+    command.add_argument(
+        "--name", default="", help="name of the row (default: the file's name); use the same for every seed"
+    )
     _add_trials(command)
     add_training_options(command)
     command.set_defaults(command=_transfer, strategy="pretrained")
@@ -39,7 +43,7 @@ def _add_trials(command: argparse.ArgumentParser) -> None:
     command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
     command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
     command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
-    command.add_argument("--select-trials", type=int, default=3, help="trials to choose a rate on (default: 3)")
+    command.add_argument("--select-trials", type=int, default=3, help="trials to select a rate on (default: 3)")
     command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
 
 

@@ -1,4 +1,4 @@
-"""`zapbench show`: what a run or a trial is, its curves, and the command that repeats it."""
+"""`zapbench show`: prints the description of a run or a trial, its curves, and the command that repeats it."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ def add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Adds the command."""
     example = "zapbench show runs/glyphs/asb_zap/default/seed=0"
     command = add_command(
-        commands, "show", "show a run or a trial: what it is, its curves, the command for it", example
+        commands, "show", "show a run or a trial: its description, its curves, and the command that repeats it", example
     )
     command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
     command.set_defaults(command=_show)
@@ -34,7 +34,7 @@ def _show(options: argparse.Namespace) -> int:
     for tag, (steps, values) in found.curves.items():
         shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
         console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
-    console.print(Text(f"\nRun it again:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
+    console.print(Text(f"\nTo repeat it:  {command_of(about)} --out ANOTHER_FOLDER"), soft_wrap=True)
     return 0
 
 

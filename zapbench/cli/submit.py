@@ -1,4 +1,4 @@
-"""`zapbench submit`: packs event files for others, and checks whether a submission can be ranked."""
+"""`zapbench submit`: packs event files into a submission, and checks whether it can be ranked."""
 
 import argparse
 from pathlib import Path
@@ -6,18 +6,21 @@ from pathlib import Path
 from zapbench.cli.arguments import add_command
 from zapbench.launchers.cpus import cores
 
-MOST_LINES = 50
-"""Problems of a submission that are printed."""
+MOST_PROBLEMS = 50
+"""How many problems of a submission are printed."""
 
 
 def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench submit runs --out mine.zip"
     command = add_command(
-        commands, "submit", "pack the event files of a folder, and check that they can be ranked", example
+        commands,
+        "submit",
+        "pack the event files of a folder into a submission, and check that it can be ranked",
+        example,
     )
-    command.add_argument("logdir", type=Path, metavar="LOGDIR")
-    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip")
+    command.add_argument("logdir", type=Path, metavar="LOGDIR", help="folder of TensorBoard logs")
+    command.add_argument("--out", type=Path, required=True, metavar="NAME.zip", help="the submission to write")
     command.set_defaults(command=_submit)
 
 
@@ -29,15 +32,15 @@ def _submit(options: argparse.Namespace) -> int:
     return check_submission(options.out, None)
 
 
-def check_submission(path: Path, beside: Path | None) -> int:
-    """Prints the problems of a submission, beside a folder of logs if given; returns 1 if there are any."""
+def check_submission(path: Path, logdir: Path | None) -> int:
+    """Prints the problems of a submission, alone or together with a folder of logs; returns 1 if there are any."""
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.submissions.check import check
 
-    verdict = check(path, load(beside, workers=cores()) if beside is not None else None)
-    for problem in verdict.problems[:MOST_LINES]:
+    verdict = check(path, load(logdir, workers=cores()) if logdir is not None else None)
+    for problem in verdict.problems[:MOST_PROBLEMS]:
         print(f"  {problem}")
-    if len(verdict.problems) > MOST_LINES:
-        print(f"  and {len(verdict.problems) - MOST_LINES} more")
+    if len(verdict.problems) > MOST_PROBLEMS:
+        print(f"  and {len(verdict.problems) - MOST_PROBLEMS} more")
     print(f"{path} {verdict.sentence}")
     return 1 if verdict.problems else 0

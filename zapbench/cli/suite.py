@@ -1,4 +1,4 @@
-"""`zapbench suite`: what a grid of runs will take, the grid itself, and its table and figures at the end."""
+"""`zapbench suite`: forecasts or runs a grid of runs, then prints its table and writes its figures."""
 
 import argparse
 import shutil
@@ -23,19 +23,26 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Adds the command."""
     command = add_command(commands, "suite", "run a grid of runs and print its table", "zapbench suite demo --jobs 2")
     command.add_argument("suite", metavar="NAME", help="a name of `zapbench list`, or a .gin file")
-    command.add_argument("--dry-run", action="store_true", help="say what there is to do, and what it takes")
     command.add_argument(
-        "--full", action="store_true", help="run every rate on the reported trials, too (for --select paper)"
+        "--dry-run",
+        action="store_true",
+        help="list the tasks that are left, with their time and disk space, and run nothing",
     )
-    command.add_argument("--jobs", type=int, help="tasks side by side (default: what the cores allow)")
+    command.add_argument(
+        "--full", action="store_true", help="also run every rate on the reported trials (for --select paper)"
+    )
+    command.add_argument(
+        "--jobs", type=int, help="tasks that run at once (default: as many as the cores or the Ray cluster allow)"
+    )
     command.add_argument(
         "--launcher",
         choices=("local", "ray"),
         default="local",
-        help="what runs the tasks: processes of this machine (default), or a Ray cluster",
+        help="where tasks run: in processes of this machine (default), or on a Ray cluster",
     )
     command.add_argument(
-        "--address", help="of the Ray cluster (default: $RAY_ADDRESS, or else one begun here for as long as the suite)"
+        "--address",
+        help="address of the Ray cluster (default: $RAY_ADDRESS; without it, a cluster is started for this suite)",
     )
     add_training_options(command)
     command.set_defaults(command=_suite)
@@ -53,7 +60,7 @@ def _suite(options: argparse.Namespace) -> int:
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {options.threads}")
     if options.address is not None and options.launcher != "ray":
-        raise ValueError("--address is of a Ray cluster; add --launcher ray")
+        raise ValueError("--address needs --launcher ray")
     suite = load_suite(options.suite, options.bindings)
     suite = replace(suite, full=suite.full or options.full, cpus=options.threads or suite.cpus)
     planned = plan(suite)
@@ -71,8 +78,8 @@ def launch(plan: "Plan", out: Path, new_launcher: "Callable[[], Launcher]") -> i
     """Runs a suite, prints how it ended, and returns the exit status.
 
     Raises:
-        KeyboardInterrupt: a person stopped it.
-        OSError: nothing more can be written.
+        KeyboardInterrupt: the suite was stopped.
+        OSError: the output folder can no longer be written.
     """
     from rich.console import Console
 

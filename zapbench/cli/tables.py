@@ -1,4 +1,4 @@
-"""Reads logs and prints their tables: what `run`, `suite` and `leaderboard` share."""
+"""Reads logs and prints their tables, for `run`, `suite` and `leaderboard`."""
 
 import sys
 from pathlib import Path
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 
 WIDE = 200
-"""Columns where the output is not a terminal: no column is dropped for width."""
+"""Columns where the output is not a terminal, so that no column of a table is dropped."""
 
 
 def read_logs(
     folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True, only: "Container[str] | None" = None
 ) -> "Logs":
-    """Reads a folder of logs, with progress; `keep` what was read for the next time, count `only` these folders."""
+    """Reads a folder of logs and shows progress.
+
+    Args:
+        folder: holds the logs.
+        mapping: describes how to read logs that zapbench did not write.
+        keep: whether to cache what was read.
+        only: ignores every folder of a task that is not among these.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -42,7 +49,13 @@ def read_logs(
 
 
 def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
-    """Ranks logs and prints their tables; says what could not be used."""
+    """Ranks logs and prints their tables, and on stderr the logs that were excluded.
+
+    Args:
+        logs: the logs.
+        form: `table`, `md`, `latex`, `csv` or `json`.
+        by: selects rates on the selection trials (`select`) or on the reported ones (`paper`).
+    """
     from rich.console import Console
 
     from zapbench.leaderboard.decide.tables import tables
@@ -51,18 +64,18 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
     from zapbench.leaderboard.show.markdown import to_markdown
     from zapbench.leaderboard.show.terminal import to_terminal
 
-    made = tables(logs, by=by)
+    ranked = tables(logs, by=by)
     if form == "table":
         console = Console()
-        to_terminal(made, console if console.is_terminal else Console(width=WIDE))
+        to_terminal(ranked, console if console.is_terminal else Console(width=WIDE))
     else:
         renderers = {
-            "md": lambda: to_markdown(made, logs.problems),
-            "latex": lambda: to_latex(made),
-            "csv": lambda: to_csv(made),
-            "json": lambda: to_json(made, logs.problems),
+            "md": lambda: to_markdown(ranked, logs.problems),
+            "latex": lambda: to_latex(ranked),
+            "csv": lambda: to_csv(ranked),
+            "json": lambda: to_json(ranked, logs.problems),
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
         print(f"excluded: {problem}", file=sys.stderr)
-    return made
+    return ranked

@@ -1,4 +1,7 @@
-"""Checkpoints: state dicts, generator states and a cursor, readable with `weights_only=True`."""
+"""Checkpoints of pre-training: the states of model, optimiser, plug-ins and generators.
+
+They are read with `weights_only=True`, so nothing in a checkpoint is executed.
+"""
 
 import io
 import pickle
@@ -18,18 +21,18 @@ FILE = "checkpoint.pt"
 
 @dataclass
 class Checkpoint:
-    """A model on its way, or pre-trained.
+    """The state of a pre-training, or its finished model.
 
     Attributes:
-        config_hash: of the composed configuration of pre-training.
+        config_hash: hash of the configuration of pre-training.
         updates: updates (or episodes) done.
-        finished: whether pre-training is over.
+        finished: whether pre-training has finished.
         model: the model's state dict.
+        outputs: number of outputs of the head.
         optimizer: the optimiser's state dict.
         generators: states of the global generators.
-        plugins: state dicts of plug-ins that have one, by their place.
-        outputs: outputs of the head.
-        seconds: spent on pre-training so far.
+        plugins: state dicts of the plug-ins that have one, by their position.
+        seconds: wall-clock time of pre-training so far.
         point: losses and accuracies since the last point of the curves.
     """
 
@@ -46,7 +49,7 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint, whole or not at all."""
+    """Writes a checkpoint atomically."""
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **vars(checkpoint)}, buffer)
     write_atomically(path, buffer.getvalue())
@@ -56,7 +59,7 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     """Reads a checkpoint; nothing in the file is executed.
 
     Raises:
-        ValueError: not a checkpoint, damaged, or of another schema.
+        ValueError: the file is not a checkpoint, is damaged or has another schema.
     """
     try:
         raw = torch.load(path, map_location=device, weights_only=True)
@@ -73,11 +76,11 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
 
 def generator_states() -> dict[str, Any]:
     """Returns the states of Python's, NumPy's and torch's global generators as plain values and tensors."""
-    version, words, gauss = random.getstate()
-    name, keys, place, has_gauss, cached = np.random.get_state()
+    version, state, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
     states: dict[str, Any] = {
-        "python": [version, list(words), gauss],
-        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, cached],
+        "python": [version, list(state), gauss],
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -86,11 +89,11 @@ def generator_states() -> dict[str, Any]:
 
 
 def restore_generators(states: dict[str, Any]) -> None:
-    """Sets the global generators to `generator_states()`'s result."""
-    version, words, gauss = states["python"]
-    random.setstate((version, tuple(words), gauss))
-    name, keys, place, has_gauss, cached = states["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, cached))
+    """Sets the global generators to states that `generator_states` returned."""
+    version, state, gauss = states["python"]
+    random.setstate((version, tuple(state), gauss))
+    name, keys, position, has_gauss, cached = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(states["torch"].cpu())
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

@@ -1,4 +1,4 @@
-"""Pre-training under watch: curves, checkpoints, divergence and progress, for any Avalanche strategy."""
+"""A plug-in that writes curves and checkpoints, detects divergence and reports progress during pre-training."""
 
 import math
 import time
@@ -20,30 +20,38 @@ from zapbench.strategies.data import ImageSource
 from zapbench.tasks import Progress, Stopped
 
 POINTS = 50
+"""Points of the training curves of one pre-training, at most."""
+
 VALIDATION_POINTS = 10
+"""Points of the validation curve, at most."""
+
+
+BATCH = 512
+"""Validation images per forward pass."""
 
 
 class Diverged(Exception):
-    """The loss is not finite: a result, not an error."""
+    """The loss is not finite; this is a result of the run, not an error."""
 
 
 class Monitor(SupervisedPlugin):
-    """Watches one pre-training; the last plug-in of its strategy.
+    """Monitors one pre-training of any Avalanche strategy; must be the strategy's last plug-in.
 
-    Every so many updates it writes a point of the curves (and raises `Diverged` where the mean loss is not finite);
-    when enough time has passed, or work is to stop, a checkpoint, which holds the point in the making, too.
+    At an interval of updates it writes a point of the curves, or raises `Diverged` if the mean loss is not finite. It
+    saves a checkpoint at an interval of time and when the run is asked to stop; losses since the last point are part of
+    the checkpoint. A plug-in that has `state_dict` and `load_state_dict` is saved and restored with it.
 
     Args:
         record: the run's event file.
-        path: where checkpoints go.
-        config_hash: of the composed configuration.
-        total: updates in all.
-        validate: measures the model, in [0, 1]; None where there are no validation images.
+        path: the checkpoint's path.
+        config_hash: hash of the configuration of pre-training.
+        total: total number of updates.
+        validate: returns the model's validation accuracy, in [0, 1]; None without validation images.
         seconds: seconds between two checkpoints.
-        cost: what the run has cost so far.
-        progress: called as updates are made, but not more often than every `progress_seconds`.
+        cost: measures the time and memory of the run.
+        progress: called after updates, but at most once in `progress_seconds`.
         progress_seconds: see `progress`.
-        resume: the checkpoint to go on from.
+        resume: the checkpoint to resume from; None to start at the first update.
     """
 
     def __init__(
@@ -74,10 +82,10 @@ class Monitor(SupervisedPlugin):
         self._every = every(total)
         self._losses: list[Tensor] = []
         self._correct: list[Tensor] = []
-        self._saved = self._told = time.monotonic()
+        self._saved = self._reported = time.monotonic()
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Puts optimiser, clock, plug-ins and generators where the checkpoint left them (Avalanche has reset them)."""
+        """Restores optimiser, clock, plug-ins and generators from the checkpoint, after Avalanche has reset them."""
         if self._resume is None:
             return
         strategy.optimizer.load_state_dict(self._resume.optimizer)
@@ -89,15 +97,15 @@ class Monitor(SupervisedPlugin):
         self._correct = list(self._resume.point["correct"].to(strategy.device))
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keeps loss and accuracy; writes points and checkpoints where they are due."""
+        """Keeps the loss and the accuracy; writes a point or a checkpoint if one is due."""
         self._losses.append(strategy.loss.detach().reshape(()))
         self._correct.append((strategy.mb_output.detach().argmax(1) == strategy.mb_y).float().mean())
         done = strategy.clock.train_iterations
         if done % self._every == 0 or done == self._total:
             self._point(strategy, done)
         now = time.monotonic()
-        if now - self._told >= self._progress_seconds:
-            self._told = now
+        if now - self._reported >= self._progress_seconds:
+            self._reported = now
             try:
                 self._progress("pre-training", done, self._total)
             except Stopped:
@@ -124,7 +132,6 @@ class Monitor(SupervisedPlugin):
         checkpoints.save(self._path, self._checkpoint(strategy, done))
 
     def _checkpoint(self, strategy: Any, done: int) -> Checkpoint:
-        kept = {"losses": self._losses, "correct": self._correct}
         return Checkpoint(
             config_hash=self._config_hash,
             updates=done,
@@ -135,12 +142,12 @@ class Monitor(SupervisedPlugin):
             generators=checkpoints.generator_states(),
             plugins=plugin_states(strategy),
             seconds=self._cost.seconds(),
-            point={name: _stack(values) for name, values in kept.items()},
+            point={"losses": _stack(self._losses), "correct": _stack(self._correct)},
         )
 
 
 def every(total: int) -> int:
-    """Returns the updates between two points of the curves."""
+    """Returns the number of updates between two points of the curves."""
     return max(1, math.ceil(total / POINTS))
 
 
@@ -149,10 +156,10 @@ def _stack(values: list[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, images: ImageSource, index: Tensor, labels: Tensor, *, batch: int = 512) -> float:
-    """Returns the share of images that a model gets right in eval mode, in [0, 1]; its mode is left as it was."""
+def accuracy(model: nn.Module, images: ImageSource, index: Tensor, labels: Tensor) -> float:
+    """Returns the share of images that a model classifies correctly in eval mode, in [0, 1]; restores its mode."""
     training = model.training
     model.eval()
-    parts = [model(images(part)).argmax(1).cpu() for part in index.split(batch)]
+    parts = [model(images(part)).argmax(1).cpu() for part in index.split(BATCH)]
     model.train(training)
     return float((torch.cat(parts) == labels.cpu()).float().mean())

@@ -1,8 +1,8 @@
-"""The one writer of event files (`zapbench.leaderboard.contract` says what is in them).
+"""Writes event files; `zapbench.leaderboard.contract` declares their content.
 
-A trial's file appears whole: it is written beside its place and renamed. A run's own file grows while it pre-trains,
-so that TensorBoard can follow; when pre-training goes on from a checkpoint, a torn tail is cut and points that are
-already there are not written again.
+A trial's file is written atomically. A run's own file grows while it pre-trains, so that TensorBoard can show it. When
+pre-training resumes from a checkpoint, an incomplete last event is removed, and points that the file already has are
+not written again.
 """
 
 import io
@@ -34,20 +34,20 @@ class EventWriter:
         self._records = RecordWriter(file)
 
     def start(self, description: Description, config: str) -> None:
-        """Writes the file's version, the description and the operative configuration."""
+        """Writes the version of the file, the description and the operative configuration."""
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self.text(contract.RUN, description.to_json(), step=0)
         self.text(contract.CONFIG, config, step=0)
 
     def scalars(self, values: Mapping[str, float], *, step: int) -> None:
-        """Writes one point of some curves."""
+        """Writes one point of each of some curves."""
         parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=parts)))
 
     def vector(self, tag: str, values: Sequence[float], *, step: int) -> None:
         """Writes a 1-D tensor."""
         tensor = tensor_util.make_tensor_proto(np.asarray(values, dtype=np.float32))
-        # TensorBoard has no view of such a tensor, and warns of every file that has one without a plug-in's name.
+        # TensorBoard cannot show such a tensor, and warns about every file in which it has no plug-in's name.
         view = SummaryMetadata.PluginData(plugin_name="zapbench")
         metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
         value = Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
@@ -58,7 +58,7 @@ class EventWriter:
         self._write(Event(wall_time=time.time(), step=step, summary=text_pb(tag, text)))
 
     def hparams(self, description: Description) -> None:
-        """Writes what TensorBoard's HParams page shows."""
+        """Writes the values that TensorBoard's HParams page shows."""
         trial = f"{description.role}={description.transfer_seed}"
         values = {
             "scenario": description.scenario,
@@ -73,7 +73,7 @@ class EventWriter:
         self._write(Event(wall_time=time.time(), summary=hparams.hparams_pb(values, trial_id=name)))
 
     def close_with(self, closing: Closing, *, step: int) -> None:
-        """Writes the last word."""
+        """Writes how the task ended, as the last event."""
         self.text(contract.RUN, closing.to_json(), step=step)
 
     def _write(self, event: Event) -> None:
@@ -88,7 +88,7 @@ def write_trial(
     costs: Mapping[str, float],
     closing: Closing,
 ) -> None:
-    """Writes a trial's event file, whole or not at all; an earlier one of the same trial is replaced."""
+    """Writes a trial's event file atomically; replaces an earlier one."""
     buffer = io.BytesIO()
     writer = EventWriter(buffer)
     writer.start(description, config)
@@ -110,30 +110,21 @@ def write_trial(
 
 
 class PretrainRecord:
-    """A run's own event file, which grows while the model pre-trains; a context manager that closes it.
+    """A run's own event file, which grows during pre-training; a context manager that closes it.
 
     Args:
         folder: the run's folder.
-        description: of the run.
+        description: description of the run.
         config: the operative gin configuration.
+
+    Attributes:
+        last: step of the last point that the file has; -1 if it has none.
     """
 
     def __init__(self, folder: Path, description: Description, config: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / contract.EVENT_FILE
-        self.last = -1
-        """Step of the last point that is already there; -1 for none."""
-        started = False
-        if path.exists():
-            tail = Tail()
-            for event in read_events(path, tail):
-                tags = {value.tag for value in event.summary.value}
-                started |= contract.CONFIG in tags
-                if contract.LOSS in tags:
-                    self.last = max(self.last, int(event.step))
-            if not started:
-                tail.whole = 0
-            os.truncate(path, tail.whole)
+        started, self.last = _repaired(path) if path.exists() else (False, -1)
         self._file = path.open("ab")
         self._writer = EventWriter(self._file)
         if not started:
@@ -141,7 +132,7 @@ class PretrainRecord:
             self._file.flush()
 
     def point(self, values: Mapping[str, float], *, step: int) -> None:
-        """Writes one point of the curves, unless an earlier process did."""
+        """Writes one point of the curves unless the file has it already."""
         if step > self.last:
             self._writer.scalars(values, step=step)
             self._file.flush()
@@ -153,12 +144,28 @@ class PretrainRecord:
         self._file.close()
 
     def sync(self) -> None:
-        """Puts what was written on the disk, so that no later checkpoint can outlive it."""
+        """Forces the events to the disk; without this, a checkpoint could survive a crash that loses its points."""
         os.fsync(self._file.fileno())
 
     def finish(self, closing: Closing, costs: Mapping[str, float], *, step: int) -> None:
-        """Writes what pre-training cost and how it ended."""
+        """Writes the costs of pre-training and how it ended."""
         self._writer.scalars(dict(costs), step=step)
         self._writer.close_with(closing, step=step)
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _repaired(path: Path) -> tuple[bool, int]:
+    """Removes an incomplete last event, or all events if the first ones are incomplete.
+
+    Returns:
+        Whether the file has description and configuration, and the step of its last point (-1 if it has none).
+    """
+    started, last, tail = False, -1, Tail()
+    for event in read_events(path, tail):
+        tags = {value.tag for value in event.summary.value}
+        started |= contract.CONFIG in tags
+        if contract.LOSS in tags:
+            last = max(last, int(event.step))
+    os.truncate(path, tail.whole if started else 0)
+    return started, last

@@ -1,4 +1,4 @@
-"""Measures what a task takes: wall-clock seconds and peak memory in bytes."""
+"""Measures the wall-clock seconds and the peak memory of a task."""
 
 import contextlib
 import resource
@@ -12,7 +12,12 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class ResourceMeter:
-    """Starts counting when made; `before` are seconds that an earlier process spent on the same task."""
+    """Measures from its construction on.
+
+    Args:
+        device: whose memory is measured.
+        before: seconds that earlier processes spent on the same task.
+    """
 
     def __init__(self, device: torch.device | str = "cpu", *, before: float = 0.0) -> None:
         self._device = torch.device(device)
@@ -21,14 +26,14 @@ class ResourceMeter:
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
             with contextlib.suppress(OSError):
-                _CLEAR.write_text("5")  # Linux: the resident set's high-water mark starts again
+                _CLEAR.write_text("5")  # on Linux this resets the peak of the resident set
 
     def seconds(self) -> float:
-        """Returns wall-clock seconds since the start."""
+        """Returns the wall-clock seconds so far, including those of earlier processes."""
         return time.perf_counter() - self._start
 
     def peak_memory(self) -> int:
-        """Returns the peak memory in bytes: allocated on a CUDA device, else resident in this process."""
+        """Returns the peak memory in bytes: allocated on a CUDA device, or resident in this process."""
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         try:

@@ -1,8 +1,8 @@
 """Launchers: where the jobs of a suite run.
 
-`base` is the interface that every launcher keeps; `local` has the two of this machine, `ray` the one of a cluster
-(`ray_worker` is what its nodes do, `run_files` what they are sent). They share `schedule` (which job next, and what to
-do when one fails), `job` (what a process does with a job), `progress`, `interrupts`, `worker_logs`, `gpus` and
-`allocator`. May import experiment (inside the processes that train, not when imported), tasks, config; suites and
-checks import it.
+`base` declares the interface of every launcher. `local` has the two launchers of this machine, `ray` the launcher of a
+Ray cluster; `ray_worker` is the code that runs on a cluster's nodes, `run_files` packs the files that nodes receive and
+return. All launchers share `schedule` (which job runs next, and what happens when one fails), `job` (how a process runs
+a job), `progress`, `interrupts`, `worker_logs`, `gpus`, `cpus` and `allocator`. May import experiment (only inside the
+processes that train, not when imported), tasks, config; suites and checks import it.
 """

@@ -1,28 +1,29 @@
-"""The C library's allocator, told to keep what is freed: the next training step asks for the same again."""
+"""Configures glibc's allocator to keep freed memory, because the next training step allocates the same amount again."""
 
 import ctypes
 import os
 import platform
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
-"""Of `mallopt`, in glibc's `malloc.h`."""
+"""Parameters of `mallopt`, from glibc's `malloc.h`."""
 
-LARGEST = 32 * 1024 * 1024
-"""Bytes from which on an allocation always is the system's own; glibc takes no more."""
+LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024
+"""Bytes; glibc accepts no higher threshold. It still maps larger allocations one by one and unmaps them when freed."""
 
-ALL = 2**31 - 1
+NEVER_TRIM = 2**31 - 1
+"""Bytes; freed memory above this threshold is returned to the system."""
 
 
 def keep_freed_memory() -> None:
-    """Keeps glibc from handing freed memory back to the system, unless the environment already tunes it.
+    """Keeps glibc from returning freed memory to the system, unless the environment already configures it.
 
-    Left alone, it hands back what a step's large tensors took, and the system clears these pages anew at every step,
-    which makes an unfrozen step on 16 or more images take a quarter to a half longer (`benchmarks/allocator.py`). The
-    process keeps the most memory that it ever used; it does not use more. On other systems nothing is done.
+    By default glibc returns the memory of a step's large tensors, and the system clears these pages again at the next
+    step; an unfrozen step on 16 or more images then takes 25-50% longer (`benchmarks/allocator.py`). The process's peak
+    memory stays the same, but it keeps that peak until it ends. On systems without glibc this does nothing.
     """
-    tuned = any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"))
-    if tuned or platform.libc_ver()[0] != "glibc":
+    configured = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+    if any(name in os.environ for name in configured) or platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(MMAP_THRESHOLD, LARGEST)
-    library.mallopt(TRIM_THRESHOLD, ALL)
+    library.mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+    library.mallopt(TRIM_THRESHOLD, NEVER_TRIM)

@@ -1,4 +1,4 @@
-"""What a launcher is: where the tasks of a suite run."""
+"""The interface of a launcher, which decides where the jobs of a suite run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from zapbench.tasks import Job, Outcome
 class Launcher(ABC):
     """Checks and runs the jobs of a suite.
 
-    An error ends its job, not the suite; a job that failed is tried once more. A full disk or a missing permission ends
-    the suite.
+    A job that fails is tried once more; if it fails again, the other jobs still run. A fatal outcome (a full disk, no
+    permission) ends the run. `tests/launchers/test_contract.py` tests every launcher against this interface.
 
     Args:
         out: output folder.
-        command: the command line, for descriptions.
+        command: the command line, which descriptions record.
     """
 
     def __init__(self, out: Path, command: str) -> None:
@@ -25,22 +25,23 @@ class Launcher(ABC):
 
     @abstractmethod
     def check(self, jobs: list[Job]) -> None:
-        """Makes everything that the jobs will use, and trains nothing; called once, before `run`.
+        """Checks the configuration of every job without training or writing anything; called once, before `run`.
 
         Raises:
-            ValueError: something does not fit.
+            ValueError: a configuration cannot be used, or a job's folder holds another run.
         """
 
     @abstractmethod
     def run(self, jobs: list[Job], display: Display) -> Iterator[Outcome]:
-        """Runs jobs and yields how each ended, in the order in which they end; called once for each stage of a suite.
+        """Runs jobs and yields the outcome of each, in the order in which they end; called once per stage of a suite.
 
-        Stops after the first job that ended with `fatal`, or after `stop` was called.
+        After a fatal outcome no further job starts and nothing more is yielded. After `stop`, running jobs save a
+        checkpoint and end with `stopped`; jobs that have not started are reported together by one such outcome.
         """
 
     @abstractmethod
     def stop(self) -> None:
-        """Asks every job to stop at its next point or trial; may be called from a signal handler, while `run` runs."""
+        """Asks every job to stop at its next call of `progress`; may be called from a signal handler, during `run`."""
 
-    def close(self) -> None:
-        """Releases what the launcher holds; called once, at the end, also after an error."""
+    def close(self) -> None:  # noqa: B027 - a launcher may hold nothing
+        """Releases processes and connections; called at the end, also after an error. A second call does nothing."""

@@ -1,8 +1,8 @@
-"""How many processor cores there are. Standard library only."""
+"""Counts processor cores, with the standard library only."""
 
 import os
 
 
 def cores() -> int:
-    """Returns the cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

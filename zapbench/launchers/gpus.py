@@ -1,4 +1,4 @@
-"""Which GPUs each process of a suite may see."""
+"""Assigns GPUs to the processes of a suite."""
 
 import math
 import os
@@ -9,7 +9,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_devices() -> list[str]:
-    """Returns the GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    """Returns the GPUs that this process may use, named as in `CUDA_VISIBLE_DEVICES`."""
     if (named := os.environ.get(VISIBLE)) is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
     try:
@@ -20,15 +20,15 @@ def visible_devices() -> list[str]:
 
 
 def assign(devices: Sequence[str], share: float, processes: int) -> list[str]:
-    """Returns what each process may see, at most `processes` of them and only as many as there is room for.
+    """Returns the GPUs of each process: at most `processes` entries, and no more than the GPUs have room for.
 
     Args:
-        devices: the GPUs there are.
-        share: GPUs a process takes: a fraction of one, or a whole number.
-        processes: how many are wanted.
+        devices: names of the available GPUs.
+        share: GPUs per process: a fraction of one, or a whole number.
+        processes: the requested number of processes.
 
     Raises:
-        ValueError: not even one process fits, or a share above 1 is not whole.
+        ValueError: not even one process fits, or a share above 1 is not a whole number.
 
     >>> assign(["0", "1"], 0.5, 3)
     ['0', '1', '0']
@@ -36,19 +36,19 @@ def assign(devices: Sequence[str], share: float, processes: int) -> list[str]:
     ['0,1']
     """
     check_share(share)
-    whole = max(1, int(share))
-    groups = [",".join(devices[i : i + whole]) for i in range(0, len(devices) - whole + 1, whole)]
-    a_group = 1 if share >= 1 else math.floor(1 / share + 1e-9)
+    group_size = max(1, int(share))
+    groups = [",".join(devices[i : i + group_size]) for i in range(0, len(devices) - group_size + 1, group_size)]
+    processes_per_group = 1 if share >= 1 else math.floor(1 / share + 1e-9)
     if not groups:
-        raise ValueError(f"suite: gpus is {share:g}, and there are {len(devices)} GPUs here")
-    return [groups[i % len(groups)] for i in range(min(processes, a_group * len(groups)))]
+        raise ValueError(f"suite: gpus is {share:g}, but this machine has {len(devices)} GPUs")
+    return [groups[i % len(groups)] for i in range(min(processes, processes_per_group * len(groups)))]
 
 
 def check_share(share: float) -> None:
-    """Refuses a share of GPUs that nobody can give.
+    """Refuses a share of GPUs that cannot be assigned.
 
     Raises:
-        ValueError: it is above 1 and not whole.
+        ValueError: the share is above 1 and not a whole number.
     """
     if share > 1 and share != int(share):
-        raise ValueError(f"suite: gpus is {share:g}; allowed: a fraction of one, or a whole number")
+        raise ValueError(f"suite: gpus is {share:g}; allowed: a fraction of one GPU, or a whole number of GPUs")

@@ -1,4 +1,4 @@
-"""Ctrl-C: once for a clean end, twice for an end at once."""
+"""Handles Ctrl-C: the first one asks for a clean stop, the second one interrupts at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextmanager
 def clean_end(ask: Callable[[], None]) -> Iterator[None]:
-    """While it lasts, the first Ctrl-C (or SIGTERM, as a cluster sends it) calls `ask`, the second interrupts."""
+    """Within the block, the first Ctrl-C (or SIGTERM, which clusters send) calls `ask`; the second one interrupts."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:

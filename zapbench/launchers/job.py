@@ -1,4 +1,4 @@
-"""What one process does for a launcher: it prepares itself, checks jobs and runs them."""
+"""How a process of a launcher prepares itself, checks jobs and runs them."""
 
 import os
 import warnings
@@ -13,31 +13,31 @@ from zapbench.launchers.allocator import keep_freed_memory
 from zapbench.tasks import Job, Outcome, Progress, Stopped
 
 AVALANCHE_WARNINGS = ("no QP solver found", "Call to deprecated ")
-"""How the warnings begin that Avalanche causes itself: GEM's solver is missing, its plug-ins call deprecated functions."""
+"""First words of the warnings that Avalanche causes itself: GEM has no solver, plug-ins call deprecated functions."""
 
-_show = warnings.showwarning
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_showwarning = warnings.showwarning
 
 
-def limit_libraries(threads: int) -> None:
-    """Limits the threads of libraries that start their own; call it before they are imported."""
-    os.environ |= dict.fromkeys(LIBRARIES, str(threads))
+def limit_library_threads(threads: int) -> None:
+    """Limits the threads of numerical libraries; must be called before they are imported."""
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 def prepare_process(threads: int) -> None:
-    """Prepares this process for training: threads, freed memory kept, Avalanche's own warnings hidden."""
-    warnings.showwarning = _show_others
+    """Prepares this process for training: sets threads, keeps freed memory, hides warnings that Avalanche causes."""
+    warnings.showwarning = _show_unless_avalanche
     import torch
 
     keep_freed_memory()
     torch.set_num_threads(threads)
 
 
-def _show_others(message: Warning | str, *rest: Any, **more: Any) -> None:
-    """Shows a warning unless Avalanche causes it itself; a filter does not work, as Avalanche inserts its own first."""
+def _show_unless_avalanche(message: Warning | str, *rest: Any, **more: Any) -> None:
+    """Shows a warning unless Avalanche causes it; a filter would not work, as Avalanche puts its own filters first."""
     if not str(message).startswith(AVALANCHE_WARNINGS):
-        _show(message, *rest, **more)
+        _showwarning(message, *rest, **more)
 
 
 def check_jobs(jobs: list[Job], out: Path) -> None:
@@ -73,7 +73,7 @@ def check_jobs(jobs: list[Job], out: Path) -> None:
 
 
 def reason_to_refuse(jobs: list[Job], out: Path) -> str:
-    """Returns why `check_jobs` refuses, for another process to raise; empty where everything fits."""
+    """Returns the message of `check_jobs`'s error, for another process to raise; empty if there is none."""
     try:
         check_jobs(jobs, out)
     except ValueError as error:
@@ -84,7 +84,15 @@ def reason_to_refuse(jobs: list[Job], out: Path) -> str:
 def run_job(
     job: Job, out: Path, command: str, progress: Progress, on_failure: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Runs a job; raises only what ends this process. `on_failure` is called while a failure is being handled."""
+    """Runs a job and returns its outcome; an error makes it a failed one.
+
+    Args:
+        job: a run with its trials.
+        out: output folder.
+        command: the command line, which descriptions record.
+        progress: called as work advances.
+        on_failure: called while the error is being handled, so that it can print the traceback.
+    """
     from zapbench.experiment.context import Options
     from zapbench.experiment.root import execute
 
@@ -98,5 +106,5 @@ def run_job(
 
 
 def reason_of(error: BaseException) -> str:
-    """Returns an error in one line, its kind first."""
+    """Returns an error in one line, beginning with its type."""
     return f"{type(error).__name__.removesuffix('ExceptionProxy')}: {config.explain(error)}"

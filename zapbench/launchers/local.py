@@ -1,6 +1,6 @@
-"""Launchers on this machine: in this process, or in worker processes that stay alive between jobs.
+"""Launchers of this machine: one runs jobs in this process, one in worker processes that stay alive between jobs.
 
-A worker that dies is replaced and its job tried again. Workers end with their launcher, however that ends.
+A worker that dies is replaced, and its job is tried again. Workers end when their launcher's process ends.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from zapbench.launchers.base import Launcher
 from zapbench.launchers.gpus import VISIBLE
 from zapbench.launchers.job import (
     check_jobs,
-    limit_libraries,
+    limit_library_threads,
     prepare_process,
     reason_of,
     reason_to_refuse,
@@ -36,7 +36,7 @@ class InProcessLauncher(Launcher):
 
     Args:
         out: output folder.
-        command: the command line, for descriptions.
+        command: the command line, which descriptions record.
         threads: threads of this process.
     """
 
@@ -78,10 +78,10 @@ class ProcessPoolLauncher(Launcher):
 
     Args:
         out: output folder.
-        command: the command line, for descriptions.
-        threads: threads of each process.
+        command: the command line, which descriptions record.
+        threads: threads per process.
         workers: number of processes.
-        devices: the GPUs that each process may see; empty to leave that unchanged.
+        devices: the GPUs that each process may use; empty to leave the environment unchanged.
     """
 
     def __init__(self, out: Path, command: str, threads: int, workers: int, devices: Sequence[str] = ()) -> None:
@@ -90,7 +90,7 @@ class ProcessPoolLauncher(Launcher):
         self._context = multiprocessing.get_context("spawn")
         self._messages: Any = self._context.Queue()
         self._stopping: Any = self._context.Event()
-        self._lost = False
+        self._worker_died = False
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -105,7 +105,7 @@ class ProcessPoolLauncher(Launcher):
         )
 
     def check(self, jobs: list[Job]) -> None:
-        """See `Launcher.check`; a worker does it."""
+        """See `Launcher.check`; a worker runs the check."""
         reason = self._pool.submit(reason_to_refuse, jobs, self.out).result()
         if reason:
             raise ValueError(reason)
@@ -117,7 +117,7 @@ class ProcessPoolLauncher(Launcher):
     def run(self, jobs: list[Job], display: Display) -> Iterator[Outcome]:
         """See `Launcher.run`."""
         ended = threading.Event()
-        threading.Thread(target=self._listen, args=(display, ended), daemon=True).start()
+        threading.Thread(target=self._show_messages, args=(display, ended), daemon=True).start()
         try:
             yield from run_concurrently(self, jobs, display, self._stopping.is_set)
         finally:
@@ -135,26 +135,26 @@ class ProcessPoolLauncher(Launcher):
         """See `Workers.outcome_of`."""
         try:
             return future.result()
-        except Exception as error:  # the worker died, or what it raised cannot be pickled
-            self._lost = True
-            return lost(self.out, job, error)
+        except Exception as error:  # the worker died, or its error cannot be pickled
+            self._worker_died = True
+            return outcome_of_dead_worker(self.out, job, error)
 
     def recover(self) -> bool:
-        """See `Workers.recover`: a lost worker breaks the pool, and with it what ran beside it."""
-        if not self._lost:
+        """See `Workers.recover`: the death of one worker breaks the pool and ends the jobs of all its workers."""
+        if not self._worker_died:
             return False
-        self._lost = False
+        self._worker_died = False
         self.close()
         self._pool = self._new_pool()
         return True
 
-    def _listen(self, display: Display, ended: threading.Event) -> None:
+    def _show_messages(self, display: Display, ended: threading.Event) -> None:
         while not ended.is_set():
             with suppress(queue.Empty):
                 display.update(self._messages.get(timeout=0.2))
 
     def close(self) -> None:
-        """See `Launcher.close`; workers are killed: files are written atomically."""
+        """See `Launcher.close`; workers may be killed at any moment because they write files atomically."""
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -172,8 +172,8 @@ def _start_worker(messages: Any, stopping: Any, threads: int, devices: Any) -> N
     _messages, _stopping = messages, stopping
     if devices is not None:
         os.environ[VISIBLE] = devices.get()
-    limit_libraries(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the launcher handles it
+    limit_library_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all processes; the launcher handles it
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     prepare_process(threads)
 
@@ -186,7 +186,7 @@ def _end_with_launcher() -> None:
 
 
 def run_logged(job: Job, out: Path, command: str, progress: Progress, where: str = "") -> Outcome:
-    """Runs a job, and prints when it starts and how it ends; `where` follows its name."""
+    """Runs a job and prints when it starts and how it ends; `where` follows its name."""
     print_with_time(f"{job.name} starts{where}")
     outcome = run_job(job, out, command, progress, traceback.print_exc)
     print_with_time(f"{job.name}: {outcome}")
@@ -204,6 +204,6 @@ def _run_in_worker(number: int, job: Job, out: Path, command: str) -> Outcome:
     return run_logged(job, out, command, progress)
 
 
-def lost(out: Path, job: Job, error: BaseException) -> Outcome:
+def outcome_of_dead_worker(out: Path, job: Job, error: BaseException) -> Outcome:
     """Returns the outcome of a job whose process died."""
-    return Outcome(failed={str(out / job.run.folder): f"its process was lost ({reason_of(error)})"})
+    return Outcome(failed={str(out / job.run.folder): f"its process died ({reason_of(error)})"})

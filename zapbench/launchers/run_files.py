@@ -11,18 +11,18 @@ Files = dict[str, bytes]
 """Path below the output folder -> content."""
 
 HEAD_BYTES = 1 << 16
-"""Bytes of an event file that hold its description: that comes first."""
+"""First bytes of an event file, which hold its description."""
 
 
 def files_to_resume(out: Path, job: Job) -> Files:
-    """Returns what a job resumes from: its run's record and checkpoint, and earlier records of its trials."""
+    """Returns what a job resumes from: its run's event file and checkpoint, and the event files of its trials."""
     own = [path for path in (out / job.run.folder).glob("*") if not path.name.startswith(".")]
-    return _read(out, [*own, *_records(out, [job])])
+    return _read(out, [*own, *_event_files(out, [job])])
 
 
 def record_heads(out: Path, jobs: list[Job]) -> Files:
-    """Returns the first bytes of all records of some jobs: enough to see whether their folders hold something else."""
-    return _read(out, _records(out, jobs), HEAD_BYTES)
+    """Returns the first bytes of the event files of jobs: enough to see whether their folders hold other runs."""
+    return _read(out, _event_files(out, jobs), HEAD_BYTES)
 
 
 def changed_files(out: Path, job: Job, before: Files) -> Files:
@@ -32,26 +32,26 @@ def changed_files(out: Path, job: Job, before: Files) -> Files:
 
 
 def write_files(files: Files, out: Path) -> None:
-    """Writes files, each atomically.
+    """Writes files, each atomically, in the order in which a job makes them.
 
-    A run's record comes first, then its checkpoint, then its trials: the order in which a job makes them, so that an
-    interruption leaves what an interrupted job leaves.
+    The run's event file is first, then its checkpoint, then its trials, so that an interruption leaves the same files
+    as an interrupted job.
     """
     for name in sorted(files, key=lambda name: (name.count("/"), not name.endswith(contract.EVENT_FILE), name)):
         write_atomically(out / name, files[name])
 
 
-def _records(out: Path, jobs: list[Job]) -> Iterator[Path]:
+def _event_files(out: Path, jobs: list[Job]) -> Iterator[Path]:
     for job in jobs:
         yield out / job.run.folder / contract.EVENT_FILE
         for trial in job.trials:
             yield out / job.run.folder / trial.folder / contract.EVENT_FILE
 
 
-def _read(out: Path, paths: Iterable[Path], most: int = -1) -> Files:
+def _read(out: Path, paths: Iterable[Path], most_bytes: int = -1) -> Files:
     files: Files = {}
     for path in paths:
         if path.is_file():
             with path.open("rb") as file:
-                files[path.relative_to(out).as_posix()] = file.read(most)
+                files[path.relative_to(out).as_posix()] = file.read(most_bytes)
     return files

@@ -1,4 +1,4 @@
-"""What workers print: one file for each process, below the output folder."""
+"""Log files of the worker processes: one file per process, below the output folder."""
 
 import functools
 import os
@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 LOGS = "logs"
-"""Folder below the output folder: a file for each worker, named after its machine and process."""
+"""Folder below the output folder; each file in it is named after a worker's machine and process."""
 
 
 @functools.cache
 def log_output(folder: Path) -> None:
-    """Redirects what this process prints, libraries in C included, to its own file from now on."""
+    """Redirects everything that this process prints, C libraries included, to its log file."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / log_name()).open("ab") as file:
         redirect_output(file.fileno())
@@ -25,12 +25,12 @@ def log_name() -> str:
 
 
 def redirect_output(descriptor: int) -> None:
-    """Redirects what this process prints to an open file from now on."""
+    """Redirects everything that this process prints to an open file."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(descriptor, stream.fileno())
 
 
 def print_with_time(text: str) -> None:
-    """Prints a line with the time, in UTC."""
+    """Prints a line that begins with the time, in UTC."""
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)

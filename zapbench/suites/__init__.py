@@ -1,7 +1,7 @@
-"""Suites: grids of runs, from the file to the table, without torch.
+"""Suites: grids of runs, from the .gin file to the table, without torch.
 
-`suite` (the grid) -> `plan` (its tasks) -> `run` (in stages: pre-training and selection trials, then the reported trials
-at what was chosen, on a launcher) -> `results` (its table and figures). `forecast` says what a suite will take, from
-what tasks of the same kind took (`costs`). May import launchers, leaderboard, tasks, config; only the commands import
-it.
+The data flows through `suite` (the grid), `plan` (its tasks), `run` (which runs the tasks on a launcher in two stages:
+pre-training and selection trials, then the reported trials at the selected setting and rate) and `results` (tables and
+figures). `forecast` predicts the time and disk space of a suite from the `costs` of similar tasks. May import
+launchers, leaderboard, tasks, config; only the commands import it.
 """

@@ -1,40 +1,40 @@
-"""What tasks cost, in seconds and bytes: from finished ones of the same kind, else from a table that is shipped.
+"""Costs of tasks in seconds and bytes, measured on finished tasks of the same kind or else read from a shipped table.
 
-Two tasks are of one **kind** where their configurations agree in all but seeds and learning rates: those change what is
-learned, not what it takes.
+Two tasks are of one **kind** if their configurations differ only in seeds and learning rates, which change what is
+learned but not what it costs.
 """
 
 import functools
 import hashlib
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 from zapbench import config
-from zapbench.config import Binding
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import ending_of
-from zapbench.tasks import Task
+from zapbench.tasks import RunSpec, Task, TrialSpec
 
 SHIPPED = Path(__file__).with_name("costs.json")
 CHECKPOINT = "checkpoint.pt"
 RATES = ("lr", "inner_lr")
-ENOUGH = 20
-"""Finished tasks of a kind whose costs are read."""
+MOST_MEASURED = 20
+"""How many finished tasks of a kind are measured at most."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one task takes.
+    """The cost of one task.
 
     Attributes:
-        seconds: wall-clock.
-        bytes: on the disk.
-        source: where that was measured, in words.
+        seconds: wall-clock time.
+        bytes: disk space.
+        source: which tasks were measured.
     """
 
     seconds: float
@@ -44,27 +44,33 @@ class Cost:
 
 @dataclass
 class Costs:
-    """What tasks of each kind cost: those seen first, then those that are shipped."""
+    """Costs by kind of task: those measured in an output folder, else those of the shipped table.
 
-    place: str
+    Attributes:
+        folder: name of the output folder.
+        shipped: the shipped table, by kind.
+    """
+
+    folder: str
     shipped: Mapping[str, Cost] = field(default_factory=dict)
-    _seen: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    _measured: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
 
-    def see(self, task: Task, path: Path) -> str:
-        """Takes in a task's event file, unless enough of its kind were, and returns the task's status."""
-        seen = self._seen[kind(task)]
-        if len(seen) >= ENOUGH:
+    def measure(self, task: Task, path: Path) -> str:
+        """Reads the end of a task's event file, adds its cost if it finished, and returns its status."""
+        measured = self._measured[kind(task)]
+        if len(measured) >= MOST_MEASURED:
             return ending_of(path, 1)[0]
         status, seconds = ending_of(path)
-        if status == contract.FINISHED and seconds == seconds:
-            seen.append((seconds, _weight(path)))
+        if status == contract.FINISHED and not math.isnan(seconds):
+            measured.append((seconds, _size(path)))
         return status
 
     def of(self, task: Task) -> Cost | None:
-        """Returns what such a task costs; None where nobody has measured it."""
+        """Returns the mean cost of tasks of the same kind; None if none was measured."""
         name = kind(task)
-        if seen := self._seen.get(name):
-            return Cost(fmean(s for s, _ in seen), fmean(b for _, b in seen), f"finished tasks in {self.place}")
+        if measured := self._measured.get(name):
+            seconds, sizes = zip(*measured)
+            return Cost(fmean(seconds), fmean(sizes), f"finished tasks in {self.folder}")
         return self.shipped.get(name)
 
 
@@ -76,35 +82,24 @@ def shipped() -> dict[str, Cost]:
 
 
 def kind(task: Task) -> str:
-    """Returns a digest of what decides a task's cost."""
-    run, trial = task.run, task.trial
-    own = (*run.bindings, *run.setting)
-    if trial is None:
-        return _kind(run.scenario, run.strategy, own, run.weights, "", (), "")
-    return _kind(run.scenario, run.strategy, own, run.weights, trial.transfer, trial.bindings, trial.role)
+    """Returns a digest of everything that a task's cost depends on."""
+    trial = None if task.trial is None else replace(task.trial, rate=0.0, seed=0)
+    return _kind(replace(task.run, seed=0), trial)
 
 
 @functools.lru_cache(maxsize=4096)
-def _kind(
-    scenario: str,
-    strategy: str,
-    bindings: tuple[Binding, ...],
-    weights: str,
-    transfer: str,
-    transfer_bindings: tuple[Binding, ...],
-    role: str,
-) -> str:
-    whole = config.bindings_of("scenarios", scenario) | config.bindings_of("strategies", strategy)
-    whole |= {b.key: b.value for b in bindings if config.reaches_pretraining(b)}
-    if transfer:  # how the model was pre-trained is the same to a transfer
-        whole = {key: value for key, value in whole.items() if key not in ("run.strategy", "run.optimizer")}
-        whole |= config.bindings_of("transfers", transfer) | {b.key: b.value for b in transfer_bindings}
-    reached = config.follow(whole)
-    lines = [f"{key} = {value}" for key, value in reached.items() if key.rsplit(".", 1)[-1] not in RATES]
-    text = "\n".join([role, "given" if weights and not transfer else "", *lines])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _kind(run: RunSpec, trial: TrialSpec | None) -> str:
+    bound = config.bindings_of("scenarios", run.scenario) | config.bindings_of("strategies", run.strategy)
+    bound |= {b.key: b.value for b in (*run.bindings, *run.setting) if config.reaches_pretraining(b)}
+    if trial is not None:  # a trial costs the same however its model was pre-trained
+        bound = {key: value for key, value in bound.items() if key not in ("run.strategy", "run.optimizer")}
+        bound |= config.bindings_of("transfers", trial.transfer) | {b.key: b.value for b in trial.bindings}
+    lines = [f"{key} = {value}" for key, value in config.follow(bound).items() if key.rsplit(".", 1)[-1] not in RATES]
+    role = "" if trial is None else trial.role
+    model = "given" if run.weights and trial is None else ""
+    return hashlib.sha256("\n".join([role, model, *lines]).encode()).hexdigest()[:12]
 
 
-def _weight(path: Path) -> int:
+def _size(path: Path) -> int:
     files: Iterable[Path] = (path, path.with_name(CHECKPOINT))
     return sum(os.stat(file).st_size for file in files if file.exists())

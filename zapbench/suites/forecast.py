@@ -1,4 +1,4 @@
-"""What a suite will do, what of it is done, how long the rest takes and how large it is: without torch."""
+"""Forecasts the time and disk space that the unfinished tasks of a suite take, without torch."""
 
 import heapq
 import math
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zapbench import config
 from zapbench.leaderboard import contract
-from zapbench.suites.costs import Costs, shipped
+from zapbench.suites.costs import Cost, Costs, shipped
 from zapbench.suites.plan import Plan
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
@@ -20,18 +20,18 @@ SETTLED = (contract.FINISHED, contract.DIVERGED)
 
 @dataclass
 class Part:
-    """Tasks of one scenario and strategy that are alike: its pre-trainings, or its trials of one transfer and role.
+    """Tasks of one scenario and strategy: its pre-trainings, or its trials of one transfer and role.
 
     Attributes:
         scenario: its name.
         strategy: its name.
         what: `pre-training`, or the transfer and the role.
-        grid: how many there are, as a product in words.
-        tasks: how many there are.
-        done: how many of them are settled.
-        seconds: that the others take; NaN where nobody has measured one.
-        bytes: that the others take on the disk; NaN where nobody has measured one.
-        source: where that was measured, in words; empty where nobody has.
+        grid: the number of tasks as a product, for example `2 seeds x 4 trials`.
+        tasks: number of tasks.
+        done: number of tasks that finished or diverged.
+        seconds: total time of the other tasks; NaN if no such task was measured.
+        bytes: total disk space of the other tasks; NaN if no such task was measured.
+        source: which tasks were measured; empty if none was.
     """
 
     scenario: str
@@ -47,13 +47,13 @@ class Part:
 
 @dataclass
 class Forecast:
-    """What a suite will do.
+    """The forecast of a suite.
 
     Attributes:
         parts: in the order of the plan.
-        seconds: wall-clock of what is left on so many processes, as far as it is known.
-        jobs: processes.
-        sources: where costs were measured, in words.
+        seconds: wall-clock time of the tasks that are left; parts of unknown cost are not counted.
+        jobs: number of processes.
+        sources: which tasks were measured.
     """
 
     parts: list[Part]
@@ -63,97 +63,111 @@ class Forecast:
 
     @property
     def tasks(self) -> int:
-        """How many tasks there are."""
+        """Number of tasks."""
         return sum(part.tasks for part in self.parts)
 
     @property
     def done(self) -> int:
-        """How many of them are settled."""
+        """Number of tasks that finished or diverged."""
         return sum(part.done for part in self.parts)
 
     @property
     def bytes(self) -> float:
-        """Bytes that what is left takes, as far as it is known."""
+        """Disk space of the tasks that are left; parts of unknown cost are not counted."""
         return sum(part.bytes for part in self.parts if not math.isnan(part.bytes))
 
     @property
     def unknown(self) -> list[Part]:
-        """The parts with something left that nobody has measured."""
+        """The parts that are not done and of which no task was measured."""
         return [part for part in self.parts if math.isnan(part.seconds)]
 
 
 def forecast(plan: Plan, out: Path, jobs: int) -> Forecast:
-    """Looks up what of a suite is done below `out` and adds up what is left.
+    """Looks up which tasks of a suite are done below `out`, and adds up the costs of the others.
 
-    The reported trials of a suite that is not `full` are those of one setting and rate a method and transfer; which one
-    is not known before selection, so a reported trial counts as done where it is at any of them.
+    The reported trials of a suite that is not `full` are run at one setting and rate per method and transfer. Which one
+    is not known before selection, so a reported trial counts as done if it is done at any setting and rate.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: a name is unknown.
     """
-    suite = plan.suite
-    there = set(_event_files(out))
-    costs = Costs(str(out), shipped())
-    looked_up = []
-    for task in plan.tasks:
-        path = os.path.join(task.folder, contract.EVENT_FILE)
-        looked_up.append((task, path in there and costs.see(task, out / path) in SETTLED))
+    suite, costs = plan.suite, Costs(str(out), shipped())
     parts: dict[tuple[str, str, str], Part] = {}
-    first: dict[Path, list[float]] = defaultdict(list)
-    then: dict[tuple[str, str, int], list[float]] = defaultdict(list)
-    for task, settled in _to_do(suite, looked_up):
-        run = task.run
-        what = "pre-training" if task.trial is None else f"{config.name_of(task.trial.transfer)}, {task.trial.role}"
-        key = (config.name_of(run.scenario), config.name_of(run.strategy), what)
-        if key not in parts:
-            parts[key] = Part(*key, _grid(suite, task))
-        part = parts[key]
-        part.tasks += 1
-        if settled:
-            part.done += 1
-            continue
-        cost = costs.of(task)
-        part.seconds += cost.seconds if cost else math.nan
-        part.bytes += cost.bytes if cost else math.nan
-        part.source = cost.source if cost else ""
-        later = task.trial is not None and task.trial.role == contract.REPORT and not suite.full
-        known = cost.seconds if cost else 0.0
-        (then[run.scenario, run.strategy, run.seed] if later else first[run.folder]).append(known)
-    seconds = sum(_makespan([sum(costs) for costs in stage.values()], jobs) for stage in (first, then))
+    first_stage: dict[Path, float] = defaultdict(float)
+    second_stage: dict[tuple[str, str, int], float] = defaultdict(float)
+    for task, done in _expected(suite, _looked_up(plan, out, costs)):
+        cost = None if done else costs.of(task)
+        _add(parts, suite, task, done, cost)
+        seconds = cost.seconds if cost else 0.0
+        if _is_reported(task) and not suite.full:
+            second_stage[task.run.scenario, task.run.strategy, task.run.seed] += seconds
+        else:
+            first_stage[task.run.folder] += seconds
+    seconds = _makespan(first_stage.values(), jobs) + _makespan(second_stage.values(), jobs)
     sources = dict.fromkeys(part.source for part in parts.values() if part.source)
     return Forecast(list(parts.values()), seconds, jobs, list(sources))
 
 
-def _to_do(suite: Suite, looked_up: Sequence[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
-    """Returns the tasks that will be there in the end, of all that there might be, and whether each is settled."""
+def _looked_up(plan: Plan, out: Path, costs: Costs) -> list[tuple[Task, bool]]:
+    """Returns every task that the suite may run, and whether it is done; measures the finished ones."""
+    existing = set(_event_files(out))
+    looked_up = []
+    for task in plan.tasks:
+        path = os.path.join(task.folder, contract.EVENT_FILE)
+        looked_up.append((task, path in existing and costs.measure(task, out / path) in SETTLED))
+    return looked_up
+
+
+def _expected(suite: Suite, looked_up: Sequence[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
+    """Returns the tasks that the suite will run: of reported trials, one setting and rate unless it is `full`."""
     if suite.full:
         return list(looked_up)
     kept: list[tuple[Task, bool]] = []
     reported: dict[tuple[str, str, int, str, int], tuple[Task, bool]] = {}
-    for task, settled in looked_up:
-        trial = task.trial
-        if trial is None or trial.role != contract.REPORT:
-            kept.append((task, settled))
+    for task, done in looked_up:
+        if task.trial is None or not _is_reported(task):
+            kept.append((task, done))
             continue
-        key = (task.run.scenario, task.run.strategy, task.run.seed, trial.transfer, trial.seed)
-        if key not in reported or settled:
-            reported[key] = (task, settled)
+        key = (task.run.scenario, task.run.strategy, task.run.seed, task.trial.transfer, task.trial.seed)
+        if key not in reported or done:
+            reported[key] = (task, done)
     return kept + list(reported.values())
 
 
+def _is_reported(task: Task) -> bool:
+    return task.trial is not None and task.trial.role == contract.REPORT
+
+
+def _add(parts: dict[tuple[str, str, str], Part], suite: Suite, task: Task, done: bool, cost: Cost | None) -> None:
+    """Adds a task to its part; a missing cost makes the part's costs NaN."""
+    run = task.run
+    what = "pre-training" if task.trial is None else f"{config.name_of(task.trial.transfer)}, {task.trial.role}"
+    key = (config.name_of(run.scenario), config.name_of(run.strategy), what)
+    if key not in parts:
+        parts[key] = Part(*key, _grid(suite, task))
+    part = parts[key]
+    part.tasks += 1
+    if done:
+        part.done += 1
+        return
+    part.seconds += cost.seconds if cost else math.nan
+    part.bytes += cost.bytes if cost else math.nan
+    part.source = cost.source if cost else ""
+
+
 def _grid(suite: Suite, task: Task) -> str:
-    """Returns in words how many tasks like this one there are."""
+    """Returns the number of tasks in this one's part as a product, for example `2 seeds x 4 trials`."""
     trial = task.trial
-    chosen = trial is not None and trial.role == contract.REPORT and not suite.full
-    counts = {} if chosen else {"setting": len(suite.settings_of(task.run.scenario, task.run.strategy))}
-    if trial is not None and not chosen:
+    selected = _is_reported(task) and not suite.full
+    counts = {} if selected else {"setting": len(suite.settings_of(task.run.scenario, task.run.strategy))}
+    if trial is not None and not selected:
         counts["setting"] *= len(suite.settings_of(task.run.scenario, trial.transfer))
     counts["seed"] = len(suite.seed_list)
     if trial is not None:
-        counts |= {} if chosen else {"rate": len(suite.rates)}
+        counts |= {} if selected else {"rate": len(suite.rates)}
         counts["trial"] = suite.trials if trial.role == contract.REPORT else suite.select_trials
-    words = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
-    return " x ".join(words) + (", as chosen" if chosen else "")
+    factors = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
+    return " x ".join(factors) + (", as selected" if selected else "")
 
 
 def _event_files(out: Path) -> Iterable[str]:
@@ -163,7 +177,7 @@ def _event_files(out: Path) -> Iterable[str]:
 
 
 def _makespan(durations: Iterable[float], workers: int) -> float:
-    """Returns how long so many workers take that each take the next of these in order."""
+    """Returns how long `workers` take if each takes the next of these durations, in order, when it is free."""
     ends = [0.0] * workers
     for duration in durations:
         heapq.heapreplace(ends, ends[0] + duration)

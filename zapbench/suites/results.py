@@ -1,4 +1,4 @@
-"""What a suite found: the table of its own logs, in words and drawn, beside them."""
+"""Writes the results of a suite: the tables of its own logs as Markdown, and their figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,27 +11,24 @@ if TYPE_CHECKING:
     from zapbench.leaderboard.decide.tables import Table
 
 RESULTS = "results"
-"""Folder below the output folder: a folder a suite."""
+"""Folder below the output folder, with one folder per suite."""
 
 
-def write_results(
-    suite: Suite, name: str, made: "Sequence[Table]", logs: Logs, out: Path, formats: Sequence[str] = ("svg",)
-) -> list[Path]:
-    """Writes a suite's tables as Markdown and the figures it asks for, below `out`, and returns their paths.
+def write_results(suite: Suite, name: str, tables: "Sequence[Table]", logs: Logs, out: Path) -> list[Path]:
+    """Writes a suite's tables as Markdown and its figures as SVG, below `out`, and returns their paths.
 
     Args:
-        suite: says which figures.
-        name: the suite's.
-        made: its tables.
-        logs: its own.
+        suite: names the figures.
+        name: the suite's name.
+        tables: its tables.
+        logs: its logs, without those of other suites.
         out: the output folder.
-        formats: of the figures.
     """
     from zapbench.atomic import write_atomically
     from zapbench.leaderboard.show.figures import write_figures
     from zapbench.leaderboard.show.markdown import to_markdown
 
     folder = out / RESULTS / name
-    table = folder / "table.md"
-    write_atomically(table, to_markdown(list(made), logs.problems).encode())
-    return [table, *write_figures(made, logs, folder, formats, suite.figures)]
+    markdown = folder / "table.md"
+    write_atomically(markdown, to_markdown(list(tables), logs.problems).encode())
+    return [markdown, *write_figures(tables, logs, folder, ("svg",), suite.figures)]
