@@ -1,5 +1,6 @@
 """A person's own folder of images: its classes, their split by numbers or lists, and the cache."""
 
+import os
 import shutil
 import zipfile
 
@@ -127,7 +128,7 @@ def test_processes_decode_to_the_same_bytes_as_one(letters, monkeypatch):
         decoded("together", files, Reading(mode="RGB", size=24))
 
 
-def test_what_a_killed_process_left_is_never_read_and_goes_away(letters):
+def test_what_a_killed_process_left_is_removed_and_never_read(letters):
     files = by_class(image_files(letters), 1)
     decoded("letters", files, Reading(mode="L", size=24))
     (name,) = decoded_copies()
@@ -250,6 +251,18 @@ def test_images_that_change_are_read_again_in_the_same_process(letters, photogra
     before = own(letters).facts()["data"]
     (letters / "class 3" / "1.png").write_bytes(encoded(photographs[39].rotate(90)))
     assert own(letters).facts()["data"] != before
+
+
+def test_an_image_of_the_same_size_and_time_is_read_again(letters, photographs):
+    path = letters / "class 3" / "1.png"
+    raw = [image.resize((32, 32)) for image in photographs[38:40]]
+    facts = []
+    for image in raw:
+        image.save(path, compress_level=0)
+        os.utime(path, ns=(10**18, 10**18))
+        facts.append((path.stat().st_size, path.stat().st_mtime_ns, own(letters).facts()["data"]))
+    assert facts[0][:2] == facts[1][:2]
+    assert facts[0][2] != facts[1][2]
 
 
 def test_the_content_of_class_lists_is_part_of_what_a_scenario_is(letters, tmp_path):

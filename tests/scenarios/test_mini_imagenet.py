@@ -1,4 +1,4 @@
-"""Mini-ImageNet in the two forms in which people have it, filled with real images; bad input, one line each."""
+"""Mini-ImageNet in the two forms in which people have it, filled with real images; bad inputs end in one line each."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from zapbench.scenarios import mini_imagenet
 
 @pytest.fixture
 def mini(data_root, photographs):
-    """Mini-ImageNet with three images a class: split -> class -> images of 84x84."""
+    """Mini-ImageNet with three images per class: split -> class -> images of 84x84."""
     bigger = [image.resize((84, 84)) for image in photographs]
     found, place = {}, 0
     for split in mini_imagenet.SPLITS:
@@ -126,7 +126,7 @@ def test_a_bad_pickle_is_refused_and_nothing_of_it_runs(mini, data_root, key, wo
     assert decoded_copies() == half_written() == []
 
 
-def test_a_torn_pickle_is_named(mini, data_root):
+def test_an_incomplete_pickle_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
     path = data_root / "mini-imagenet" / "mini-imagenet-cache-train.pkl"
     path.write_bytes(path.read_bytes()[:-1000])

@@ -1,4 +1,4 @@
-"""Omni-image from its archive and built from ImageNet, filled with real images; nothing half-written."""
+"""Omni-image from its archive and built from ImageNet, filled with real images; a failed build leaves nothing."""
 
 import io
 
