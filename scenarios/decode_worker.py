@@ -90,7 +90,8 @@ class Reader:
 
 
 def _read_file(path: Path) -> bytes:
-    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe is not waited for
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is not waited for
+    number = os.open(path, os.O_RDONLY | flags)
     with open(number, "rb") as file:
         about = os.fstat(number)
         if not stat.S_ISREG(about.st_mode):

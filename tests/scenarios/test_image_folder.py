@@ -217,6 +217,13 @@ def test_what_would_be_ignored_is_named(letters, photographs, name, words):
         own(letters)
 
 
+@pytest.mark.parametrize("odd", [b"caf\xe9", b"class 1\nclass 2", b"\x1b[2J"])
+def test_a_folder_whose_name_cannot_be_a_class_is_named(letters, odd):
+    (letters / "class 3").rename(letters / os.fsdecode(odd))
+    with pytest.raises(ValueError, match=r"mine: the name of the folder '.*' is not UTF-8, or has control characters"):
+        own(letters)
+
+
 def test_hidden_and_service_folders_are_no_classes_and_links_are(letters, tmp_path):
     expected = own(letters).images
     for name in (".ipynb_checkpoints", "__MACOSX"):
