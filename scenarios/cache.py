@@ -185,7 +185,7 @@ def _hash_of(meta: Mapping[str, Any]) -> str:
 def _sync(path: Path) -> None:
     """Flushes a file or folder to disk, where the system can."""
     with contextlib.suppress(PermissionError):  # Windows opens no folders
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
         try:
             os.fsync(file)
         finally:

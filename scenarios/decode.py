@@ -62,6 +62,8 @@ class Reading:
             raise ValueError(f"size must be at least 1, got {self.size}")
         if not 0 <= self.ground <= 255:
             raise ValueError(f"ground is {self.ground}; allowed: 0 (black) to 255 (white)")
+        if self.distinct and self.original is not None:
+            raise ValueError("images are checked to be distinct only where their sizes may differ (original is None)")
 
     @property
     def shape(self) -> tuple[int, ...]:

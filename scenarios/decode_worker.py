@@ -4,6 +4,7 @@ As a process it reads one batch per line (JSON) and answers each with a line. It
 library alone, neither zapbench nor a person's main module (which a pool of `multiprocessing` would import again).
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -89,7 +90,8 @@ class Reader:
 
 
 def _read_file(path: Path) -> bytes:
-    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe is not waited for
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is not waited for
+    number = os.open(path, os.O_RDONLY | flags)
     with open(number, "rb") as file:
         about = os.fstat(number)
         if not stat.S_ISREG(about.st_mode):
@@ -120,10 +122,11 @@ def decode(batch: Batch, read: Reader) -> None:
         ValueError: an image is not readable, or does not have the size that all must have; names the file.
         OSError: a file cannot be read, or nothing more can be written.
     """
-    outputs: list[BinaryIO] = []
     size = (batch["size"], batch["size"])
-    try:
-        pixels, originals, records = (_open(batch[name], outputs) for name in ("pixels", "originals", "records"))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # of odd metadata, which are not used
+        pixels, originals, records = (_open(batch[name], stack) for name in ("pixels", "originals", "records"))
         for source, name in batch["files"]:
             image = _image(read(source, name), batch, f"{source}/{name}")
             raw = image.tobytes()
@@ -134,28 +137,22 @@ def decode(batch: Batch, read: Reader) -> None:
             if pixels is not None:
                 resized = image if image.size == size else image.resize(size, RESAMPLING[batch["resampling"]])
                 pixels.write(resized.tobytes())
-    finally:
-        for file in outputs:
-            file.close()
 
 
-def _open(place: tuple[str, int] | None, outputs: list[BinaryIO]) -> BinaryIO | None:
+def _open(place: tuple[str, int] | None, stack: contextlib.ExitStack) -> BinaryIO | None:
     if place is None:
         return None
-    file = open(place[0], "r+b", buffering=1 << 20)  # noqa: SIM115
+    file = stack.enter_context(open(place[0], "r+b", buffering=1 << 20))  # noqa: SIM115
     file.seek(place[1])
-    outputs.append(file)
     return file
 
 
 def _image(content: bytes, batch: Batch, name: str) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, which are not used
-            stored = Image.open(io.BytesIO(content), formats=FORMATS)
-            turn = UPRIGHT.get(_orientation(stored))
-            image = _opaque(stored, batch["ground"]).convert(batch["mode"])
-            image = image if turn is None else image.transpose(turn)
+        stored = Image.open(io.BytesIO(content), formats=FORMATS)
+        turn = UPRIGHT.get(_orientation(stored))
+        image = _opaque(stored, batch["ground"]).convert(batch["mode"])
+        image = image if turn is None else image.transpose(turn)
     except Exception as error:  # a damaged image may raise anything in PIL
         reason = "no PNG or JPEG" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{name} is not a readable image ({reason})") from None

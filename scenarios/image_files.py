@@ -24,12 +24,13 @@ class ImageFile:
     Attributes:
         source: the folder or archive that it is in.
         name: its path inside, with `/`.
-        stamp: its size in bytes, and its CRC (archive) or time (folder): what identifies it undecoded.
+        stamp: its size in bytes, and its CRC (archive) or times (folder): what identifies its content undecoded. The
+            time of the last change of the inode is among them: the modification time can be set, and `unzip` does.
     """
 
     source: str
     name: str
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ def _skipped(part: str) -> bool:
     return part.startswith(".") or part in SERVICE_FOLDERS
 
 
-def _members(source: Path) -> Iterator[tuple[str, tuple[int, int] | None]]:
+def _members(source: Path) -> Iterator[tuple[str, tuple[int, ...] | None]]:
     """Yields the images of an archive with their stamps, and its folders with None."""
     seen, folders = set(), set()
     with open_archive(source) as archive:
@@ -138,7 +139,7 @@ def _members(source: Path) -> Iterator[tuple[str, tuple[int, int] | None]]:
 
 def _walk(
     folder: Path, inside: str, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, tuple[int, int] | None]]:
+) -> Iterator[tuple[str, tuple[int, ...] | None]]:
     """Yields the images below a folder with their stamps, and the folders with None."""
     own = folder.stat()
     if (own.st_dev, own.st_ino) in above:
@@ -158,4 +159,4 @@ def _walk(
         elif image and not stat.S_ISREG(about.st_mode):
             raise ValueError(f"{entry.path} is not a regular file")
         elif image:
-            yield name, (about.st_size, about.st_mtime_ns)
+            yield name, (about.st_size, about.st_mtime_ns, about.st_ctime_ns)

@@ -24,7 +24,7 @@ from zapbench.scenarios.images import Images
 from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
 from zapbench.seeding import numpy_generator
-from zapbench.text import nearest
+from zapbench.text import nearest, shown
 
 Classes = int | str | Sequence[str]
 """How many classes, a list of their names, or a text file with one name per line."""
@@ -202,6 +202,9 @@ def classes_of(name: str, contents: Contents, levels: int) -> Mapping[str, Seque
                 f"{name}: {_misplaced(file.name, len(folder) - top, levels, [folder[top:] for folder in folders])}"
             )
         found.setdefault("/".join(folder[top:]), []).append(file)
+    for c in found:
+        if shown(c) != c or len(c.splitlines()) > 1:
+            raise ValueError(f"{name}: the name of the folder {c!r} is not UTF-8, or has control characters; rename it")
     used = {folder[:length] for folder in folders for length in range(1, len(folder) + 1)}
     empty = ["/".join(path) for path in paths if path not in used]
     if empty:

@@ -131,7 +131,8 @@ def _rows(table: Path) -> list[tuple[str, str]]:
 
 
 def _from_pickles(size: int, sources: tuple[Path, ...]) -> Images:
-    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    about = [(path.name, path.stat()) for path in sources]
+    stamps = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in about]
     content = hashlib.sha256(repr(stamps).encode()).hexdigest()
     key = {"content": content, "size": size, "form": "pickles", "version": 2}
     return stored("mini_imagenet", key, lambda folder: _write(folder, size, sources))

@@ -49,12 +49,12 @@ def sized(**defaults: Any) -> Callable[[Callable[..., Scenario]], Callable[..., 
     names = [field.name for field in dataclasses.fields(Sizes)]
 
     def decorate(function: Callable[..., Scenario]) -> Callable[..., Scenario]:
-        @functools.wraps(function)
         def scenario(**given: Any) -> Scenario:
             bound = {name: given.pop(name) for name in names if name in given}
             return function(sizes=dataclasses.replace(own, **bound), **given)
 
-        del scenario.__wrapped__  # gin would read the undecorated function's signature
+        for attribute in functools.WRAPPER_ASSIGNMENTS:  # not `wraps`: gin would read the signature of `__wrapped__`
+            setattr(scenario, attribute, getattr(function, attribute))
         signature = inspect.signature(function)
         kept = [parameter for parameter in signature.parameters.values() if parameter.name != "sizes"]
         hints = typing.get_type_hints(Sizes)

@@ -71,11 +71,11 @@ class Splitter:
         order = generator.permutation(np.unique(own))
         chosen = _held_out_groups([int((own == group).sum()) for group in order], sizes)
         assert chosen is not None, "sizes were not checked"
-        held_out = order[chosen]
+        held_out = np.isin(groups, order[chosen])
         first, second = [], []
         for c in classes:
             images = generator.permutation(self.images_of[int(c)])
-            out = np.isin(groups[images], held_out)
+            out = held_out[images]
             first.append(images[~out][: sizes[0]])
             second.append(images[out][: sizes[1]])
         return np.stack(first), np.stack(second)

@@ -1,4 +1,4 @@
-"""`zapbench data`, as a person runs it; and the cards, which say what the code does."""
+"""`zapbench data` as a person runs it, and the scenario cards, which agree with the code."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from zapbench.scenarios.catalog import CATALOG
 DOCS = ROOT / "docs"
 
 
-def test_list_says_what_is_here_what_is_missing_and_where_it_was_looked_for(data_root, capsys):
+def test_list_shows_what_is_here_what_is_missing_and_where_it_was_looked_for(data_root, capsys):
     (data_root / "tiny-imagenet" / "tiny-imagenet-200").mkdir(parents=True)
     (data_root / "tiny-imagenet" / "tiny-imagenet-200" / "file").write_bytes(b"x" * 2_000_000)
     assert main(["data", "list"]) == 0
@@ -79,7 +79,7 @@ def test_no_permission_is_one_line(data_root, monkeypatch, capsys):
     assert error.startswith(f"zapbench: Permission denied ({data_root / 'omniglot-py'})")
 
 
-def test_verify_knows_real_omniglot_by_its_pixels_whatever_the_archive(real_omniglot, capsys, monkeypatch, tmp_path):
+def test_verify_recognises_real_omniglot_by_its_pixels_in_any_archive(real_omniglot, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert main(["data", "verify", "omniglot"]) == 0
     said = capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_verify_knows_real_omniglot_by_its_pixels_whatever_the_archive(real_omni
     assert "images_background.zip is not the official archive" in said
 
 
-def test_verify_goes_on_where_one_data_set_is_bad(data_root, capsys):
+def test_verify_continues_after_a_bad_data_set(data_root, capsys):
     (data_root / "omniglot-py").mkdir(parents=True)
     for part in ("background", "evaluation"):
         (data_root / "omniglot-py" / f"images_{part}.zip").write_bytes(b"PK")

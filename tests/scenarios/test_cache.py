@@ -87,16 +87,18 @@ def test_a_damaged_file_is_named_and_the_copy_built_again(name, damage, capsys):
 
 
 def test_every_flipped_bit_of_a_copy_is_noticed():
-    build = Built()
-    cached("few", {}, build)
-    generator, whole = random.Random(0), {name: (folder() / name).read_bytes() for name in FILES}
-    for times in range(300):
-        name = generator.choice(FILES)
-        content = bytearray(whole[name])
-        content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
-        (folder() / name).write_bytes(content)
-        assert same(cached("few", {}, build), an_image_set())
-        assert build.times == times + 2
+    cached("few", {}, an_image_set)
+    generator, copy = random.Random(0), folder()
+    for name in FILES:
+        intact = (copy / name).read_bytes()
+        for _ in range(200):
+            content = bytearray(intact)
+            content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+            (copy / name).write_bytes(content)
+            with pytest.raises(cache.Damaged, match=name):
+                cache._verified(copy)
+        (copy / name).write_bytes(intact)
+    assert same(cache._verified(copy), an_image_set())
 
 
 def test_facts_of_another_copy_are_noticed():

@@ -125,8 +125,11 @@ def test_cmyk_and_palettes_and_one_bit_are_read_as_colours(tmp_path, photograph)
     assert np.array_equal(one(tmp_path / "bits", bits, mode="L"), np.asarray(bits.convert("L")))
 
 
-def test_of_an_animation_the_first_frame_is_read(tmp_path, photographs):
+def test_of_several_pictures_in_a_file_the_first_is_read(tmp_path, photographs):
     first, second = (image.resize((24, 24)) for image in photographs[:2])
+    (tmp_path / "phone").mkdir()
+    first.save(tmp_path / "phone" / "a.jpg", "MPO", save_all=True, append_images=[second], quality=98)
+    assert np.abs(pixels(tmp_path / "phone")[0].astype(int) - np.asarray(first)).mean() < 6
     assert np.array_equal(
         one(tmp_path / "a", first, save_all=True, append_images=[second], default_image=True), np.asarray(first)
     )

@@ -1,4 +1,4 @@
-"""Mini-ImageNet in the two forms in which people have it, filled with real images; bad input, one line each."""
+"""Mini-ImageNet in the two forms in which people have it, filled with real images; bad inputs end in one line each."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from zapbench.scenarios import mini_imagenet
 
 @pytest.fixture
 def mini(data_root, photographs):
-    """Mini-ImageNet with three images a class: split -> class -> images of 84x84."""
+    """Mini-ImageNet with three images per class: split -> class -> images of 84x84."""
     bigger = [image.resize((84, 84)) for image in photographs]
     found, place = {}, 0
     for split in mini_imagenet.SPLITS:
@@ -91,6 +91,14 @@ def broken(key):
             content["class_dict"]["n00000000"] = content["class_dict"].pop(first)
         elif key == "outside":
             content["class_dict"][first] = [0, 10**6]
+        elif key == "twice":
+            content["class_dict"][first] = [0, 1, 1]
+        elif key == "shared":
+            content["class_dict"][first] = [0, 1, 47]
+        elif key == "words":
+            content["class_dict"][first] = ["0", 1]
+        elif key == "empty":
+            content["class_dict"][first] = []
         return content
 
     return change
@@ -103,6 +111,10 @@ def broken(key):
         ("floats", r"val\.pkl: image_data is not a uint8 array of shape \(images, 84, 84, 3\)"),
         ("missing", r"val\.pkl: class 'n\d+' is missing \(1 of 16 are\)"),
         ("unknown", r"val\.pkl: 'n00000000' is not one of the 16 published classes"),
+        ("twice", r"val\.pkl: class_dict has image 1 twice; an image is of one class, once"),
+        ("shared", r"val\.pkl: class_dict has image 47 twice"),
+        ("words", r"val\.pkl: class_dict\['n\d+'\] is not a list of indices"),
+        ("empty", r"val\.pkl: class_dict\['n\d+'\] is not a list of indices: it is empty"),
         ("outside", r"val\.pkl: class_dict\['n\d+'\] has an index outside of its 48 images"),
     ],
 )
@@ -114,7 +126,7 @@ def test_a_bad_pickle_is_refused_and_nothing_of_it_runs(mini, data_root, key, wo
     assert decoded_copies() == half_written() == []
 
 
-def test_a_torn_pickle_is_named(mini, data_root):
+def test_an_incomplete_pickle_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
     path = data_root / "mini-imagenet" / "mini-imagenet-cache-train.pkl"
     path.write_bytes(path.read_bytes()[:-1000])
@@ -134,3 +146,52 @@ def test_a_class_with_too_few_images_is_named(mini, data_root):
     write_pickles(data_root / "mini-imagenet", mini)
     with pytest.raises(ValueError, match=r"pre-training needs 600 images per class, and class 'n\d+' has 3"):
         mini_imagenet.mini_imagenet()
+
+
+def change_table(folder, change, encoding="utf-8"):
+    table = folder / "val.csv"
+    table.write_text("\n".join(change(table.read_text(encoding="utf-8").splitlines())), encoding=encoding)
+
+
+def test_tables_may_begin_with_a_byte_order_mark(mini, data_root):
+    write_tables(data_root / "mini-imagenet", mini)
+    plain = mini_imagenet.load()
+    change_table(data_root / "mini-imagenet", lambda lines: lines, "utf-8-sig")
+    mini_imagenet._load.cache_clear()
+    assert mini_imagenet.load().digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "encoding", "words"),
+    [
+        (lambda lines: [*lines, lines[-1]], "utf-8", r"val\.csv names n\w+\.jpg, which was named before"),
+        (lambda lines: [*lines, f"{lines[1].split(',')[0]},n0"], "utf-8", r"names n\w+\.jpg, which was named before"),
+        (lambda lines: [*lines, ","], "utf-8", r"val\.csv has no columns filename and label, or a row without them"),
+        (lambda lines: lines[1:], "utf-8", r"val\.csv has no columns filename and label"),
+        (lambda lines: lines, "utf-16", r"val\.csv is not a CSV file in UTF-8"),
+        (lambda lines: [], "utf-8", r"val\.csv has no columns filename and label"),
+    ],
+)
+def test_a_table_that_is_not_what_it_should_be_is_refused(mini, data_root, change, encoding, words):
+    write_tables(data_root / "mini-imagenet", mini)
+    change_table(data_root / "mini-imagenet", change, encoding)
+    with pytest.raises(ValueError, match=words):
+        mini_imagenet.load()
+
+
+def test_an_image_that_two_tables_name_is_refused(mini, data_root):
+    write_tables(data_root / "mini-imagenet", mini)
+    name = (data_root / "mini-imagenet" / "train.csv").read_text().splitlines()[1].split(",")[0]
+    c = mini_imagenet.published("val")[0]
+    change_table(data_root / "mini-imagenet", lambda lines: [*lines, f"{name},{c}"])
+    with pytest.raises(ValueError, match=rf"val\.csv names {name}, which was named before"):
+        mini_imagenet.load()
+
+
+def test_two_images_of_one_name_are_refused(mini, data_root):
+    write_tables(data_root / "mini-imagenet", mini)
+    image = min((data_root / "mini-imagenet" / "images").iterdir())
+    (image.parent / "more").mkdir()
+    (image.parent / "more" / image.name).write_bytes(image.read_bytes())
+    with pytest.raises(ValueError, match=rf"names {image.name}, which is in .*images twice"):
+        mini_imagenet.load()

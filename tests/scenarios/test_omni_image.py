@@ -1,4 +1,4 @@
-"""Omni-image from its archive and built from ImageNet, filled with real images; nothing half-written."""
+"""Omni-image from its archive and built from ImageNet, filled with real images; a failed build leaves nothing."""
 
 import io
 
@@ -81,6 +81,9 @@ def test_a_build_that_lacks_something_says_what_and_leaves_nothing(imagenet, dat
     wrong = tmp_path / "list.txt"
     wrong.write_text("\n".join((*short_list, "n00000000/n00000000_1.JPEG")))
     with pytest.raises(ValueError, match=r"list\.txt: 'n00000000' is not one of the 6 published classes"):
+        omni_image.build(imagenet, listing=wrong)
+    wrong.write_text("\n".join((*short_list, short_list[0])))
+    with pytest.raises(ValueError, match=rf"list\.txt: {short_list[0]} is listed twice"):
         omni_image.build(imagenet, listing=wrong)
     with pytest.raises(ValueError, match=r"give --list OmnImage_100\.txt"):
         omni_image.build(imagenet, images_per_class=100)

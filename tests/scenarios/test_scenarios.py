@@ -1,4 +1,4 @@
-"""Contracts over every scenario, and what is particular to each."""
+"""Contracts over every shipped scenario, and tests of single ones."""
 
 import dataclasses
 import unicodedata
@@ -67,14 +67,14 @@ def test_a_trial_has_its_sizes_and_no_image_on_both_sides(scenario, role):
     count = scenario.classes_per_trial if role == "report" else scenario.classes_per_selection_trial
     assert trial.train.shape == (count, scenario.images_trained_on)
     assert trial.held_out.shape == (count, scenario.images_held_out)
-    whole = np.concatenate([trial.train, trial.held_out], axis=1)
-    assert len(np.unique(whole)) == whole.size
-    assert (scenario.images.labels[whole] == trial.classes[:, None]).all()
+    drawn = np.concatenate([trial.train, trial.held_out], axis=1)
+    assert len(np.unique(drawn)) == drawn.size
+    assert (scenario.images.labels[drawn] == trial.classes[:, None]).all()
     pool = scenario.report_pool if role == "report" else scenario.select_pool or scenario.report_pool
     assert set(trial.classes) <= set(pool)
 
 
-def test_labels_are_places_in_the_whole_transfer_set(scenario):
+def test_labels_are_positions_among_all_transfer_classes(scenario):
     trial = scenario.trial(0, 0)
     assert [scenario.transfer_classes[label] for label in trial.labels] == list(trial.classes)
     assert trial.labels.max() < scenario.transfer_outputs
@@ -112,7 +112,7 @@ def test_images_are_floats_between_0_and_1_before_the_mean_is_taken_off(scenario
     )
 
 
-def test_every_scenario_keeps_selection_apart_where_it_has_the_classes(scenario):
+def test_selection_classes_are_disjoint_from_reported_ones_where_the_scenario_has_enough(scenario):
     shared = not scenario.select_pool
     assert shared == scenario.name.startswith("omni_image")
 
@@ -149,7 +149,7 @@ def test_no_typeface_is_on_both_sides_of_a_draw_of_glyphs():
     assert not set(faces[split.train].ravel()) & set(faces[split.validation].ravel())
 
 
-def test_scripts_are_kept_apart_and_letters_are_whole():
+def test_letters_belong_to_their_script_and_do_not_decompose():
     for script, letters in LETTERS.items():
         for letter in letters:
             assert unicodedata.name(letter).split()[0].lower() == script
@@ -158,14 +158,14 @@ def test_scripts_are_kept_apart_and_letters_are_whole():
     assert len(set(every)) == len(every) == 520
 
 
-def test_glyphs_can_be_told_apart_by_their_pixels():
+def test_no_two_letters_of_glyphs_have_the_same_pixels():
     scenario = glyphs()
     pixels = np.asarray(scenario.images.pixels[::20], dtype=float).reshape(520, -1)
     assert len(np.unique(pixels, axis=0)) == 520
     assert (pixels.min(axis=1) < 128).all()
 
 
-def test_omniglot_is_whole_and_equals_pils_own_reduction(real_omniglot):
+def test_omniglot_has_all_classes_and_equals_pils_own_resizing(real_omniglot):
     scenario = omniglot()
     classes = scenario.images.classes
     assert sum(c.startswith("background/") for c in classes) == 964
@@ -187,7 +187,7 @@ def test_omniglot_is_whole_and_equals_pils_own_reduction(real_omniglot):
                 assert np.array_equal(scenario.images.pixels[c * 20 + place], np.asarray(image))
 
 
-def test_the_small_omniglot_keeps_its_selection_classes_apart(real_omniglot):
+def test_the_small_omniglot_has_selection_classes_of_its_own(real_omniglot):
     scenario = small_omniglot()
     assert len(scenario.pretrain_classes) == 100
     assert len(scenario.select_pool) == 100

@@ -40,14 +40,14 @@ def test_streams_are_the_same_for_a_seed_and_others_for_another(tiny):
 
 
 @pytest.mark.parametrize(("size", "sizes"), [(1, [1, 1, 1, 1]), (2, [2, 2]), (3, [3, 1]), (9, [4]), (None, [4])])
-def test_several_classes_are_learned_at_once_and_none_is_lost(tiny, size, sizes):
+def test_several_classes_are_learned_at_once_and_none_is_missing(tiny, size, sizes):
     stream = tiny.transfer_stream(classes_per_experience=size).train_stream
     assert [len(experience.classes_in_this_experience) for experience in stream] == sizes
     assert [len(experience.dataset) for experience in stream] == [5 * count for count in sizes]
     assert stream[-1].classes_seen_so_far == set(tiny.trial(0, 0).labels.tolist())
 
 
-def test_train_validation_and_test_images_of_a_class_are_apart_and_whole(tiny):
+def test_train_validation_and_test_images_of_a_class_are_disjoint_and_complete(tiny):
     trial = tiny.trial(0, 0)
     found = stream_of(tiny.tensor(), trial, 2, validation_images=2)
     sizes = [len(found.streams[name][0].dataset) for name in ("train", "valid", "test")]
@@ -73,9 +73,9 @@ def test_sizes_that_cannot_be_are_refused_in_words(tiny, change, words):
 
 def test_the_pretraining_classes_are_a_stream_too(tiny):
     split = tiny.pretraining(1)
-    whole = tiny.pretraining_stream(seed=1)
-    assert classes_of(whole.train_stream) == [[0, 1, 2, 3]]
-    images = whole.train_stream[0].images(torch.arange(24))
+    stream = tiny.pretraining_stream(seed=1)
+    assert classes_of(stream.train_stream) == [[0, 1, 2, 3]]
+    images = stream.train_stream[0].images(torch.arange(24))
     assert torch.equal(images, tiny.tensor()(torch.from_numpy(split.train.reshape(-1))))
     assert len(tiny.pretraining_stream(classes_per_experience=2).train_stream) == 2
 

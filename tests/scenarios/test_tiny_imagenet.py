@@ -1,4 +1,4 @@
-"""Tiny-ImageNet from its sample and its folder; bad input, one line each."""
+"""Tiny-ImageNet from its sample and its folder; bad inputs end in one line each."""
 
 import io
 import zipfile
@@ -26,7 +26,7 @@ def test_the_tiny_imagenet_sample_has_200_classes_of_130_images_equal_to_pils(re
 
 @pytest.fixture
 def tiny_folder(data_root, photographs):
-    """Tiny-ImageNet as an extracted folder, with two images a class, and with its other images."""
+    """Tiny-ImageNet as an extracted folder, with two images per class, and with its other images."""
     folder = data_root / "tiny-imagenet" / "tiny-imagenet-200"
     contents = [encoded(image, "JPEG") for image in photographs]
     for place in range(200):

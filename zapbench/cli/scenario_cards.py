@@ -37,6 +37,16 @@ with `K`, `R` and the other macros of `gin/scenarios/omniglot_small.gin`. `pretr
 each a number of classes (drawn once from the name), a list of class names, or a text file with one class name per
 line; the remaining classes are for reported trials. Then `zapbench run letters.gin asb_zap`.
 
+What is read, and what is an error in one line:
+
+- Only PNG and JPEG files. Images in other formats, folders without an image, and images outside of a class's folder are
+  errors; hidden files and folders and those of systems (`__MACOSX`, `@eaDir`) are skipped; links are followed.
+- `image_folder.levels = 2` makes each `ALPHABET/CHARACTER` folder a class; nested folders without it are an error.
+- Photographs are turned upright by their EXIF orientation. 16-bit images are scaled to 8 bits. Transparent pixels show
+  `image_folder.ground`, a grey level, white (255) by default. Of several pictures in a file the first is read.
+- An image that has one colour in all pixels, or that is there twice, is an error: the same image could be trained on
+  and held out. `image_folder.distinct = False` allows both.
+
 ## Avalanche benchmarks
 
 Every scenario gives Avalanche benchmarks that work without the rest of zapbench:
