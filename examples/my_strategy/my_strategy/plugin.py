@@ -1,8 +1,8 @@
 """Zapping the direction of a row alone.
 
-A zap changes both the direction and the norm of the row of a class: a re-drawn row has the norm of an untrained row, which
-is mostly smaller than that of a trained row. To find out which of the two matters, this plug-in re-draws the direction and
-keeps the norm.
+A zap changes both the direction and the norm of the row of a class: a re-drawn row has the norm of an untrained row,
+which is mostly smaller than that of a trained row. To find out which of the two matters, this plug-in re-draws the
+direction and keeps the norm.
 """
 
 from typing import Any
