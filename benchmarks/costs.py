@@ -1,8 +1,8 @@
-"""Writes what tasks cost, from finished runs: the table that `zapbench suite --dry-run` falls back on.
+"""Writes time and disk space of finished tasks: the default estimates of `zapbench suite --dry-run`.
 
-    python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., a process each" > zapbench/costs.json
+    python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
-Each LOGDIR holds what `zapbench suite --out` wrote there.
+Each LOGDIR is an output folder of `zapbench suite --out`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
             if status != contract.FINISHED or about is None or not seconds > 0:
                 continue
             run, trials = work_of(about)
-            if run.config_hash != about.config_hash:  # another configuration by now
+            if run.config_hash != about.config_hash:  # the configuration has changed since
                 continue
             checkpoint = path.with_name(CHECKPOINT)
             weight = path.stat().st_size + (checkpoint.stat().st_size if checkpoint.exists() else 0)
