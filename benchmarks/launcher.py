@@ -5,8 +5,9 @@
 
 Overhead per run = (processes x wall-clock time - sum of the tasks' `cost/seconds`) / runs. It includes composing and
 locking the configuration, the run's lock file, descriptions, disk writes, messages between processes, and processes
-that wait for the last run. Processes are warm: each has finished runs of the same kind before the measurement, so imports,
-compilation and image decoding are excluded. A run has three tasks: pre-training, and one trial at each of two rates.
+that wait for the last run. Processes are warm: each has finished runs of the same kind before the measurement, so
+imports, compilation and image decoding are excluded. A run has three tasks: pre-training, and one trial at each of
+two rates.
 
 Listing is measured for `zapbench suite --dry-run` as a process (with imports and printing), and for the forecast alone.
 """
