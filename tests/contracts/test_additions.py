@@ -4,6 +4,7 @@ import re
 
 import gin
 import pytest
+import reference
 from support.paths import ROOT
 
 from zapbench import config
@@ -11,11 +12,16 @@ from zapbench import config
 STRATEGIES = sorted(path.stem for path in (ROOT / "strategies").glob("[a-z]*.py"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def everything_is_registered():
+    with gin.unlock_config():  # another test may have composed a run, which locks gin
+        reference.configurables()
+
+
 def registered_in(module):
     """The names that a module registers with gin."""
-    config.register_everything()
-    names = (name for name in config.configurables() if name != "macro")
-    return {name for name in names if gin.config._REGISTRY.get_match(name).wrapped.__module__ == module}
+    registry = gin.config._REGISTRY.items()  # gin has no public list of its configurables
+    return {selector.rsplit(".", 1)[-1] for selector, found in registry if found.wrapped.__module__ == module}
 
 
 def named_by_configurations():
