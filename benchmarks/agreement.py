@@ -1,14 +1,14 @@
-"""How many images does rounding alone classify otherwise, after a whole trial at Omniglot's size?
+"""How many classifications differ by rounding alone, at the end of a trial at Omniglot's full size?
 
-    python benchmarks/agreement.py                    # real Omniglot, 600 classes: some twenty minutes of one core
-    python benchmarks/agreement.py --classes 60       # fewer classes a trial
-    python benchmarks/agreement.py --small            # drawn letters, nothing kept
+    python benchmarks/agreement.py                    # Omniglot, 600 classes: about twenty minutes on one core
+    python benchmarks/agreement.py --classes 60       # fewer classes per trial
+    python benchmarks/agreement.py --small            # rendered letters, results are not saved
 
-One trial of frozen sequential transfer is learned six times at each rate, from the same features and head: in float32
-and in float64, by the engine, by the plain loop (`zapbench.transfer.reference.run_trial`), and by the plain loop with the
-features in another order, which is the same computation but for the order of its sums. Counted are the held-out images
-that one classifies right and the other does not, in the end. Of the images on which the engine in float32 and the plain
-loop in float32 differ stands the largest gap between the two highest logits (plain, float64).
+One trial of frozen sequential transfer is computed six times per rate, from the same features and head: in float32 and
+in float64, each by the fast transfer engine, by the plain loop (`zapbench.transfer.reference.run_trial`), and by the
+plain loop with the features permuted, which changes only the order of summation. For each pair the benchmark counts the
+held-out images that one classifies correctly and the other does not, at the end. For the images on which the engine and
+the plain loop differ in float32, it reports the largest gap between the two highest logits (plain loop, float64).
 """
 
 import argparse
@@ -46,7 +46,7 @@ PAIRS = {
 
 @dataclass
 class Side:
-    """What learns: features, and the head that it begins with."""
+    """Features, and the initial head that is trained on them."""
 
     features: Features
     head: torch.nn.Linear
@@ -67,7 +67,7 @@ class Side:
 
 
 def right(learn) -> np.ndarray:
-    """Returns which held-out images are classified right at the last point of what `learn()` learns."""
+    """Returns which held-out images are classified correctly at the last point of the trajectory of `learn()`."""
     kept = []
     original = Curve.add
     with mock.patch.object(Curve, "add", lambda self, step, *r: (kept.append(r[0].copy()), original(self, step, *r))):
@@ -76,7 +76,7 @@ def right(learn) -> np.ndarray:
 
 
 def compare(bench: Bench, optimizer, rate: float) -> dict[str, float]:
-    """Learns a trial six times at one rate."""
+    """Computes a trial six times at one rate."""
     points = PROTOCOL.points(len(bench.trial.labels), "report")
 
     def plain(side: Side) -> tuple[np.ndarray, torch.nn.Linear]:
@@ -113,7 +113,7 @@ def compare(bench: Bench, optimizer, rate: float) -> dict[str, float]:
 def main() -> None:
     """Compares and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="drawn letters, nothing kept")
+    parser.add_argument("--small", action="store_true", help="rendered letters, results are not saved")
     parser.add_argument("--classes", type=int, default=600)
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"), help="where the model is pre-trained")
     options = parser.parse_args()

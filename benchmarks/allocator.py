@@ -1,10 +1,11 @@
-"""How much a training step costs less when freed memory is kept (`zapbench.launchers.allocator`): plain autograd, fused Adam.
+"""How much faster is a training step if the process keeps freed memory (`zapbench.launchers.allocator`)?
 
-    python benchmarks/allocator.py                    # real Omniglot, 32 and 256 filters: some minutes
-    python benchmarks/allocator.py --small            # drawn letters, two pairs, nothing kept
+    python benchmarks/allocator.py                    # Omniglot, 32 and 256 filters: a few minutes
+    python benchmarks/allocator.py --small            # rendered letters, two pairs, results are not saved
 
-A pair is the same steps in two processes that take turns, one with the allocator as it comes. Times are of the
-processor, one thread; of the ratios stand median and quartiles, beside them page faults a step.
+Steps use autograd and fused Adam. A pair is the same steps in two alternating processes, one of them with the
+unchanged allocator. Times are processor times on one thread. The output is the median and the quartiles of the ratios,
+and page faults per step.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from zapbench.scenarios.omniglot import omniglot
 
 
 def serve(*, small: bool, filters: int, images_per_step: int, steps: int) -> None:
-    """Makes steps whenever a line comes in; answers with seconds and page faults a step."""
+    """Makes steps for each line of standard input; prints seconds and page faults per step."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     scenario = glyphs() if small else omniglot()
@@ -49,7 +50,7 @@ def serve(*, small: bool, filters: int, images_per_step: int, steps: int) -> Non
 
 
 def compare(words: list[str], pairs: int) -> dict[str, object]:
-    """Lets two processes take turns."""
+    """Runs two processes alternately."""
     command = [sys.executable, __file__, *words, "--serve"]
     servers = [
         subprocess.Popen([*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -83,7 +84,7 @@ def compare(words: list[str], pairs: int) -> dict[str, object]:
 def main() -> None:
     """Compares and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="drawn letters, two pairs, nothing kept")
+    parser.add_argument("--small", action="store_true", help="rendered letters, two pairs, results are not saved")
     parser.add_argument("--pairs", type=int, default=9)
     for hidden in ("--serve", "--as-it-comes"):
         parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)

@@ -1,8 +1,8 @@
-"""Writes what tasks cost, from finished runs: the table that `zapbench suite --dry-run` falls back on.
+"""Writes time and disk space of finished tasks: the default estimates of `zapbench suite --dry-run`.
 
-    python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., a process each" > zapbench/costs.json
+    python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
-Each LOGDIR holds what `zapbench suite --out` wrote there.
+Each LOGDIR is an output folder of `zapbench suite --out`.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""How fast images are decoded, beside what PIL alone takes on all cores, and how fast a second start is.
+"""How fast are images decoded, compared with PIL alone on all cores, and how fast is a second start?
 
-    ZAPBENCH_DATA=... python benchmarks/decode.py            # Omniglot and Tiny-ImageNet, three times each, in turns
+    ZAPBENCH_DATA=... python benchmarks/decode.py            # Omniglot and Tiny-ImageNet, three times each, alternating
     ZAPBENCH_DATA=... python benchmarks/decode.py --times 1
 
-PIL alone: one process a core reads, decodes, converts and resizes as much, and keeps nothing. Ours, besides, writes
-the memory-mapped array and hashes the originals. Process starts are in both; imports of ours are not (a run needs
-them anyway). Beside wall-clock stand the seconds of processor time of all processes, which say the same where the
-machine has other work, too.
+The baseline is PIL alone: one process per core reads, decodes, converts and resizes the same images and discards them.
+zapbench also writes the memory-mapped array and hashes the originals. Both times include starting the processes; the
+time of zapbench's imports is excluded, since a run needs them anyway. The output is wall-clock time and the processor
+time of all processes, which is comparable even if the machine runs other programs.
 """
 
 import argparse

@@ -1,15 +1,15 @@
-"""What a suite costs beside its tasks: the local launcher's overhead a run, and the time to list a plan.
+"""What is the overhead of a suite: of the local launcher per run, and of listing a plan?
 
     python benchmarks/launcher.py           # 20 runs, five times; 10,000 planned tasks
-    python benchmarks/launcher.py --small   # one time, few of each, nothing kept
+    python benchmarks/launcher.py --small   # fewer, once, results are not saved
 
-Overhead a run = (processes x wall-clock - sum of the tasks' own `cost/seconds`) / runs: the time that a process of the
-pool has, a run, for anything but learning. Composing and locking the configuration, the run's lock, descriptions, disk
-writes, messages, and processes that wait for the last run are all in it. Processes are warm: before the clock starts,
-each has ended runs of the same kind, so imports, compiled loops and decoded images are not in it. Tasks of a run:
-pre-training, and one trial at each of two rates.
+Overhead per run = (processes x wall-clock time - sum of the tasks' `cost/seconds`) / runs. It includes composing and
+locking the configuration, the run's lock file, descriptions, disk writes, messages between processes, and processes
+that wait for the last run. Processes are warm: each has finished runs of the same kind before the measurement, so
+imports, compilation and image decoding are excluded. A run has three tasks: pre-training, and one trial at each of
+two rates.
 
-Listing is `zapbench suite --dry-run`, as a whole process (imports and printing too) and as the forecast alone.
+Listing is measured for `zapbench suite --dry-run` as a process (with imports and printing), and for the forecast alone.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--small", action="store_true", help="one time, few of each, nothing kept")
+    parser.add_argument("--small", action="store_true", help="fewer, once, results are not saved")
     options = parser.parse_args()
     runs, times, seeds = (2, 1, 1) if options.small else (options.runs, options.times, 20)
     result = {

@@ -1,10 +1,10 @@
-"""How fast a large folder of logs is read: cold, warm, and beside tensorboard's own reader.
+"""How fast is a large folder of logs read: without cache, with cache, and compared with TensorBoard's reader?
 
     python benchmarks/load.py                     # 10,000 trial files of 600 steps x 3 tags
-    python benchmarks/load.py --files 300 --quick # a small version
+    python benchmarks/load.py --files 300 --quick # fewer files
 
-Cold and warm are whole processes, imports and tables included. Of 200 files (torn ones among them) every row and every
-point is compared with tensorboard's `EventAccumulator`.
+Times are those of complete processes, with imports and tables. For 200 files, some of them truncated, every row and
+every point is compared with TensorBoard's `EventAccumulator`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TORN_EVERY = 20
 
 
 def generate(folder: Path, *, files: int, steps: int, distinct: int = 50) -> None:
-    """Writes trial records: each its own identity, the curves one of `distinct`; every 20th loses its last bytes."""
+    """Writes trial records with one of `distinct` curves each; every 20th file is truncated."""
     from zapbench.experiment.record import EventWriter
 
     facts = dict.fromkeys(contract.FINGERPRINT_FIELDS, 1)
@@ -82,7 +82,7 @@ def timed(folder: Path, cache: Path) -> tuple[float, str]:
 
 
 def compare(folder: Path) -> dict[str, float]:
-    """Compares rows and points with `EventAccumulator`; returns seconds a file of both."""
+    """Compares rows and points with `EventAccumulator`; returns seconds per file of both readers."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from zapbench.leaderboard.read.parse import points, read_file, summarise
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--quick", action="store_true", help="one run of each, nothing kept")
+    parser.add_argument("--quick", action="store_true", help="one run of each, results are not saved")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zapbench-load-") as temporary:
         logs, cache = Path(temporary) / "logs", Path(temporary) / "cache"

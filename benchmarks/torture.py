@@ -1,10 +1,10 @@
-"""Kills a suite with SIGKILL at random moments, goes on with the same command, and compares with an undisturbed one.
+"""Kills a suite with SIGKILL at random times, resumes it, and compares its results with an uninterrupted suite's.
 
     python benchmarks/torture.py --kills 20 --pre-training 5 --transfer 5 --writing 3
 
-Each kill takes the whole process group. A suite that was killed often enough ends by itself; its logs (folder, tag,
-step, value), its descriptions (but for volatile fields) and its table must then equal those of the undisturbed one.
-Kills are repeated, in fresh folders if need be, until each phase has had its share.
+Each kill ends the process group. After the requested number of kills the suite runs to its end. Its logs (folder, tag,
+step, value), its descriptions (except volatile fields) and its table must equal those of an uninterrupted suite. Kills
+are repeated, in new folders if necessary, until each phase was killed as often as requested.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def log(name: str, word: str) -> None:
 
 
 def instrument() -> None:
-    """Logs the phases of a worker and makes writing slow enough to be hit in the middle."""
+    """Logs the phases of a worker, and slows writing down so that kills can hit it."""
     from tensorboard.summary.writer import record_writer
 
     from zapbench.experiment import pretraining, trials
@@ -86,7 +86,7 @@ def instrument() -> None:
     record_writer.RecordWriter.write = torn_write
 
 
-if LOG and __name__ == "__mp_main__":  # a worker that a tortured suite has spawned
+if LOG and __name__ == "__mp_main__":  # a worker spawned by the suite under test
     instrument()
 
 
@@ -111,8 +111,8 @@ def active(log_file: Path, skip: int) -> list[str]:
 
 
 def kill_in(target: str, process: subprocess.Popen[bytes], log_file: Path, skip: int, dice: random.Random) -> str:
-    """Kills the group while a worker is in `target`; returns the phase that was hit, or nothing where it had ended."""
-    patience = dice.uniform(0, 4)  # seconds in the phase's neighbourhood, so that no two kills hit the same place
+    """Kills the group while a worker is in `target`; returns the phase that was hit, or nothing if it had ended."""
+    patience = dice.uniform(0, 4)  # seconds, so that kills hit different points of the phase
     seen = None
     while process.poll() is None:
         now = active(log_file, skip)
@@ -127,7 +127,7 @@ def kill_in(target: str, process: subprocess.Popen[bytes], log_file: Path, skip:
 
 
 def logs_of(folder: Path) -> list[tuple[object, ...]]:
-    """Returns everything that must repeat: (folder, tag, step, value), statuses and stable descriptions."""
+    """Returns everything that must be equal: (folder, tag, step, value), statuses and stable descriptions."""
     from zapbench.leaderboard.read.parse import read_file
 
     found: list[tuple[object, ...]] = []
@@ -143,7 +143,7 @@ def logs_of(folder: Path) -> list[tuple[object, ...]]:
 
 
 def table_of(folder: Path) -> dict[str, object]:
-    """Returns the tables, but for what they cost."""
+    """Returns the tables without their cost columns."""
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.show.data import to_json
@@ -160,13 +160,13 @@ def table_of(folder: Path) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--pre-training", type=int, default=5, help="at least so many kills there")
+    parser.add_argument("--pre-training", type=int, default=5, help="minimum number of kills during pre-training")
     parser.add_argument("--transfer", type=int, default=5)
     parser.add_argument("--writing", type=int, default=3)
-    parser.add_argument("--small", action="store_true", help="a shrunken demo")
+    parser.add_argument("--small", action="store_true", help="a smaller demo")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--whole", type=Path, help="logs of an undisturbed demo, if there are any already")
+    parser.add_argument("--whole", type=Path, help="existing logs of an uninterrupted demo")
     parser.add_argument("--keep", type=Path, help="folder to work in (default: a temporary one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="zapbench-torture-") as temporary:

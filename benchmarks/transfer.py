@@ -1,15 +1,16 @@
-"""How much faster the engines of frozen sequential transfer are than the plain loop on the same cached features.
+"""How much faster are the fast engines of frozen sequential transfer than the plain loop on the same cached features?
 
-    python benchmarks/transfer.py                       # Omniglot at full size: hours, most of them the plain loop's
-    python benchmarks/transfer.py --classes 60          # fewer classes a trial
-    python benchmarks/transfer.py --only "adam"         # some of the cases; the others' results are kept
-    python benchmarks/transfer.py --small               # drawn letters, two pairs, nothing kept
+    python benchmarks/transfer.py                       # Omniglot at full size: hours, mostly for the plain loop
+    python benchmarks/transfer.py --classes 60          # fewer classes per trial
+    python benchmarks/transfer.py --only "adam"         # some of the cases; results of the others are kept
+    python benchmarks/transfer.py --small               # rendered letters, two pairs, results are not saved
 
-The baseline is `zapbench.transfer.reference.run_trial`: `nn.Linear` under torch's optimiser on the same features. A pair is the
-plain loop and the engine one after the other, in turn first and second; with several rates the plain loop runs one of
-them, another in each pair, and its time counts as many times. Adam and momentum have two rates, as an engine of theirs
-steps a head a thread. Of the ratios stand the median and the quartiles, of wall-clock time and of processor time (the
-same on an idle machine with one thread), beside them the engine against itself. Curves of a pair are compared.
+The baseline is `zapbench.transfer.reference.run_trial`: `nn.Linear` with torch's optimiser on the same features. A pair
+is one run of the plain loop and one of the engine, in alternating order. With several rates, the plain loop runs one of
+them per pair, and its time is multiplied by the number of rates. Adam and momentum have two rates, because their engine
+uses one thread per head. The output is the median and the quartiles of the ratios, in wall-clock time and in processor
+time (equal on an idle machine with one thread), and the ratio of the engine to itself. The trajectories of each pair
+are compared.
 """
 
 import argparse
@@ -48,7 +49,7 @@ TWO = (0.001, 0.003)
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: an optimiser, where curves are measured, rates together, and the ratio to reach (0: none)."""
+    """One comparison: an optimiser, evaluation points, number of rates, and the required ratio (0: none)."""
 
     name: str
     fast: Callable[..., torch.optim.Optimizer]
@@ -139,9 +140,9 @@ class Bench:
         }
 
     def evaluation(self, runs: int, classes: int = 200) -> dict[str, object]:
-        """Rates of measuring Adam's curve after every class beside the end alone, and the machine's own between.
+        """Returns the rates of evaluating Adam's trajectory after every class and at the end, and the machine's rates.
 
-        Of the first `classes` alone: what is measured grows with their square, and its rate a little with their number.
+        Only the first `classes` are used: the cost of evaluation is quadratic in their number.
         """
         end, every = (
             next(case for case in CASES if case.name == f"adam, {name}") for name in ("the end alone", "every class")
@@ -156,7 +157,7 @@ class Bench:
         return {"classes": len(self.trial.labels[:classes]), "target": 0.7, "of_the_matmul_rate": quartiles(rates)}
 
     def work(self) -> dict[str, float]:
-        """Operations and bytes of one trial, every class a point, beside the plain loop's."""
+        """Operations and bytes of one trial with an evaluation after every class, and those of the plain loop."""
         (classes, trained), held_out = self.trial.train.shape, self.trial.held_out.shape[1]
         steps, images = classes * trained, classes * (trained + held_out)
         width, outputs = self.features.width, self.scenario.transfer_outputs
@@ -192,11 +193,11 @@ def rates_of_the_machine() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="drawn letters, two pairs, nothing kept")
+    parser.add_argument("--small", action="store_true", help="rendered letters, two pairs, results are not saved")
     parser.add_argument("--classes", type=int, default=600)
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="cases whose name starts so")
+    parser.add_argument("--only", default="", help="cases whose name starts with this text")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"), help="where the model is pre-trained")
     options = parser.parse_args()
     prepare_process(options.threads)

@@ -3,6 +3,7 @@
 import ast
 import re
 
+import gin
 import pytest
 import reference
 
@@ -11,7 +12,8 @@ from zapbench import config
 
 @pytest.fixture(scope="module")
 def page():
-    return reference.configurables()
+    with gin.unlock_config():  # another test may have composed a run, which locks gin before everything is imported
+        return reference.configurables()
 
 
 def test_every_parameter_that_a_shipped_file_binds_is_on_the_page(page):

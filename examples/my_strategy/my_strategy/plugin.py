@@ -1,8 +1,8 @@
-"""Zapping a row's direction alone.
+"""Zapping the direction of a row alone.
 
-A zap changes two things of the row of a class: where it points, and how long it is (a row drawn anew is as long as one
-that was never trained; a trained one is mostly longer). Which of the two makes features that are learned from? Here the
-direction is drawn anew, and the length stays.
+A zap changes both the direction and the norm of the row of a class: a re-drawn row has the norm of an untrained row,
+which is mostly smaller than that of a trained row. To find out which of the two matters, this plug-in re-draws the
+direction and keeps the norm.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ from zapbench.seeding import torch_generator
 
 
 def new_direction(row: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns a vector as long as `row`, in a direction drawn uniformly.
+    """Returns a vector with the norm of `row` and a uniformly random direction.
 
     Args:
         row: of shape `(features,)`.
-        generator: where the draw comes from; on the row's device.
+        generator: source of the draw, on the device of `row`.
     """
     drawn = torch.empty_like(row).normal_(generator=generator)
     return drawn * (row.norm() / drawn.norm())
@@ -28,10 +28,10 @@ def new_direction(row: Tensor, generator: torch.Generator) -> Tensor:
 
 @gin.register
 class ZapDirection(SupervisedMetaLearningPlugin):  # type: ignore[misc]  # Avalanche is untyped
-    """Turns the row of the episode's class to anywhere, before the inner updates, and sets its bias to 0.
+    """Re-draws the direction of the row of the episode's class before the inner updates, and sets its bias to 0.
 
     Attributes:
-        every: episodes between two turns.
+        every: episodes between two zaps.
         seed: seed of the draws, usually `%PRETRAIN_SEED`.
     """
 
@@ -48,7 +48,7 @@ class ZapDirection(SupervisedMetaLearningPlugin):  # type: ignore[misc]  # Avala
         if done % self.every:
             return
         head, row = strategy.model.head, strategy.episode_class
-        # From the seed and the episode's number: a run that goes on from a checkpoint draws what it would have drawn.
+        # The generator depends on the seed and the episode alone, so a resumed run makes the same draws.
         generator = torch_generator("zap direction", self.seed, done, device=head.weight.device)
         with torch.no_grad():
             head.weight[row] = new_direction(head.weight[row], generator)

@@ -1,4 +1,4 @@
-"""The contract that zapbench asks of every strategy, and what this one is for."""
+"""The contract of all strategies, and tests of this one."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_the_contract_holds() -> None:
 
 
 class Strategy:
-    """As much of a strategy as the plug-in sees."""
+    """The attributes of a strategy that the plug-in uses."""
 
     def __init__(self, done: int) -> None:
         self.model = torch.nn.Module()
@@ -25,7 +25,7 @@ class Strategy:
         self.clock = type("Clock", (), {"train_iterations": done})
 
 
-def test_the_row_of_the_class_keeps_its_length_and_loses_its_direction_and_bias() -> None:
+def test_the_row_of_the_class_keeps_its_norm_and_loses_its_direction_and_bias() -> None:
     strategy = Strategy(done=4)
     before = strategy.model.head.weight.detach().clone()
     ZapDirection(every=2).before_inner_updates(strategy)
@@ -37,7 +37,7 @@ def test_the_row_of_the_class_keeps_its_length_and_loses_its_direction_and_bias(
     assert strategy.model.head.bias[0] != 0
 
 
-def test_nothing_happens_between_two_turns() -> None:
+def test_nothing_changes_between_two_zaps() -> None:
     strategy = Strategy(done=5)
     before = strategy.model.head.weight.detach().clone()
     ZapDirection(every=2).before_inner_updates(strategy)
@@ -53,6 +53,6 @@ def test_directions_are_uniform() -> None:
     assert torch.allclose(drawn.var(0), torch.full((3,), 25 / 3), atol=0.5)
 
 
-def test_an_impossible_cadence_is_refused() -> None:
+def test_an_interval_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ZapDirection(every=0)
