@@ -3,8 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from zapbench import __version__
+from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"zapbench: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("zapbench: there is not enough memory for this; all finished tasks are kept", file=sys.stderr)
+        return 1
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         print(f"zapbench: {error.strerror or error}{name}; all finished tasks are kept", file=sys.stderr)
@@ -63,14 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zapbench",
         description="Does a pre-trained model learn new classes, from few images, without forgetting?",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"zapbench {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: argparse._SubParsersAction[Any] = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
     return parser

@@ -1,5 +1,7 @@
 """Writes a package for a new strategy: a plug-in, its .gin file and its test, all of which work as they are."""
 
+import importlib.util
+import keyword
 import re
 from pathlib import Path
 
@@ -145,6 +147,10 @@ def new_strategy(name: str, folder: Path) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("zapbench", "tests", "test"):
         raise ValueError(f"{name!r} cannot name a package; use lower case letters, digits and _, for example my_idea")
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise ValueError(f"{name!r} is a word of Python; choose another name")
+    if importlib.util.find_spec(name) is not None:
+        raise ValueError(f"{name!r} is the name of an installed module, which it would hide; choose another name")
     if name in config.names("strategies"):
         raise ValueError(f"{name!r} is a shipped strategy; choose another name")
     root = folder / name

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from zapbench.cli.arguments import add_command
+from zapbench.cli.arguments import MOST_THREADS, add_command, number
 
 
 def add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -13,7 +13,9 @@ def add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         commands, "repeat", "repeat a run or a trial and report whether the result is the same", example
     )
     command.add_argument("folder", type=Path, metavar="RUN", help="the folder of a run or of a trial")
-    command.add_argument("--threads", type=int, default=0, help="threads (default: as many as the record states)")
+    command.add_argument(
+        "--threads", type=number(0, MOST_THREADS), default=0, help="threads (default: as many as the record states)"
+    )
     command.set_defaults(command=_repeat)
 
 
@@ -23,8 +25,6 @@ def _repeat(options: argparse.Namespace) -> int:
 
     from zapbench.checks.reproduce import repeat
 
-    if options.threads < 0:
-        raise ValueError(f"--threads must be at least 0, got {options.threads}")
     console = Console()
     with console.status(f"repeating {options.folder}"):
         compared = repeat(options.folder, options.threads)

@@ -4,8 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.cli.arguments import add_command, add_training_options, command_line
+from zapbench.cli.arguments import (
+    add_command,
+    add_training_options,
+    command_line,
+    note_oversubscription,
+    number,
+    printable,
+)
 from zapbench.cli.suite import launch
+from zapbench.text import LARGEST_INTEGER
 
 if TYPE_CHECKING:
     from zapbench.launchers.base import Launcher
@@ -17,7 +25,9 @@ def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     command = add_command(commands, "run", "pre-train one model and transfer it at every rate", example)
     command.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
     command.add_argument("strategy", metavar="STRATEGY", help="a name of `zapbench list`, or a .gin file")
-    command.add_argument("--name", default="", help="name of the row (default: the strategy, with the bindings of -p)")
+    command.add_argument(
+        "--name", default="", type=printable, help="name of the row (default: the strategy, with the bindings of -p)"
+    )
     _add_trials(command)
     add_training_options(command)
     command.set_defaults(command=_run, weights="")
@@ -32,7 +42,10 @@ def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
     command.add_argument(
-        "--name", default="", help="name of the row (default: the file's name); use the same for every seed"
+        "--name",
+        default="",
+        type=printable,
+        help="name of the row (default: the file's name); use the same for every seed",
     )
     _add_trials(command)
     add_training_options(command)
@@ -41,9 +54,11 @@ def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_trials(command: argparse.ArgumentParser) -> None:
     command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
-    command.add_argument("--seed", type=int, default=0, help="pre-training seed (default: 0)")
-    command.add_argument("--trials", type=int, default=5, help="reported trials (default: 5)")
-    command.add_argument("--select-trials", type=int, default=3, help="trials to select a rate on (default: 3)")
+    command.add_argument("--seed", type=number(0, LARGEST_INTEGER), default=0, help="pre-training seed (default: 0)")
+    command.add_argument("--trials", type=number(1, LARGEST_INTEGER), default=5, help="reported trials (default: 5)")
+    command.add_argument(
+        "--select-trials", type=number(0, LARGEST_INTEGER), default=3, help="trials to select a rate on (default: 3)"
+    )
     command.add_argument("--rates", type=float, nargs="+", metavar="RATE", help="transfer learning rates")
 
 
@@ -57,8 +72,6 @@ def _run(options: argparse.Namespace) -> int:
     from zapbench.suites.plan import plan
     from zapbench.suites.suite import RATES, Suite
 
-    if options.seed < 0:
-        raise ValueError(f"--seed must be at least 0, got {options.seed}")
     suite = Suite(
         scenarios=(options.scenario,),
         strategies=(options.strategy,),
@@ -73,8 +86,7 @@ def _run(options: argparse.Namespace) -> int:
         weights=options.weights,
     )
     threads = 1 if options.threads is None else options.threads
-    if threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {threads}")
+    note_oversubscription(1, threads)
 
     def new_launcher() -> "Launcher":
         from zapbench.launchers.local import InProcessLauncher

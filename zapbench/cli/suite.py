@@ -8,7 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.cli.arguments import add_command, add_training_options, command_line
+from zapbench.cli.arguments import (
+    MOST_JOBS,
+    add_command,
+    add_training_options,
+    command_line,
+    note_oversubscription,
+    number,
+)
 from zapbench.launchers.cpus import cores
 from zapbench.text import duration_text, size_text
 
@@ -32,7 +39,9 @@ def add_suite(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--full", action="store_true", help="also run every rate on the reported trials (for --select paper)"
     )
     command.add_argument(
-        "--jobs", type=int, help="tasks that run at once (default: as many as the cores or the Ray cluster allow)"
+        "--jobs",
+        type=number(1, MOST_JOBS),
+        help="tasks that run at once (default: as many as the cores or the Ray cluster allow)",
     )
     command.add_argument(
         "--launcher",
@@ -55,10 +64,6 @@ def _suite(options: argparse.Namespace) -> int:
     from zapbench.suites.results import write_results
     from zapbench.suites.suite import load_suite
 
-    if options.jobs is not None and options.jobs < 1:
-        raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
-    if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {options.threads}")
     if options.address is not None and options.launcher != "ray":
         raise ValueError("--address needs --launcher ray")
     suite = load_suite(options.suite, options.bindings)
@@ -112,6 +117,7 @@ def _launcher(suite: "Suite", options: argparse.Namespace) -> "Launcher":
     from zapbench.launchers.local import ProcessPoolLauncher
 
     jobs = _jobs(suite, options)
+    note_oversubscription(jobs, suite.cpus)
     devices = assign(visible_devices(), suite.gpus, jobs) if suite.gpus else []
     return ProcessPoolLauncher(options.out, command_line(), suite.cpus, len(devices) or jobs, devices)
 
