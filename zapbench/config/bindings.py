@@ -75,6 +75,8 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
 
 def _reason(line: str, error: BaseException) -> str:
     value = line.partition("=")[2].strip()
+    if value.lstrip("+-") in ("inf", "nan", "Infinity", "NaN"):
+        return "the value must be finite"
     if re.fullmatch(r"[A-Za-z_][\w./-]*", value):
         return f"a text is written in quotes, {value!r}, and a reference with @ or %"
     if "<ast." in str(error):

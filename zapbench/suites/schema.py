@@ -187,7 +187,10 @@ def _check_names(suite: Any) -> None:
 def _check_tuning(suite: Any) -> None:
     for where, search in _by_name(suite, "tune", suite.tune):
         for setting in settings_of(search, where):
-            config.parse_bindings([f"{key} = {item!r}" for key, item in setting.items()])
+            try:
+                config.parse_bindings([f"{key} = {item!r}" for key, item in setting.items()])
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
     for where, tried in _by_name(suite, "tried_before", suite.tried_before):
         try:
             whole(tried, 1, MOST_TASKS)
