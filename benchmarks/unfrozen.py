@@ -48,9 +48,8 @@ def learn(scenario, images, filters: int, protocol, classes: int, *, fast: bool)
     learner = learner_for(model, protocol, scenario.transfer_outputs, draws, images)
     points = protocol.points(count_steps(protocol, *trial.train.shape), "report")
     order = trial_generator("order", scenario.name, 0, 0, "report")
-    return timed(
-        lambda: run_trial(images, TrialPlan(trial, learner, protocol, optimizer=ADAM, rate=0.001, points=points, order=order), fast=fast)
-    )  # fmt: skip
+    plan = TrialPlan(trial, learner, protocol, ADAM, rate=0.001, points=points, order=order)
+    return timed(lambda: run_trial(images, plan, fast=fast))
 
 
 def compare(run, pairs: int) -> dict[str, object]:

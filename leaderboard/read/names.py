@@ -1,8 +1,8 @@
 """What the rows of a table are called: one name for one method, two names for two methods.
 
 A row is its strategy (or the name that a person gave), its learner, and those undeclared bindings that differ within a
-scenario. Bindings that all methods of a scenario share are listed once. Where two methods would still have one name, the
-name of the transfer tells them apart, else the hash of the method.
+scenario. Bindings that all methods of a scenario share are listed once. Where two methods would still have one name,
+the name of the transfer is added, else the hash of the method.
 """
 
 from collections import defaultdict

@@ -15,8 +15,8 @@ from zapbench.text import one_line
 
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
-    "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
-    "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
+    "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
+    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
     "peak_memory",
 )  # fmt: skip
 RUN_COLUMNS = (

@@ -1,4 +1,4 @@
-"""Packages import downwards only, and no two modules import each other: read from the code, function bodies included."""
+"""Packages import downwards only, and no modules import each other in a circle, in function bodies included."""
 
 import ast
 import sys
@@ -9,8 +9,8 @@ import pytest
 from support.paths import ROOT
 
 ORDER = (
-    "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios", "plugins", "networks",
-    "strategies", "transfer", "experiment", "launchers", "suites", "checks", "cli",
+    "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios", "plugins",
+    "networks", "strategies", "transfer", "experiment", "launchers", "suites", "checks", "cli",
 )  # fmt: skip
 """From the bottom up: a package may import those before it."""
 

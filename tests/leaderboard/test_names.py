@@ -6,7 +6,8 @@ from zapbench.leaderboard.read.names import name_rows, parts_of
 def row(method="iid", *, strategy="iid", bindings=(), learner="", learned=(), transfer="sequential", **more):
     about = {
         "method": method, "strategy": strategy, "bindings": bindings, "learner": learner, "learner_bindings": learned,
-        "transfer": transfer, "scenario": "s", "fingerprint": "f", "method_hash": "h", "config_hash": "c", "setting": "",
+        "transfer": transfer, "scenario": "s", "fingerprint": "f", "method_hash": "h", "config_hash": "c",
+        "setting": "",
     } | more  # fmt: skip
     return about | {"parts": parts_of(about)}
 

@@ -134,7 +134,8 @@ def test_transfer_normalises_by_the_running_statistics_and_leaves_them(tiny, pro
     if protocol.frozen:
         alone = torch.cat([model.encoder.eval()(images(torch.tensor([i]))) for i in range(3)])
         assert torch.allclose(inputs(torch.arange(3)), alone, atol=1e-5), "an image's features depend on it alone"
-    run_trial(inputs, TrialPlan(trial, learner, protocol, optimizer=torch.optim.SGD, rate=0.01, points=[4], order=trial_generator("order", "tiny", 0, 0, "report")))  # fmt: skip
+    order = trial_generator("order", "tiny", 0, 0, "report")
+    run_trial(inputs, TrialPlan(trial, learner, protocol, torch.optim.SGD, rate=0.01, points=[4], order=order))
     for net in (model, learner):
         now = net.state_dict()
         assert all(torch.equal(now[k], v) for k, v in held.items() if k in now)
