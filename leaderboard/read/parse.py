@@ -115,8 +115,14 @@ def _add(found: EventFile, tag: str, step: int, value: float) -> None:
 def implausible(found: EventFile) -> str:
     """Returns why a record cannot be believed, in words; nothing where it can."""
     about = found.description
-    if about is not None and about.transfer is not None and not _stands_for_its_fields(about):
-        return f"fingerprint {about.fingerprint!r} is not that of its fields"
+    if about is not None and about.transfer is not None:
+        if not _stands_for_its_fields(about):
+            return f"fingerprint {about.fingerprint!r} is not that of its fields"
+        classes = about.fingerprint_fields["classes_per_trial"]
+        if isinstance(classes, int) and about.outputs < classes:
+            return f"has {about.outputs} outputs for {classes} classes"
+        if found.closing.status == contract.FINISHED and not found.curves.get(contract.HELD_OUT, ([], []))[1]:
+            return f"is finished, but holds no {contract.HELD_OUT}"
     for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
         steps, values = found.curves.get(tag, ([], []))
         for value in values:

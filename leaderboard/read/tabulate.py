@@ -33,7 +33,7 @@ class Logs:
     """A folder of logs.
 
     Attributes:
-        trials: one row a trial: identity, status, final scores.
+        trials: one row a trial: identity, status, final scores, and `chance`, the accuracy of guessing.
         runs: one row a pre-trained model: identity, status, validation accuracy, cost.
         problems: one line a file that could not be used.
         facts: fingerprint -> the fields that it was made of.
@@ -90,7 +90,18 @@ def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64
             facts.setdefault(about["fingerprint"], about["fingerprint_fields"])
             trials.append(row)
             curves.append(part)
-    return Logs(_frame(trials, TRIAL_COLUMNS), _frame(runs, RUN_COLUMNS), problems, facts, curves)
+    table = _frame(trials, TRIAL_COLUMNS)
+    table["chance"] = _chance(table)
+    return Logs(table, _frame(runs, RUN_COLUMNS), problems, facts, curves)
+
+
+def _chance(trials: pd.DataFrame) -> "pd.Series[float]":
+    """Returns the accuracy of guessing: one over the most outputs that any trial of a fingerprint has; 0 if unknown.
+
+    A trial cannot raise its own chance, which is its score where it diverged.
+    """
+    outputs = trials.groupby("fingerprint")["outputs"].transform("max").astype(float)
+    return (1.0 / outputs).where(outputs > 0, 0.0)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
