@@ -26,10 +26,11 @@ def on_runs(runs: pd.DataFrame) -> list[str]:
 
 
 def on_status(trials: pd.DataFrame) -> list[str]:
-    """Says how many trials did not finish, and why."""
+    """Says how many trials did not finish, and why, and what was ignored in those that did."""
     notes = []
-    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED):
-        for (method, role), rows in trials[trials["status"] == status].groupby(["method", "role"], sort=True):
+    told = trials[(trials["status"] != contract.FINISHED) | (trials["reason"] != "")]
+    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED, contract.FINISHED):
+        for (method, role), rows in told[told["status"] == status].groupby(["method", "role"], sort=True):
             reasons = sorted({reason for reason in rows["reason"] if reason})
             shown = f": {'; '.join(reasons[:2])}" if reasons else ""
             more = f" and {len(reasons) - 2} other reasons" if len(reasons) > 2 else ""
@@ -167,6 +168,16 @@ def on_draws(trials: pd.DataFrame, by: str) -> list[str]:
         share = float(selected["common_classes"].max())
         notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported trials' pool.")
     return notes
+
+
+def on_mapped(trials: pd.DataFrame) -> list[str]:
+    """Says where runs from elsewhere end at different steps: they are scored at the last that each has."""
+    own = trials[(trials["transfer"] == "mapped") & (trials["status"] == contract.FINISHED)]
+    steps = own.groupby("last_step").size()
+    if len(steps) < 2:
+        return []
+    ends = ", ".join(f"{count} at {step}" for step, count in list(steps.items())[:5])
+    return [f"Runs end at different steps: {ends}{' and others' if len(steps) > 5 else ''}."]
 
 
 def _count(number: int, noun: str) -> str:

@@ -86,7 +86,12 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
     ]
     scores = {name: chosen[name]["score"].tolist() for name in order}
     papers = compare.papers_tests(scores, compared)
-    said = [*notes.on_runs(runs), *notes.on_status(trials), *notes.on_choices(choices, chosen, trials, by)]
+    said = [
+        *notes.on_runs(runs),
+        *notes.on_status(trials),
+        *notes.on_mapped(trials),
+        *notes.on_choices(choices, chosen, trials, by),
+    ]
     said += notes.on_ranks(order, means, failed, bounds)
     if compared and not letters:
         said.append(f"No significance groups: there are more than {MOST_GROUPS} of them.")

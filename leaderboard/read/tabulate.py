@@ -16,7 +16,7 @@ TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
     "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
-    "peak_memory",
+    "peak_memory", "last_step",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zapbench.cli.arguments import add_command, cores
+from zapbench.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -100,6 +101,8 @@ def _leaderboard(options: argparse.Namespace) -> int:
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
     made = print_tables(logs, options.format, options.select)
+    if not made:
+        return _nothing_ranked(options.logdir, logs)
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
@@ -117,6 +120,17 @@ def _leaderboard(options: argparse.Namespace) -> int:
             raise ValueError(f"--diagram takes logs of one protocol on several data sets, got {len(found)} of them")
         draw(found[0], options.diagram)
     return 0
+
+
+def _nothing_ranked(folder: Path, logs: "Logs") -> int:
+    """Says that there is no table, and how logs of another program are ranked; returns the exit status."""
+    from zapbench.leaderboard.read.mapping import suggest
+
+    print(f"zapbench: nothing in {folder} can be ranked", file=sys.stderr)
+    if any(problem.endswith("holds no description of a run") for problem in logs.problems):
+        print("Logs of another program need --mapping FILE.gin. To start from:", file=sys.stderr)
+        print(suggest(folder), end="", file=sys.stderr)
+    return 1
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -207,7 +221,7 @@ def _show(options: argparse.Namespace) -> int:
     console.print()
     for tag, (steps, values) in found.curves.items():
         shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
-        console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
+        console.print(Text(f"  {one_line(tag):29} {shown} (step {steps[-1]})"))
     console.print(Text(f"\nRun it again:  {command_of(about)} --out ELSEWHERE"), soft_wrap=True)
     return 0
 
