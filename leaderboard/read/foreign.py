@@ -25,16 +25,15 @@ def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
     found = EventFile(paths[0])
     points: dict[str, dict[int, float]] = {}
     others: set[str] = set()
-    ended, skipped = "", 0
+    ended, damaged, skipped = "", "", 0
     try:
         for path in sorted(paths, key=lambda path: (_begun(path), path.name)):
             tail = Tail()
             for event in read_events(path, tail):
                 _take(event, wanted, points, others)
             ended = f"{path.name} {tail.damage}" if tail.damage else ""
+            damaged = damaged or (ended if not tail.torn else "")
             skipped += tail.skipped
-            if tail.damage and not tail.torn:
-                break
     except OSError as error:
         found.problem = f"cannot be read ({error.strerror})"
     except (ValueError, OverflowError, MemoryError) as error:
@@ -42,7 +41,8 @@ def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
     found.curves = {tag: ([*map(int, sorted(own))], [own[step] for step in sorted(own)]) for tag, own in points.items()}
     found.other_tags = sorted(others)
     long = f"{skipped} of its records, longer than {LONGEST_RECORD:,} bytes, ignored" if skipped else ""
-    found.closing = Closing(contract.UNFINISHED, one_line(ended)) if ended else Closing(contract.FINISHED, long)
+    ended = one_line(damaged or ended)
+    found.closing = Closing(contract.UNFINISHED, ended) if ended else Closing(contract.FINISHED, long)
     return found
 
 

@@ -170,7 +170,7 @@ def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile
         return f"role is {given['role']!r}; allowed: {', '.join(contract.ROLES)}"
     if mapping.score not in found.curves:
         near = nearest(mapping.score, found.other_tags)
-        return f"there is no tag {mapping.score!r}{near}"
+        return f"there is no tag {mapping.score!r}{near}{f' ({reason})' if (reason := found.closing.reason) else ''}"
     if mapping.step is not None and mapping.step not in found.curves[mapping.score][0]:
         return f"{mapping.score} has no step {mapping.step}"
     return ""
