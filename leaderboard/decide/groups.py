@@ -1,8 +1,11 @@
 """Significance groups: letters beside the methods of a table (compact letter display, Piepho 2004)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.compare import Pair
+
+MOST_GROUPS = 100
+"""Groups beyond which there are no letters: nobody reads them, and there may be 3^(n/3) of them for n methods."""
 
 
 def letters(names: Sequence[str], compared: Sequence[Pair]) -> dict[str, str]:
@@ -12,35 +15,43 @@ def letters(names: Sequence[str], compared: Sequence[Pair]) -> dict[str, str]:
         names: the methods, best first.
         compared: every pair of them.
 
-    The groups are the maximal cliques of "not significantly different", lettered from the best method's.
+    Returns:
+        Letters, groups in the order of their best methods; empty with more than `MOST_GROUPS` groups.
 
     >>> abc = [Pair("x", "y", 0.1, 0.2, 0.2), Pair("x", "z", 0.3, 0.0, 0.0), Pair("y", "z", 0.2, 0.1, 0.1)]
     >>> letters(["x", "y", "z"], abc)
     {'x': 'a', 'y': 'ab', 'z': 'b'}
     """
-    different = {frozenset((pair.first, pair.second)) for pair in compared if pair.significant}
-    alike = {a: {b for b in names if b != a and frozenset((a, b)) not in different} for a in names}
-    cliques = sorted(_cliques(set(), set(names), set(), alike), key=lambda c: sorted(names.index(n) for n in c))
+    place = {name: number for number, name in enumerate(names)}
+    different = {(place[one], place[other]) for p in compared if p.significant for one, other in _both(p)}
+    groups = _groups(len(names), different)
     found = dict.fromkeys(names, "")
-    for number, clique in enumerate(cliques):
-        for name in clique:
-            found[name] += _letter(number)
-    return found
+    for number, group in enumerate(sorted(sorted(group) for group in groups)):
+        for member in group:
+            found[names[member]] += _letter(number)
+    return found if groups else {}
 
 
-def _cliques(
-    inside: set[str], open_: set[str], closed: set[str], alike: Mapping[str, set[str]]
-) -> list[frozenset[str]]:
-    """Bron and Kerbosch (1973), with a pivot."""
-    if not open_ and not closed:
-        return [frozenset(inside)]
-    pivot = max(sorted(open_ | closed), key=lambda name: len(alike[name] & open_))
-    found = []
-    for name in sorted(open_ - alike[pivot]):
-        found += _cliques(inside | {name}, open_ & alike[name], closed & alike[name], alike)
-        open_ = open_ - {name}
-        closed = closed | {name}
-    return found
+def _both(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (pair.first, pair.second), (pair.second, pair.first)
+
+
+def _groups(count: int, different: set[tuple[int, int]]) -> set[frozenset[int]]:
+    """Returns the largest sets without a significant difference; none if they are more than `MOST_GROUPS`.
+
+    Method after method is inserted: into each set without a difference from it, and beside the others together with
+    those of their members that do not differ from it; a set within another is absorbed. The sets never become fewer,
+    so the work stops as soon as they are too many.
+    """
+    groups = {frozenset[int]()}
+    for new in range(count):
+        alike = frozenset(old for old in range(new) if (old, new) not in different)
+        joined = {(group & alike) | {new} for group in groups}
+        joined = {group for group in joined if not any(group < other for other in joined)}
+        groups = joined | {group for group in groups if not group <= alike}
+        if len(groups) > MOST_GROUPS:
+            return set()
+    return groups
 
 
 def _letter(number: int) -> str:

@@ -26,10 +26,11 @@ def on_runs(runs: pd.DataFrame) -> list[str]:
 
 
 def on_status(trials: pd.DataFrame) -> list[str]:
-    """Says how many trials did not finish, and why."""
+    """Says how many trials did not finish, and why, and what was ignored in those that did."""
     notes = []
-    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED):
-        for (method, role), rows in trials[trials["status"] == status].groupby(["method", "role"], sort=True):
+    told = trials[(trials["status"] != contract.FINISHED) | (trials["reason"] != "")]
+    for status in (contract.DIVERGED, contract.FAILED, contract.UNFINISHED, contract.FINISHED):
+        for (method, role), rows in told[told["status"] == status].groupby(["method", "role"], sort=True):
             reasons = sorted({reason for reason in rows["reason"] if reason})
             shown = f": {'; '.join(reasons[:2])}" if reasons else ""
             more = f" and {len(reasons) - 2} other reasons" if len(reasons) > 2 else ""
@@ -119,8 +120,9 @@ def on_comparison(
         return []
     called = sum(p < compare.ALPHA for p in papers.values())
     return [
-        f"This table detects a difference of {100 * smallest_difference(ranked):.1f} points with 80% power. Adding a "
-        "method changes ranks and groups: Holm's adjustment is over all pairs.",
+        f"This table detects a difference of {100 * smallest_difference(ranked):.1f} points between two methods with "
+        "80% power. Adding a method changes ranks and groups: Holm's adjustment "
+        "is over all pairs.",
         f"The paper's test (Mann-Whitney U over trials) calls {called} of {len(papers)} pairs different. It treats "
         "trials of one pre-trained model as independent, so it rejects too often where seeds differ.",
     ]
@@ -136,7 +138,10 @@ def on_spread(chosen: Mapping[str, pd.DataFrame], validated: Sequence[tuple[floa
     notes = []
     if chosen:
         every = pd.concat([rows.assign(method=name) for name, rows in chosen.items()])
-        if found := variance_components(every):
+        found = variance_components(every)
+        if any(map(math.isnan, found.values())):
+            notes.append("Standard deviations of trial scores: the fit of the mixed model did not converge.")
+        elif found:
             spreads = ", ".join(f"{name} {100 * value:.1f}" for name, value in found.items())
             notes.append(f"Standard deviations of trial scores in points (mixed model): {spreads}.")
     if len(validated) > 2:
@@ -148,8 +153,8 @@ def on_spread(chosen: Mapping[str, pd.DataFrame], validated: Sequence[tuple[floa
     return notes
 
 
-def on_draws(trials: pd.DataFrame) -> list[str]:
-    """Says how trials were drawn: shared by all seeds or not, and whether selection trials share classes."""
+def on_draws(trials: pd.DataFrame, by: str) -> list[str]:
+    """Says how trials were drawn: shared by all seeds or not, and what settings were selected on."""
     notes = []
     if "crossed" in set(trials["draws"]):
         notes.append(
@@ -157,10 +162,22 @@ def on_draws(trials: pd.DataFrame) -> list[str]:
             "90 and 83% with 3, 5 and 10 seeds in simulations), and methods are called different too easily."
         )
     selected = trials[trials["role"] == contract.SELECT]
-    if not selected.empty:
+    if by == "paper":
+        notes.append("Settings and rates are selected on the reported trials, as in the paper: scores are optimistic.")
+    elif not selected.empty:
         share = float(selected["common_classes"].max())
         notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported trials' pool.")
     return notes
+
+
+def on_mapped(trials: pd.DataFrame) -> list[str]:
+    """Says where runs from elsewhere end at different steps: they are scored at the last that each has."""
+    own = trials[(trials["transfer"] == "mapped") & (trials["status"] == contract.FINISHED)]
+    steps = own.groupby("last_step").size()
+    if len(steps) < 2:
+        return []
+    ends = ", ".join(f"{count} at {step}" for step, count in list(steps.items())[:5])
+    return [f"Runs end at different steps: {ends}{' and others' if len(steps) > 5 else ''}."]
 
 
 def _count(number: int, noun: str) -> str:

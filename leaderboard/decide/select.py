@@ -36,9 +36,8 @@ class Chosen:
 
 
 def score(trials: pd.DataFrame, column: str = "held_out") -> pd.Series:
-    """Returns each trial's score as statistics take it: chance (one over the head's outputs) where it diverged."""
-    values = trials[column].astype(float)
-    return values.where(trials["status"] != contract.DIVERGED, 1.0 / trials["outputs"].clip(lower=1))
+    """Returns each trial's score as statistics take it: chance where it diverged."""
+    return trials[column].astype(float).where(trials["status"] != contract.DIVERGED, trials["chance"])
 
 
 def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:

@@ -3,6 +3,9 @@
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.tables import Table
 
+MOST_PAIRS = 100
+"""Of pairs that are not significantly different: as many are named."""
+
 
 def sentence(table: Table) -> str:
     """Says which methods are significantly different, and which are not: generated from the table's pairs alone."""
@@ -16,6 +19,8 @@ def sentence(table: Table) -> str:
         return f"No two methods are significantly different at the 5% level ({test})."
     different = "; ".join(f"{first} is better than {_and(others)}" for first, others in better.items())
     alike = [f"{p.first} and {p.second}" for p in table.pairs if not p.significant]
+    if len(alike) > MOST_PAIRS:
+        alike = [*alike[:MOST_PAIRS], f"and {len(alike) - MOST_PAIRS} more pairs"]
     rest = f"Not significantly different: {'; '.join(alike)}." if alike else "All pairs are significantly different."
     return f"Significant at the 5% level ({test}): {different}. {rest}"
 

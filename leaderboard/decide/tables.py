@@ -1,5 +1,6 @@
 """Ranked tables: one for each scenario and protocol, never mixing fingerprints."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare, notes
 from zapbench.leaderboard.decide.compare import Pair
+from zapbench.leaderboard.decide.groups import MOST_GROUPS
 from zapbench.leaderboard.decide.groups import letters as letters_of
 from zapbench.leaderboard.decide.rows import Row, is_number, row_of, seed_means
 from zapbench.leaderboard.decide.select import Chosen, choose, reported
@@ -85,27 +87,22 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
         row_of(choices[name], chosen[name], runs, rank=ranks.get(name), letters=letters.get(name, "")) for name in order
     ]
     scores = {name: chosen[name]["score"].tolist() for name in order}
-    papers = {(p.first, p.second): compare.papers_test(scores[p.first], scores[p.second]) for p in compared}
-    outputs = int(trials["outputs"].max())
-    said = [*notes.on_runs(runs), *notes.on_status(trials), *notes.on_choices(choices, chosen, trials, by)]
+    papers = compare.papers_tests(scores, compared)
+    said = [
+        *notes.on_runs(runs),
+        *notes.on_status(trials),
+        *notes.on_mapped(trials),
+        *notes.on_choices(choices, chosen, trials, by),
+    ]
     said += notes.on_ranks(order, means, failed, bounds)
+    if compared and not letters:
+        said.append(f"No significance groups: there are more than {MOST_GROUPS} of them.")
     said += notes.on_comparison(ranked, compared, papers)
     said += notes.on_spread(chosen, [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)])
-    said += notes.on_draws(trials)
-    chance = 1.0 / outputs if outputs else float("nan")
-    return Table(
-        scenario,
-        protocol,
-        fingerprint,
-        chance,
-        rows,
-        compared,
-        papers,
-        choices,
-        said,
-        bounds,
-        logs.common.get(scenario, ()),
-    )
+    said += notes.on_draws(trials, by)
+    chance = float(trials["chance"].iloc[0]) or math.nan
+    common = logs.common.get(scenario, ())
+    return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds, common)
 
 
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:

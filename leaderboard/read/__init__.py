@@ -2,10 +2,10 @@
 
 In the order in which data flows:
 
-- `files`: finds event files below a folder;
-- `events`: an event file -> its records, up to the last complete one;
-- `parse`: an event file -> what it says: description, status, curves;
-- `mapping`: the same of logs that zapbench did not write;
+- `files`: finds event files below a folder, and which of them make a run;
+- `events`: an event file -> its records, up to the last undamaged one; `checksum`: theirs;
+- `parse`: an event file -> what it says: description, status, curves; `plausible`: whether that can be true;
+- `foreign`, `mapping`: the same of logs that zapbench did not write;
 - `cache`: keeps what was read for the next call;
 - `tabulate`: what files say -> `Logs`, one row a trial and one row a run;
 - `load`: all of these, for a folder.

@@ -34,6 +34,8 @@ LONGEST_RECORD = 1 << 23
 BATCH = 1 << 20
 """Bytes of records whose checksums are computed together."""
 
+TORN = "ends in the middle of a record"
+
 MOST_NUMBERS = 1_000_000
 """Of a tensor."""
 
@@ -51,6 +53,11 @@ class Tail:
     whole: int = 0
     damage: str = ""
     skipped: int = 0
+
+    @property
+    def torn(self) -> bool:
+        """Whether the file merely ends too early, as where a process was killed."""
+        return self.damage == TORN
 
 
 def read_events(path: Path, tail: Tail | None = None) -> Iterator[Event]:
@@ -93,14 +100,14 @@ def _batch(content: mmap.mmap, place: int, size: int, tail: Tail) -> tuple[list[
     while place < size and place - first < BATCH:
         start = place + _HEADER
         if start > size:
-            return found, place, "ends in the middle of a record"
+            return found, place, TORN
         header = content[place:start]
         if _CHECKSUM.unpack_from(header, 8)[0] != _header_crc(header[:8]):
             return found, place, f"holds a damaged record at byte {place}"
         (length,) = _LENGTH.unpack_from(header)
         end = start + length + _FOOTER
         if end > size:
-            return found, place, "ends in the middle of a record"
+            return found, place, TORN
         if 0 < length <= LONGEST_RECORD:
             found.append((content[start : end - _FOOTER], _CHECKSUM.unpack_from(content, end - _FOOTER)[0], end))
         else:

@@ -1,26 +1,61 @@
-"""Finds event files below a folder."""
+"""Finds event files below a folder, and says which of them make a run."""
 
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-Stamp = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds."""
+from zapbench.text import one_line
 
-Key = tuple[str, Stamp]
-"""A file's path below the folder, with slashes, and its stamp."""
+Stamp = tuple[int, ...]
+"""Size, times of change of content and of inode in nanoseconds, and inode: of one file, or of several in a row."""
 
 
-def find(folder: Path) -> list[Key]:
-    """Returns the event files below a folder, sorted by path; hidden files are ignored.
+@dataclass(frozen=True)
+class Run:
+    """The event files that are read as one record.
+
+    Attributes:
+        name: path below the folder, with slashes: of the file, or of the folder (with a slash at its end).
+        files: paths below the folder, sorted.
+        stamp: changes whenever one of them does.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands below a folder.
+
+    Attributes:
+        files: event file -> stamp, sorted by path.
+        problems: folders that cannot be read, a line each.
+    """
+
+    files: dict[str, Stamp]
+    problems: list[str]
+
+
+def find(folder: Path) -> Found:
+    """Returns the event files below a folder; hidden files are ignored.
 
     Raises:
         ValueError: there is no such folder.
     """
     if not folder.is_dir():
         raise ValueError(f"no folder {folder}")
-    found: list[Key] = []
-    for root, folders, names in os.walk(folder):
+    found: dict[str, Stamp] = {}
+    problems: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        place = os.path.relpath(error.filename, folder).replace(os.sep, "/")
+        problems.append(one_line(f"{place}: a folder that cannot be read ({error.strerror})"))
+
+    for root, folders, names in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in names:
             if "tfevents" in name and not name.startswith("."):
@@ -29,7 +64,21 @@ def find(folder: Path) -> list[Key]:
                     status = os.stat(path)
                 except OSError:  # deleted since, or a link to a file that does not exist
                     continue
-                if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
-                    continue
-                found.append((os.path.relpath(path, folder).replace(os.sep, "/"), (status.st_size, status.st_mtime_ns)))
-    return sorted(found)
+                if stat.S_ISREG(status.st_mode):  # opening a pipe would block
+                    own = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+                    found[os.path.relpath(path, folder).replace(os.sep, "/")] = own
+    return Found(dict(sorted(found.items())), problems)
+
+
+def runs_of(files: dict[str, Stamp], *, by_folder: bool) -> list[Run]:
+    """Returns the runs that files make: a file each, or, as TensorBoard has it, a folder each."""
+    if not by_folder:
+        return [Run(name, (name,), stamp) for name, stamp in files.items()]
+    folders: dict[str, list[str]] = {}
+    for name in files:
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return [Run(f"{folder}/", tuple(names), _together(names, files)) for folder, names in sorted(folders.items())]
+
+
+def _together(names: Sequence[str], files: dict[str, Stamp]) -> Stamp:
+    return tuple(number for name in names for number in files[name])

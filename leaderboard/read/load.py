@@ -1,4 +1,4 @@
-"""A folder of logs -> `Logs`: files are found, those that changed are read (in parallel), and tabulated."""
+"""A folder of logs -> `Logs`: runs are found, those that changed are read (in parallel), and tabulated."""
 
 from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from zapbench.leaderboard.read.cache import LogCache, Record
-from zapbench.leaderboard.read.files import Key, find
+from zapbench.leaderboard.read.files import Run, find, runs_of
+from zapbench.leaderboard.read.foreign import read_merged
 from zapbench.leaderboard.read.mapping import LogMapping, apply
 from zapbench.leaderboard.read.parse import points, read_file, summarise
 from zapbench.leaderboard.read.tabulate import Logs, tabulate
 
 PARALLEL_FROM = 200
-"""Files from which processes are started."""
+"""Runs from which processes are started."""
 
 CHUNK = 50
-"""Files that a process reads at a time."""
+"""Runs that a process reads at a time."""
 
 Progress = Callable[[int, int], None]
 
@@ -37,9 +38,10 @@ def load(
 
     Args:
         folder: the logs.
-        mapping: how to read logs that zapbench did not write; None for its own.
+        mapping: how to read logs that zapbench did not write; None for its own. A mapped folder is one run, as
+            TensorBoard has it: its files are merged.
         cache: folder to keep in what was read; None for no cache.
-        progress: called with the number of files read and to read.
+        progress: called with the number of runs read and to read.
         workers: processes to read with. More than one needs what `multiprocessing` needs: a main module that can be
             imported; so a script calls this below `if __name__ == "__main__"`.
         only: the folders (paths below `folder`) whose records count, as if there were no others; None for all.
@@ -47,25 +49,28 @@ def load(
     Raises:
         ValueError: there is no such folder, or no event file in it.
     """
-    keys = find(folder)
-    if not keys:
-        raise ValueError(f"no event files below {folder}")
+    found = find(folder)
+    if not found.files:
+        raise ValueError("; ".join([f"no event files below {folder}", *found.problems[:3]]))
+    runs = runs_of(found.files, by_folder=mapping is not None)
     kept = LogCache(cache, f"{folder.resolve()}\n{mapping.key if mapping else ''}")
-    missing = [key for key in keys if key not in kept.records]
-    for record, key in zip(_read(folder, missing, mapping, progress, workers), missing):
-        kept.records[key] = record
+    missing = [run for run in runs if kept.get(run) is None]
+    for record, run in zip(_read(folder, missing, mapping, progress, workers), missing):
+        kept.put(run, record)
     if missing:
-        kept.save(keys)
-    wanted = [key for key in keys if only is None or key[0].rpartition("/")[0] in only]
-    return tabulate((key[0], *kept.records[key]) for key in wanted)
+        kept.save(runs)
+    wanted = [run for run in runs if only is None or run.name.rpartition("/")[0] in only]
+    logs = tabulate((run.name, *own) for run in wanted if (own := kept.get(run)) is not None)
+    logs.problems += found.problems
+    return logs
 
 
 def _read(
-    folder: Path, keys: Sequence[Key], mapping: LogMapping | None, progress: Progress | None, workers: int
+    folder: Path, runs: Sequence[Run], mapping: LogMapping | None, progress: Progress | None, workers: int
 ) -> Iterable[Record]:
-    chunks = [(folder, [name for name, _ in keys[i : i + CHUNK]], mapping) for i in range(0, len(keys), CHUNK)]
+    chunks = [(folder, runs[i : i + CHUNK], mapping) for i in range(0, len(runs), CHUNK)]
     done = 0
-    if len(keys) < PARALLEL_FROM or workers < 2:
+    if len(runs) < PARALLEL_FROM or workers < 2:
         parts: Iterable[list[tuple[dict[str, Any], array[float]]]] = map(_read_chunk, chunks)
         pool = None
     else:
@@ -77,17 +82,18 @@ def _read(
                 yield summary, np.frombuffer(flat, dtype=np.float64).reshape(-1, 4)
             done += len(part)
             if progress is not None:
-                progress(done, len(keys))
+                progress(done, len(runs))
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
 
 def _read_chunk(
-    chunk: tuple[Path, list[str], LogMapping | None],
+    chunk: tuple[Path, Sequence[Run], LogMapping | None],
 ) -> list[tuple[dict[str, Any], "array[float]"]]:
-    folder, names, mapping = chunk
+    folder, runs, mapping = chunk
     if mapping is not None:
-        return [apply(mapping, name, read_file(folder / name, ours=False)) for name in names]
-    files = [read_file(folder / name) for name in names]
+        wanted = mapping.tags
+        return [apply(mapping, run.name, read_merged([folder / name for name in run.files], wanted)) for run in runs]
+    files = [read_file(folder / run.name) for run in runs]
     return [(summarise(file), points(file)) for file in files]

@@ -16,6 +16,8 @@ from typing import Any
 import gin
 
 from zapbench.leaderboard import contract
+from zapbench.leaderboard.read.files import find, runs_of
+from zapbench.leaderboard.read.foreign import read_merged
 from zapbench.leaderboard.read.parse import EventFile, points, summarise
 from zapbench.text import nearest, one_line
 
@@ -28,9 +30,13 @@ class LogMapping:
     """How logs that zapbench did not write are to be read.
 
     Attributes:
-        pattern: the folder of an event file below the logs, with names in braces for what it gives: scenario, method,
-            pretrain_seed, transfer_seed, rate, role (`report` or `select`). A name stands for anything but a slash.
-        score: the tag whose value is the score, in [0, 1].
+        pattern: the folder of a run below the logs, with names in braces for what it gives: scenario, method,
+            pretrain_seed, transfer_seed, rate, role (`report` or `select`). A name, or `*`, stands for anything but a
+            slash.
+        score: the tag whose value is the score, in [0, 1]; higher is better.
+        trained_on: the tag of accuracy on the images trained on, where there is one.
+        forgetting: the tag of forgetting, where there is one.
+        percent: whether the values of these tags are percentages.
         step: the step to take the score at; None for the last.
         scenario: the scenario where the pattern gives none.
         protocol: what the tables are headed with.
@@ -39,6 +45,9 @@ class LogMapping:
 
     pattern: str
     score: str
+    trained_on: str = ""
+    forgetting: str = ""
+    percent: bool = False
     step: int | None = None
     scenario: str = "logs"
     protocol: str = "mapped"
@@ -56,6 +65,11 @@ class LogMapping:
                 raise ValueError(f"mapping: the pattern must have {{{needed}}}, got {self.pattern!r}")
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that are read."""
+        return tuple(tag for tag in (self.score, self.trained_on, self.forgetting) if tag)
+
+    @property
     def key(self) -> str:
         """A hash of the mapping: another one reads other things."""
         return hashlib.sha256(contract.canonical_json(asdict(self)).encode()).hexdigest()[:12]
@@ -63,11 +77,12 @@ class LogMapping:
     def match(self, folder: str) -> dict[str, str] | None:
         """Returns what a folder's path gives, or None where it is not of the pattern.
 
-        >>> LogMapping(pattern="{method}/s{pretrain_seed}", score="x").match("er/s3")
+        >>> LogMapping(pattern="{method}/s{pretrain_seed}/*", score="x").match("er/s3/version_0")
         {'method': 'er', 'pretrain_seed': '3'}
         """
         parts = re.split(r"\{(\w+)\}", self.pattern)
-        pattern = "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+        fixed = [re.escape(part).replace(r"\*", "[^/]+") for part in parts]
+        pattern = "".join(f"(?P<{part}>[^/]+)" if place % 2 else fixed[place] for place, part in enumerate(parts))
         found = re.fullmatch(pattern, folder)
         return found.groupdict() if found else None
 
@@ -92,25 +107,53 @@ def read_mapping(path: Path) -> LogMapping:
     return mapping
 
 
+def suggest(folder: Path) -> str:
+    """Returns the text of a mapping to start from, for logs that zapbench did not write: a guess from the first run."""
+    runs = runs_of(find(folder).files, by_folder=True)
+    place, tags = runs[0].name.rstrip("/"), read_merged([folder / name for name in runs[0].files], ()).other_tags
+    parts = place.split("/")
+    numbered = [number for number, part in enumerate(parts) if re.search(r"\d", part)] or [len(parts) - 1]
+    seed = next((number for number in numbered if "seed" in parts[number].lower()), numbered[-1])
+    guess = ["*"] * len(parts)
+    guess[seed] = re.sub(r"\d+(?!.*\d)", "{pretrain_seed}", parts[seed])
+    if "{" not in guess[seed]:
+        guess[seed] = "{pretrain_seed}"
+    guess[max(seed - 1, 0)] = "{method}" if seed else f"{{method}}-{guess[seed]}"
+    score = next((tag for tag in tags if "acc" in tag.lower()), tags[0] if tags else "TAG")
+    return f"LogMapping.pattern = {'/'.join(guess)!r}\nLogMapping.score = {score!r}\n"
+
+
 def apply(mapping: LogMapping, name: str, found: EventFile) -> tuple[dict[str, Any], Any]:
-    """Returns a foreign file's summary and curve, as `load` has them of ours.
+    """Returns a foreign run's summary and curves, as `load` has them of ours.
 
     Args:
         mapping: how to read it.
-        name: the file's path below the logs.
-        found: what the file holds.
+        name: the folder's path below the logs, with a slash at its end.
+        found: what its files hold.
     """
     given = mapping.match(name.rpartition("/")[0])
     problem = found.problem or _problem(mapping, given, found)
     if not problem and given is not None:
-        steps, values = found.curves[mapping.score]
-        kept = [(s, v) for s, v in zip(steps, values) if mapping.step is None or s <= mapping.step]
-        found.curves = {contract.HELD_OUT: ([s for s, _ in kept], [v for _, v in kept])}
-        found.closing = contract.Closing(contract.FINISHED)
-        bad = [value for _, value in kept if not 0 <= value <= 1]
-        problem = f"{mapping.score} holds {bad[0]:g}; allowed: 0 to 1" if bad else ""
+        curves = {
+            contract.HELD_OUT: found.curves[mapping.score],
+            contract.TRAINED_ON: found.curves.get(mapping.trained_on, ([], [])),
+            contract.FORGETTING: found.curves.get(mapping.forgetting, ([], [])),
+        }
+        found.curves = {tag: _scaled(mapping, *curve) for tag, curve in curves.items()}
+        bad = [value for value in found.curves[contract.HELD_OUT][1] if not 0 <= value <= 1]
+        hint = "" if mapping.percent or not bad or not 1 < bad[0] <= 100 else "; in percent? LogMapping.percent = True"
+        problem = f"{mapping.score} holds {bad[0]:g}; allowed: 0 to 1{hint}" if bad else ""
     summary = summarise(found) | {"problem": problem, "about": None if problem else _about(mapping, given or {})}
     return summary, points(found)
+
+
+def _scaled(mapping: LogMapping, steps: list[int], values: list[float]) -> tuple[list[int], list[float]]:
+    kept = [
+        (s, v / 100 if mapping.percent else v)
+        for s, v in zip(steps, values)
+        if mapping.step in (None, s) or s < (mapping.step or 0)
+    ]
+    return [s for s, _ in kept], [v for _, v in kept]
 
 
 def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile) -> str:
@@ -118,7 +161,7 @@ def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile
         return f"its folder is not of the pattern {mapping.pattern}"
     for name in ("pretrain_seed", "transfer_seed"):
         if not re.fullmatch(r"\d{1,9}", given.get(name, "0")):
-            return f"{name} is {given[name]!r}, and should be a whole number"
+            return f"{name} is {given[name]!r}, and should be an integer"
     try:
         float(given.get("rate", "0"))
     except ValueError:
@@ -126,8 +169,8 @@ def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile
     if given.get("role", contract.REPORT) not in contract.ROLES:
         return f"role is {given['role']!r}; allowed: {', '.join(contract.ROLES)}"
     if mapping.score not in found.curves:
-        near = nearest(mapping.score, list(found.curves))
-        return f"there is no tag {mapping.score!r}{near}"
+        near = nearest(mapping.score, found.other_tags)
+        return f"there is no tag {mapping.score!r}{near}{f' ({reason})' if (reason := found.closing.reason) else ''}"
     if mapping.step is not None and mapping.step not in found.curves[mapping.score][0]:
         return f"{mapping.score} has no step {mapping.step}"
     return ""
@@ -135,9 +178,10 @@ def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile
 
 def _about(mapping: LogMapping, given: dict[str, str]) -> dict[str, Any]:
     given = {name: one_line(value) for name, value in given.items()}
-    facts = {"mapped_by": mapping.key, "protocol": mapping.protocol}
+    scenario = given.get("scenario", mapping.scenario)
+    facts = {"mapped_by": mapping.key, "protocol": mapping.protocol, "scenario": scenario}
     return contract.Description(
-        scenario=given.get("scenario", mapping.scenario),
+        scenario=scenario,
         strategy=given["method"],
         method=given["method"],
         pretrain_seed=int(given["pretrain_seed"]),
@@ -148,6 +192,6 @@ def _about(mapping: LogMapping, given: dict[str, str]) -> dict[str, Any]:
         transfer_seed=int(given.get("transfer_seed", "0")),
         outputs=mapping.outputs,
         config_hash=given["method"],
-        fingerprint=mapping.key,
+        fingerprint=hashlib.sha256(contract.canonical_json(facts).encode()).hexdigest()[:12],
         fingerprint_fields=facts,
     ).stable()

@@ -1,6 +1,5 @@
 """One event file -> what it says. Never raises for what is in a file; knows nothing of tables."""
 
-import itertools
 import math
 from array import array
 from collections import deque
@@ -21,6 +20,7 @@ from zapbench.leaderboard.read.events import (
     read_payloads,
     text_of,
 )
+from zapbench.leaderboard.read.plausible import Curves, implausible
 from zapbench.text import one_line
 
 MOST_TAGS = 1000
@@ -41,23 +41,20 @@ class EventFile:
         curves: tag -> (steps, values), in the order written.
         class_accuracy: final accuracy of each class, in the order learned.
         problem: why the file cannot be used, in words; empty if it can.
+        other_tags: of logs from elsewhere: scalars that were not asked for.
     """
 
     path: Path
     description: Description | None = None
     closing: Closing = field(default_factory=lambda: Closing(contract.UNFINISHED))
-    curves: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
     class_accuracy: list[float] = field(default_factory=list)
     problem: str = ""
+    other_tags: list[str] = field(default_factory=list)
 
 
-def read_file(path: Path, *, ours: bool = True) -> EventFile:
-    """Reads an event file.
-
-    Args:
-        path: the file.
-        ours: whether it must hold a description of a run; else its curves are all that is wanted.
-    """
+def read_file(path: Path) -> EventFile:
+    """Reads an event file that zapbench wrote."""
     found = EventFile(path)
     tail = Tail()
     try:
@@ -67,12 +64,12 @@ def read_file(path: Path, *, ours: bool = True) -> EventFile:
         found.problem = f"cannot be read ({error.strerror})"
     except (ValueError, OverflowError, MemoryError) as error:
         found.problem = one_line(str(error))[:LONGEST_REASON] or type(error).__name__
-    if ours and not found.problem and found.description is None:
+    if not found.problem and found.description is None:
         found.problem = tail.damage or "holds no description of a run"
     if not found.problem and tail.damage and found.closing.status == contract.UNFINISHED:
         found.closing = Closing(contract.UNFINISHED, tail.damage)
-    if ours and not found.problem:
-        found.problem = implausible(found)
+    if not found.problem:
+        found.problem = implausible(found.description, found.closing, found.curves, found.class_accuracy)
     return found
 
 
@@ -112,37 +109,6 @@ def _add(found: EventFile, tag: str, step: int, value: float) -> None:
     curve[1].append(value)
 
 
-def implausible(found: EventFile) -> str:
-    """Returns why a record cannot be believed, in words; nothing where it can."""
-    about = found.description
-    if about is not None and about.transfer is not None and not _stands_for_its_fields(about):
-        return f"fingerprint {about.fingerprint!r} is not that of its fields"
-    for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
-        steps, values = found.curves.get(tag, ([], []))
-        for value in values:
-            if not 0.0 <= value <= 1.0:
-                shown = f"{value:g}" if math.isfinite(value) else "a value that is not a number"
-                return f"{tag} holds {shown}; allowed: 0 to 1"
-        if steps and min(steps) < 0:
-            return f"{tag} has a step of {min(steps)}; steps are at least 0"
-        if len(set(steps)) < len(steps):
-            seen: set[int] = set()
-            twice = next(step for step in steps if step in seen or seen.add(step))  # type: ignore[func-returns-value]
-            return f"{tag} has step {twice} twice"
-        if any(b < a for a, b in itertools.pairwise(steps)):
-            return f"{tag} has steps that go back"
-    if not all(0.0 <= value <= 1.0 for value in found.class_accuracy):
-        return f"{contract.CLASS_ACCURACY} holds a value outside 0 to 1"
-    return ""
-
-
-def _stands_for_its_fields(about: Description) -> bool:
-    try:
-        return contract.fingerprint(about.fingerprint_fields) == about.fingerprint
-    except ValueError:
-        return False
-
-
 def summarise(found: EventFile) -> dict[str, Any]:
     """Returns a record without its curves: plain values that JSON can hold, final scores and areas among them.
 
@@ -162,6 +128,7 @@ def summarise(found: EventFile) -> dict[str, Any]:
         "parameters": last(found, contract.PARAMETERS),
         "images_seen": last(found, contract.IMAGES_SEEN),
         "gradient_steps": last(found, contract.GRADIENT_STEPS),
+        "last_step": max(found.curves.get(contract.HELD_OUT, ([], []))[0], default=0),
     }
     about = found.description.stable() if found.description is not None else None
     closing = {"status": found.closing.status, "reason": found.closing.reason}

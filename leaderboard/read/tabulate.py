@@ -16,8 +16,8 @@ from zapbench.text import one_line
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
-    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
-    "peak_memory",
+    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting",
+    "area", "seconds", "peak_memory", "last_step",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
@@ -34,7 +34,7 @@ class Logs:
     """A folder of logs.
 
     Attributes:
-        trials: one row a trial: identity, status, final scores.
+        trials: one row a trial: identity, status, final scores, and `chance`, the accuracy of guessing.
         runs: one row a pre-trained model: identity, status, validation accuracy, cost.
         problems: one line a file that could not be used.
         facts: fingerprint -> the fields that it was made of.
@@ -95,7 +95,18 @@ def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64
             curves.append(part)
     common = name_rows(trials)
     name_rows(runs)
-    return Logs(_frame(trials, TRIAL_COLUMNS), _frame(runs, RUN_COLUMNS), problems, facts, common, curves)
+    table = _frame(trials, TRIAL_COLUMNS)
+    table["chance"] = _chance(table)
+    return Logs(table, _frame(runs, RUN_COLUMNS), problems, facts, common, curves)
+
+
+def _chance(trials: pd.DataFrame) -> "pd.Series[float]":
+    """Returns the accuracy of guessing: one over the most outputs that any trial of a fingerprint has; 0 if unknown.
+
+    A trial cannot raise its own chance, which is its score where it diverged.
+    """
+    outputs = trials.groupby("fingerprint")["outputs"].transform("max").astype(float)
+    return (1.0 / outputs).where(outputs > 0, 0.0)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

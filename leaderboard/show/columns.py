@@ -86,7 +86,7 @@ COLUMNS = (
     Column(label="trained-on %", fields=("trained_on",), cell=lambda row: percent(row.trained_on), priority=6),
     Column(label="forgetting %", fields=("forgetting",), cell=lambda row: percent(row.forgetting), priority=3),
     Column(label="validation %", fields=("validation",), cell=lambda row: percent(row.validation), priority=5),
-    Column(label="rate", fields=("rate",), cell=lambda row: f"{row.rate:g}", priority=1),
+    Column(label="rate", fields=("rate",), cell=lambda row: f"{row.rate:g}" if row.rate else ABSENT, priority=1),
     Column(label="setting", fields=("setting",), cell=lambda row: row.setting or ABSENT, align="left", priority=4),
     Column(label="tried", fields=("settings_tried",), cell=lambda row: str(row.settings_tried), priority=7),
     Column(label="seeds", fields=("seeds", "seed_spread"), cell=lambda row: str(row.held_out.seeds), priority=2),
@@ -118,9 +118,8 @@ COLUMNS = (
 
 
 def columns_of(table: Table) -> list[Column]:
-    """Returns the columns that hold something: `setting` only where something was tuned."""
-    tuned = any(row.setting for row in table.rows)
-    return [column for column in COLUMNS if column.fields != ("setting",) or tuned]
+    """Returns the columns that hold a value in some row, and rank, method and score in any case."""
+    return [c for c in COLUMNS if c.priority == 0 or any(c.cell(row) != ABSENT for row in table.rows)]
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ from zapbench.leaderboard.show.lines import grid_records
 
 SCHEMA = 2
 """Of the JSON. 2: `left_out` is `excluded`, `papers_u_over_trials` is `mann_whitney_p`."""
+
+
+_FORMULA = re.compile(r"^\s*[=+\-@＝＋－＠]|^[\t\r]", re.MULTILINE)
+"""How a formula begins: full-width signs are signs to some spreadsheets, too."""
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -31,7 +36,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 def _csv(cell: Any) -> Any:
     """Keeps a spreadsheet from reading a name as a formula."""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(cell, str) and _FORMULA.search(cell):
         return f"'{cell}"
     return "" if cell is None else cell
 

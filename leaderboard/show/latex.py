@@ -6,6 +6,7 @@ from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import columns_of
 from zapbench.leaderboard.show.lines import shared_bindings
+from zapbench.text import one_line
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
@@ -39,4 +40,4 @@ def escape(text: str) -> str:
     >>> print(escape("a_b & 50%"))
     a\_b \& 50\%
     """
-    return "".join(_ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_ESCAPES.get(letter, letter) for letter in one_line(text))

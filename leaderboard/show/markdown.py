@@ -1,5 +1,6 @@
 """Tables in Markdown."""
 
+import re
 from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.overview import Overview, overviews
@@ -13,6 +14,7 @@ from zapbench.leaderboard.show.lines import (
     selection_lines,
     shared_bindings,
 )
+from zapbench.text import one_line
 
 
 def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
@@ -47,8 +49,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def escape(text: str, *, keep: str = "") -> str:
     """Returns a text in one line without any mark of Markdown in force, but those in `keep`."""
-    flat = " ".join(text.split())
+    flat = one_line(text)
     for mark in ("\\", "|", "*", "`", "<"):
         if mark not in keep:
             flat = flat.replace(mark, f"\\{mark}")
-    return flat.replace("](", "]\\(")  # no link, no image
+    return re.sub(r"\]([(\[:])", r"]\\\1", flat)  # no link, no image, no definition of one

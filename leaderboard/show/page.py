@@ -4,6 +4,7 @@ Every text goes through jinja2's autoescape, and the page's script sets text as 
 whatever else a name might try. The same logs give the same bytes.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +22,18 @@ from zapbench.text import shown
 
 TEMPLATES = Path(__file__).parent / "site"
 ASSETS = ("style.css", "page.js", "icon.svg", "uPlot.iife.min.js", "uPlot.min.css", "uPlot-LICENSE.txt")
-FOLDERS = ("assets", "methods", "figures")
+PARTS = ("assets", "methods", "figures", "index.html", ".nojekyll")
+"""What a page consists of."""
+
+STAGE = ".zapbench-part"
+"""Folder in a page's folder where the next page is written; while it is there, the folder is known as a page's."""
 
 
 def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> None:
     """Writes the page into a folder of its own; an earlier page there is replaced.
+
+    The page is written beside the earlier one and swapped in at the end. A process that is killed leaves the earlier
+    page, a mixture for the moment of the swap, and in any case a folder that the next call completes.
 
     Args:
         tables: of the logs.
@@ -36,14 +44,40 @@ def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> 
     Raises:
         ValueError: the folder holds something else.
     """
-    _clear(out)
-    for name in FOLDERS:
-        (out / name).mkdir(parents=True, exist_ok=True)
-    (out / ".nojekyll").touch()  # GitHub Pages: serve as it is
+    _claim(out)
+    stage = out / STAGE
+    for name in ("assets", "methods", "figures"):
+        (stage / name).mkdir()
+    (stage / ".nojekyll").touch()  # GitHub Pages: serve as it is
     for name in ASSETS:
-        shutil.copyfile(TEMPLATES / name, out / "assets" / name)
-    write_figures(tables, logs, out / "figures")
-    _write_pages(tables, logs, folder, out)
+        shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
+    write_figures(tables, logs, stage / "figures")
+    _write_pages(tables, logs, folder, stage)
+    for name in PARTS:
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        os.replace(stage / name, out / name)
+    stage.rmdir()
+
+
+def _claim(out: Path) -> None:
+    """Makes an empty stage in a folder that is new, empty, or a page's.
+
+    Raises:
+        ValueError: it is another folder, or none.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is not a folder")
+    known = (out / STAGE).is_dir() or ((out / ".nojekyll").exists() and (out / "assets" / "page.js").exists())
+    if out.is_dir() and any(out.iterdir()) and not known:
+        raise ValueError(f"{out} holds something else than an earlier page; give a folder of its own")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / STAGE).mkdir(exist_ok=True)
+    for left in (out / STAGE).iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def _write_pages(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> None:
@@ -75,13 +109,3 @@ def _write_pages(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -
 
 def _write(path: Path, text: str) -> None:
     path.write_text(shown(text), encoding="utf-8", newline="\n")
-
-
-def _clear(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is not a folder")
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / ".nojekyll").exists() or not (out / "assets" / "page.js").exists():
-            raise ValueError(f"{out} holds something else than an earlier page; give a folder of its own")
-        for name in FOLDERS:
-            shutil.rmtree(out / name, ignore_errors=True)

@@ -47,7 +47,10 @@ def pack(folder: Path, out: Path) -> int:
     Raises:
         ValueError: no event files, or more or larger ones than a submission may hold.
     """
-    names = [name for name, _ in find(folder)]
+    found = find(folder)
+    if found.problems:
+        raise ValueError(f"{folder}: {found.problems[0]}")
+    names = list(found.files)
     if not names:
         raise ValueError(f"no event files below {folder}")
     if len(names) > MOST_FILES:

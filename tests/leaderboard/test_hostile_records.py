@@ -96,9 +96,9 @@ def test_a_step_that_comes_twice_among_a_hundred_thousand_is_found_at_once(tmp_p
     steps = Steps([*range(100_000), 99_999])
     found = read_file(events(tmp_path / "tfevents", []))
     found.curves[contract.HELD_OUT] = (steps, [0.5] * len(steps))
-    from zapbench.leaderboard.read.parse import implausible
+    from zapbench.leaderboard.read.plausible import implausible
 
-    assert implausible(found).endswith("has step 99999 twice")
+    assert implausible(found.description, found.closing, found.curves, []).endswith("has step 99999 twice")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -1,8 +1,10 @@
 """From event files to trials: what is written is read again, and what cannot be is named and never counted."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -142,16 +144,72 @@ def test_what_was_read_is_kept_and_a_changed_file_is_read_again(logs, tmp_path_f
     assert not [path for path in logs.rglob("*") if path.is_file() and "tfevents" not in path.name]
 
 
-@pytest.mark.parametrize("suffix", [".json", ".npy"])
-def test_a_damaged_cache_is_no_cache(logs, tmp_path_factory, suffix):
+@pytest.mark.parametrize("suffix", [".json", ".points"])
+def test_a_damaged_cache_is_no_cache(tmp_path, tmp_path_factory, suffix, monkeypatch):
+    write(tmp_path, [0.9, 0.5])
     cache = tmp_path_factory.mktemp("cache")
-    before = load(logs, cache=cache)
+    before = load(tmp_path, cache=cache)
     (held,) = [path for path in cache.iterdir() if path.suffix == suffix]
-    held.write_bytes(held.read_bytes()[:100])
-    after = load(logs, cache=cache)
-    pd.testing.assert_frame_equal(after.trials, before.trials)
-    pd.testing.assert_frame_equal(after.curves, before.curves)
-    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".npy"]
+    content = held.read_bytes()
+    from zapbench.leaderboard.read import load as module
+
+    read = []
+    original = module._read_chunk
+    monkeypatch.setattr(module, "_read_chunk", lambda chunk: read.append(chunk) or original(chunk))
+    damaged = [content[: 100 if suffix == ".json" else 8], b""]
+    damaged += [
+        content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :] for place in range(0, len(content), 5)
+    ]
+    for number, other in enumerate(damaged):
+        held.write_bytes(other)
+        after = load(tmp_path, cache=cache)
+        assert len(read) == number + 1, "it was believed"
+        pd.testing.assert_frame_equal(after.trials, before.trials)
+        pd.testing.assert_frame_equal(after.curves, before.curves)
+        assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".points"]
+        (held,) = [path for path in cache.iterdir() if path.suffix == suffix]
+        if suffix == ".points":
+            assert held.read_bytes() == content
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path, tmp_path_factory):
+    """As a second `unzip -o` does, whose members all date from 1980."""
+    cache = tmp_path_factory.mktemp("cache")
+    for score in (0.5, 0.25):
+        write(tmp_path, [score])
+        os.utime(next(tmp_path.rglob("*tfevents*")), (1, 1))
+        assert list(load(tmp_path, cache=cache).trials["held_out"]) == [score]
+
+
+def test_a_cache_folder_that_is_a_file_or_cannot_be_entered_is_no_cache(logs, tmp_path_factory, monkeypatch):
+    cache = tmp_path_factory.mktemp("cache") / "file"
+    cache.write_text("mine")
+    assert len(load(logs, cache=cache).trials) == len(load(logs, cache=cache / "below").trials) > 0
+    assert cache.read_text() == "mine"
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("mkdir", "unlink", "write_bytes"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert len(load(logs, cache=cache.parent / "other").trials) > 0
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_not_packed(logs, monkeypatch):
+    from zapbench.leaderboard.submissions.archives import pack
+
+    hidden = next(path for path in logs.iterdir() if path.is_dir())
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path) == hidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert load(logs).problems == [f"{hidden.name}: a folder that cannot be read (Permission denied)"]
+    with pytest.raises(ValueError, match="cannot be read"):
+        pack(logs, logs.parent / "s.zip")
 
 
 def test_reading_in_processes_gives_the_same(logs, monkeypatch):

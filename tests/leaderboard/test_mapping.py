@@ -15,6 +15,7 @@ from zapbench.cli.main import main
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.mapping import LogMapping, read_mapping
+from zapbench.leaderboard.show.columns import columns_of
 from zapbench.scenarios.streams import Gathered
 
 
@@ -87,7 +88,7 @@ def test_a_step_may_be_named(tmp_path):
         ({"score": "acuracy"}, "there is no tag 'acuracy', did you mean accuracy?"),
         ({"step": 7}, "accuracy has no step 7"),
         ({"pattern": "{method}/s{pretrain_seed}/x"}, "its folder is not of the pattern"),
-        ({"pattern": "{method}/s{pretrain_seed}"}, "pretrain_seed is 'eed0', and should be a whole number"),
+        ({"pattern": "{method}/s{pretrain_seed}"}, "pretrain_seed is 'eed0', and should be an integer"),
     ],
 )
 def test_what_a_mapping_does_not_fit_is_named(tmp_path, change, words):
@@ -113,4 +114,114 @@ def test_an_impossible_pattern_is_refused(pattern, words):
 
 def test_scores_out_of_range_are_named(tmp_path):
     plain_logs(tmp_path, {"mine": [80.0]})
-    assert "accuracy holds 80; allowed: 0 to 1" in load(tmp_path, mapping=MAPPING).problems[0]
+    problem = load(tmp_path, mapping=MAPPING).problems[0]
+    assert problem.endswith("accuracy holds 80; allowed: 0 to 1; in percent? LogMapping.percent = True")
+    mapped = LogMapping(pattern=MAPPING.pattern, score="accuracy", percent=True)
+    assert list(load(tmp_path, mapping=mapped).trials["held_out"]) == [pytest.approx(0.8)]
+
+
+def scalars(folder, points, *, tag="accuracy", **more):
+    with SummaryWriter(str(folder), filename_suffix=f".{len(list(folder.glob('*')))}", **more) as writer:
+        for step, value in points:
+            writer.add_scalar(tag, value, step)
+    return max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def only_trial(folder, mapping=MAPPING):
+    logs = load(folder, mapping=mapping)
+    assert logs.problems == []
+    (trial,) = logs.trials.to_dict("records")
+    return trial, logs.curves
+
+
+def test_a_restarted_run_is_one_run_and_the_later_writing_wins_a_step(tmp_path):
+    run = tmp_path / "mine" / "seed0"
+    scalars(run, [(1, 0.1), (2, 0.2), (3, 0.9)])
+    scalars(run, [(3, 0.3), (4, 0.4)])
+    trial, curves = only_trial(tmp_path)
+    assert list(curves["step"]) == [1, 2, 3, 4]
+    assert list(curves["held_out"]) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert (trial["held_out"], trial["status"]) == (pytest.approx(0.4), "finished")
+
+
+def test_a_restart_from_a_step_drops_what_a_lost_process_wrote_beyond_it(tmp_path):
+    run = tmp_path / "mine" / "seed0"
+    scalars(run, [(1, 0.1), (2, 0.2), (9, 0.9)])
+    scalars(run, [(2, 0.3), (3, 0.35)], purge_step=2)
+    assert only_trial(tmp_path)[0]["held_out"] == pytest.approx(0.35)
+
+
+def test_the_last_step_is_the_largest_and_not_the_last_written(tmp_path):
+    scalars(tmp_path / "mine" / "seed0", [(5, 0.5), (10, 0.6), (1, 0.1)])
+    assert only_trial(tmp_path)[0]["held_out"] == pytest.approx(0.6)
+
+
+def test_a_torn_end_is_unfinished_in_the_last_file_and_a_restart_in_an_earlier_one(tmp_path):
+    run = tmp_path / "mine" / "seed0"
+    torn = scalars(run, [(1, 0.1), (2, 0.2)])
+    torn.write_bytes(torn.read_bytes()[:-3])
+    trial, _ = only_trial(tmp_path)
+    assert (trial["status"], trial["reason"]) == ("unfinished", f"{torn.name} ends in the middle of a record")
+    scalars(run, [(2, 0.25), (3, 0.3)])
+    assert only_trial(tmp_path)[0]["status"] == "finished"
+    content = torn.read_bytes()
+    torn.write_bytes(content[:80] + bytes([content[80] ^ 4]) + content[81:])
+    assert "holds a damaged record" in only_trial(tmp_path)[0]["reason"]
+
+
+def test_a_record_too_long_to_read_is_ignored_and_said(tmp_path, monkeypatch):
+    from zapbench.leaderboard.read import events
+
+    monkeypatch.setattr(events, "LONGEST_RECORD", 400)
+    for seed in range(3):
+        with SummaryWriter(str(tmp_path / "mine" / f"seed{seed}")) as writer:
+            writer.add_scalar("accuracy", 0.1, 1)
+            writer.add_text("note", "x" * 1000, 1)
+            writer.add_scalar("accuracy", 0.5, 2)
+    (table,) = tables(load(tmp_path, mapping=MAPPING))
+    assert table.rows[0].held_out.mean == 0.5
+    assert any("mine: 3 reported trials finished: 1 of its records, longer than" in note for note in table.notes)
+
+
+def test_more_than_a_thousand_other_tags_are_no_problem(tmp_path):
+    run = tmp_path / "mine" / "seed0"
+    with SummaryWriter(str(run)) as writer:
+        for experience in range(1100):
+            writer.add_scalar(f"Top1_Acc_Exp/Exp{experience:04}", 0.5, 1)
+        writer.add_scalar("accuracy", 0.6, 1)
+    assert only_trial(tmp_path)[0]["held_out"] == pytest.approx(0.6)
+
+
+def test_other_tags_and_version_folders_may_be_mapped(tmp_path):
+    run = tmp_path / "mine" / "seed0" / "version_3"
+    scalars(run, [(1, 50.0), (2, 40.0)])
+    scalars(run, [(1, 0.0), (2, 12.5)], tag="forget")
+    mapping = LogMapping(pattern="{method}/seed{pretrain_seed}/*", score="accuracy", forgetting="forget", percent=True)
+    trial, _ = only_trial(tmp_path, mapping)
+    assert (trial["held_out"], trial["forgetting"]) == (0.4, 0.125)
+
+
+def test_runs_that_end_at_different_steps_are_said_and_empty_columns_are_not_shown(tmp_path):
+    for seed in range(3):
+        scalars(tmp_path / "mine" / f"seed{seed}", [(1, 0.1), (2 + seed // 2, 0.5)])
+    (table,) = tables(load(tmp_path, mapping=MAPPING))
+    assert "Runs end at different steps: 2 at 2, 1 at 3." in table.notes
+    labels = [column.label for column in columns_of(table)]
+    assert not {"rate", "forgetting %", "parameters", "memory (MB)"} & set(labels)
+
+
+def test_two_scenarios_share_no_fingerprint(tmp_path):
+    for scenario in ("a", "b"):
+        scalars(tmp_path / scenario / "mine" / "seed0", [(1, 0.5)])
+    logs = load(tmp_path, mapping=LogMapping(pattern="{scenario}/{method}/seed{pretrain_seed}", score="accuracy"))
+    assert logs.trials["fingerprint"].nunique() == 2
+
+
+def test_without_a_mapping_one_to_start_from_is_printed_and_it_works(tmp_path, capsys):
+    plain_logs(tmp_path / "logs", SCORES)
+    assert main(["leaderboard", str(tmp_path / "logs"), "--no-cache"]) == 1
+    said = capsys.readouterr().err
+    assert "need --mapping FILE.gin" in said
+    (tmp_path / "m.gin").write_text("".join(f"{line}\n" for line in said.splitlines() if line.startswith("LogMapping")))
+    assert read_mapping(tmp_path / "m.gin").pattern == "{method}/seed{pretrain_seed}"
+    assert main(["leaderboard", str(tmp_path / "logs"), "--no-cache", "--mapping", str(tmp_path / "m.gin")]) == 0

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -90,3 +91,24 @@ def test_two_methods_share_a_letter_exactly_where_they_cannot_be_told_apart():
 def test_welch_without_spread_does_not_fail():
     assert compare.welch([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]) == 1.0
     assert compare.welch([0.5, 0.5, 0.5], [0.4, 0.4, 0.4]) == 0.0
+
+
+def cocktail(count):
+    """Pairs of 2n methods of which only the i-th of either half differ: 2^n groups."""
+    names = [f"{half}{i}" for half in "ab" for i in range(count)]
+    return names, [
+        Pair(one, other, 0.1, p := 0.001 if one[1:] == other[1:] else 0.9, p)
+        for one, other in itertools.combinations(names, 2)
+    ]
+
+
+def test_significance_groups_without_number_are_not_counted_out():
+    names, pairs = cocktail(6)
+    assert len({letter for found in letters(names, pairs).values() for letter in re.findall(r"[a-z]\d*", found)}) == 64
+    assert letters(*cocktail(40)) == {}
+
+
+def test_as_many_groups_as_methods_are_lettered_whatever_their_number():
+    names = [f"m{i}" for i in range(100)]
+    pairs = [Pair(a, b, 0.1, 0.0, 0.0) for a, b in itertools.combinations(names, 2)]
+    assert len(set(letters(names, pairs).values())) == 100

@@ -1,8 +1,10 @@
 """The static page: whole, the same twice, and in a real Chromium it sorts, filters, hovers and lets nothing in."""
 
 import io
+import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +114,52 @@ def test_the_same_logs_make_the_same_bytes_and_an_earlier_page_is_replaced(site,
     files = sorted(path.relative_to(site) for path in site.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert all((site / name).read_bytes() == (again / name).read_bytes() for name in files)
+
+
+class Killed(BaseException):
+    """What a signal does: nothing catches it."""
+
+
+def test_a_page_killed_at_any_point_is_completed_by_the_next_call(tmp_path, monkeypatch):
+    for seed in range(2):
+        write(tmp_path / "logs", [0.9, 0.5], seed=seed)
+    logs = load(tmp_path / "logs")
+    made = tables(logs)
+    expected = make_site(tmp_path / "logs", tmp_path / "whole")
+    calls = [(Path, "mkdir"), (Path, "touch"), (Path, "write_text"), (Path, "rmdir"), (Path, "unlink")]
+    calls += [(shutil, "copyfile"), (shutil, "rmtree"), (os, "replace")]
+    left = [0]
+
+    def counted(original):
+        def call(*args, **more):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return original(*args, **more)
+
+        return call
+
+    for home, name in calls:
+        monkeypatch.setattr(home, name, counted(getattr(home, name)))
+    out = tmp_path / "site"
+    points = 0
+    for earlier in (False, True):
+        place = 0
+        while True:
+            place += 1
+            left[0] = place
+            try:
+                write_site(made, logs, tmp_path / "logs", out)
+                break
+            except Killed:
+                points += 1
+        left[0] = 0
+        files = sorted(path.relative_to(out) for path in out.rglob("*"))
+        assert files == sorted(path.relative_to(expected) for path in expected.rglob("*")), earlier
+        assert all(
+            (out / name).read_bytes() == (expected / name).read_bytes() for name in files if (out / name).is_file()
+        )
+    assert points > 29
 
 
 def test_a_folder_that_holds_something_else_is_refused_untouched(tmp_path, capsys):

@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import re
 
 import pandas as pd
+import pytest
 from rich.console import Console
 from support.made_logs import write
 
@@ -67,4 +69,28 @@ def test_a_narrow_terminal_drops_costs_first_and_names_what_it_dropped(tmp_path)
     console = Console(file=io.StringIO(), width=100)
     to_terminal([table], console)
     text = " ".join(console.file.getvalue().split())
-    assert "Columns dropped to fit the width: encoder, memory (MB), transfer (s)," in text
+    assert "Columns dropped to fit the width: transfer (s), average incremental %," in text
+
+
+def test_no_link_image_or_definition_comes_from_a_name(tmp_path):
+    for place, name in enumerate(("[a]: http://elsewhere.example", "![b][a]", "[c](http://elsewhere.example)")):
+        for seed in range(2):
+            write(tmp_path, [0.5], method=name, seed=seed + place)
+    text = to_markdown(tables(load(tmp_path)), ["[d]: http://elsewhere.example 'x'"])
+    assert not re.search(r"(?<!\\)\](?=[(\[:])", text)
+    assert r"- [d]\: http" in text
+
+
+@pytest.mark.parametrize("name", ["=1+1", "＝1", "＋1", "－1", "＠SUM(1)", "-1", "@x", " =1"])
+def test_no_cell_is_a_formula_to_a_spreadsheet(tmp_path, name):
+    write(tmp_path, [0.5], method=name)
+    frame = pd.read_csv(io.StringIO(to_csv(tables(load(tmp_path)))))
+    assert frame["method"][0] == f"'{name}"
+
+
+def test_a_terminal_gets_no_escape_sequence_and_one_line_a_note(tmp_path):
+    write(tmp_path, [0.5], status="failed", reason="x\x1b[2J\nm: 5 reported trials failed")
+    console = Console(file=io.StringIO(), width=200)
+    to_terminal(tables(load(tmp_path)), console)
+    assert "\x1b" not in console.file.getvalue()
+    assert not any(line.startswith("m: 5") for line in console.file.getvalue().splitlines())

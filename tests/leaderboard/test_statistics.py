@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.power import TTestIndPower
 
 from zapbench.leaderboard.decide import compare
-from zapbench.leaderboard.decide.power import smallest_difference
+from zapbench.leaderboard.decide.notes import on_spread
+from zapbench.leaderboard.decide.power import smallest_difference, standardised_difference
 from zapbench.leaderboard.decide.variance import variance_components
 
 SEEDS, DRAWS, RESIDUAL = 0.010, 0.016, 0.023
@@ -60,25 +62,72 @@ def test_a_table_of_equal_methods_rarely_calls_two_different_and_the_papers_test
     assert papers / few > 0.5
 
 
-def test_the_smallest_difference_agrees_with_statsmodels():
-    means = {"a": [0.1, 0.2, 0.3, 0.4, 0.5], "b": [0.3, 0.2, 0.1, 0.0, 0.4], "c": [0.2, 0.2, 0.3, 0.1, 0.5]}
-    pooled = math.sqrt(np.mean([np.var(values, ddof=1) for values in means.values()]))
-    effect = TTestIndPower().solve_power(nobs1=5, alpha=0.05 / 3, power=0.8)
-    assert smallest_difference(means) == pytest.approx(effect * pooled, rel=1e-3)
+@pytest.mark.parametrize(("seeds", "methods"), [(3, 7), (3, 3), (5, 6)])
+def test_a_difference_said_to_be_detected_is_detected_in_80_percent_of_tables(seeds, methods):
+    difference = standardised_difference(seeds, 0.05 / math.comb(methods, 2), 0.8)
+    generator = np.random.default_rng(methods)
+    tables, seen = 1000, 0
+    for _ in range(tables):
+        # Far from all others, two methods differ by it: of Holm's steps theirs is not the first alone.
+        means = {f"m{i}": list(generator.normal(0, 1, seeds)) for i in range(methods)}
+        means["m1"] = list(generator.normal(difference, 1, seeds))
+        raw = compare.welch(means["m0"], means["m1"])
+        seen += raw < 0.05 / math.comb(methods, 2)
+        (pair,) = [p for p in compare.pairs(means) if (p.first, p.second) == ("m0", "m1")]
+        assert pair.significant or raw >= 0.05 / math.comb(methods, 2)
+    assert seen / tables == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_smallest_difference_with_many_seeds_is_that_of_statsmodels():
+    effect = TTestIndPower().solve_power(nobs1=100, alpha=0.05 / 3, power=0.8)
+    assert standardised_difference(100, 0.05 / 3, 0.8) == pytest.approx(effect, rel=1e-2)
+    means = {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1]}
+    assert smallest_difference(means) == pytest.approx(0.1 * standardised_difference(3, 0.05, 0.8))
     assert math.isnan(smallest_difference({"a": [1, 2]}))
     assert smallest_difference({"a": [1, 1, 1], "b": [2, 2, 2]}) == 0
 
 
-def test_variance_components_are_found_again():
-    scores = simulate(np.random.default_rng(3), methods=4, seeds=10, trials=10)
+def varied(generator, **sizes):
+    scores = simulate(generator, **sizes)
     index = pd.MultiIndex.from_product(
-        [range(4), range(10), range(10)], names=["method", "pretrain_seed", "transfer_seed"]
+        [range(size) for size in scores.shape], names=["method", "pretrain_seed", "transfer_seed"]
     )
-    rows = pd.Series(scores.ravel(), index=index, name="score").reset_index()
-    found = variance_components(rows)
+    return pd.Series(scores.ravel(), index=index, name="score").reset_index()
+
+
+def test_variance_components_are_found_again():
+    found = variance_components(varied(np.random.default_rng(3), methods=4, seeds=10, trials=10))
     assert found["seeds"] == pytest.approx(SEEDS, rel=0.3)
     assert found["draws"] == pytest.approx(DRAWS, rel=0.3)
     assert found["residual"] == pytest.approx(RESIDUAL, rel=0.15)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_variance_components_are_those_of_statsmodels_where_that_converges(seed):
+    rows = varied(np.random.default_rng(seed), methods=3, seeds=4, trials=5)
+    model = rows["method"].astype(str) + "/" + rows["pretrain_seed"].astype(str)
+    draw = rows["pretrain_seed"].astype(str) + "/" + rows["transfer_seed"].astype(str)
+    fit = MixedLM.from_formula(
+        "score ~ C(method)",
+        rows.assign(score=100 * rows["score"], model=model, draw=draw, one=1),
+        groups="one",
+        vc_formula={"seeds": "0 + C(model)", "draws": "0 + C(draw)"},
+        re_formula="0",
+    ).fit()
+    assert fit.converged
+    theirs = dict(zip(fit.model.exog_vc.names, np.sqrt(fit.vcomp))) | {"residual": math.sqrt(fit.scale)}
+    assert {name: 100 * value for name, value in variance_components(rows).items()} == pytest.approx(theirs, abs=0.02)
+
+
+def test_a_fit_that_does_not_converge_says_so():
+    rows = varied(np.random.default_rng(3), methods=3, seeds=3, trials=5)
+    model = rows.groupby(["method", "pretrain_seed"])["score"].transform("first")
+    draw = rows.groupby(["pretrain_seed", "transfer_seed"])["score"].transform("first")
+    rows["score"] = model + draw  # nothing is left for the residual
+    assert all(map(math.isnan, variance_components(rows).values()))
+    assert on_spread({str(name): own for name, own in rows.groupby("method")}, [])[0].endswith(
+        "the mixed model did not converge."
+    )
 
 
 def test_too_little_to_fit_gives_no_components():

@@ -18,6 +18,7 @@ from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.data import to_csv, to_json
+from zapbench.leaderboard.show.lines import selection_heading
 from zapbench.leaderboard.show.markdown import to_markdown
 from zapbench.transfer.reference import Trajectory
 
@@ -172,3 +173,35 @@ def test_an_upper_bound_is_shown_and_not_ranked(logs):
     assert table.rows[0].rank is None
     assert "best + cumulative: an upper bound, not ranked" in table.notes
     assert [row.rank for row in table.rows[1:]] == [1, 1, 3]
+
+
+def test_a_finished_trial_without_a_point_is_excluded_by_name_and_no_mean_is_nan(logs):
+    for seed in range(3):
+        write(logs, [], method="empty", seed=seed, rate=0.01)
+        write(logs, [0.5], method="empty", seed=seed, trial=1, rate=0.01)
+    found = load(logs)
+    assert len(found.problems) == 3
+    assert all("is finished, but holds no transfer/held_out_accuracy" in problem for problem in found.problems)
+    (table,) = tables(found)
+    assert [row.method for row in table.rows] == ["best", "good", "empty", "bad"]
+    assert not any(math.isnan(row.held_out.mean) for row in table.rows)
+
+
+def test_a_method_cannot_raise_the_chance_that_its_diverged_trials_score(logs):
+    for seed in range(3):
+        write(logs, [], status=contract.DIVERGED, method="evil", seed=seed, outputs=1)
+    (table,) = tables(load(logs))
+    assert table.chance == 0.1
+    assert next(row for row in table.rows if row.method == "evil").held_out.mean == pytest.approx(0.1)
+    facts = FACTS | {"classes_per_trial": 6}
+    write(logs, [], status=contract.DIVERGED, method="evil", facts=facts, outputs=1)
+    assert "has 1 outputs for 6 classes" in load(logs).problems[0]
+
+
+def test_what_was_selected_on_is_said(logs):
+    (table,) = tables(load(logs))
+    assert selection_heading(table).startswith("Selected (*) on selection trials")
+    (paper,) = tables(load(logs), by="paper")
+    assert selection_heading(paper).startswith("Selected (*) on the reported trials")
+    assert any(note.startswith("Settings and rates are selected on the reported trials") for note in paper.notes)
+    assert not any("Selection trials" in note for note in paper.notes)

@@ -10,7 +10,19 @@ from zapbench.transfer.reference import Trajectory
 FACTS = {name: 1 for name in contract.FINGERPRINT_FIELDS}
 
 
-def describe(method="m", *, scenario="s", seed=0, trial=0, role="report", rate=0.01, setting=None, facts=FACTS, **more):
+def describe(
+    method="m",
+    *,
+    scenario="s",
+    seed=0,
+    trial=0,
+    role="report",
+    rate=0.01,
+    setting=None,
+    facts=FACTS,
+    outputs=10,
+    **more,
+):
     return Description(
         scenario=scenario,
         strategy=method,
@@ -22,7 +34,7 @@ def describe(method="m", *, scenario="s", seed=0, trial=0, role="report", rate=0
         rate=rate,
         role=role,
         transfer_seed=trial,
-        outputs=10,
+        outputs=outputs,
         config_hash=f"{method}{setting}",
         fingerprint=contract.fingerprint(facts),
         fingerprint_fields=facts,

@@ -1,11 +1,16 @@
 """`zapbench leaderboard`: turns a folder of TensorBoard logs into ranked tables, figures and a page."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zapbench.cli.arguments import add_command
 from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
+
+if TYPE_CHECKING:
+    from zapbench.leaderboard.read.tabulate import Logs
 
 
 def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,6 +58,8 @@ def _leaderboard(options: argparse.Namespace) -> int:
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
     tables = print_tables(logs, options.format, options.select)
+    if not tables:
+        return _nothing_ranked(options.logdir, logs)
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
@@ -72,3 +79,14 @@ def _leaderboard(options: argparse.Namespace) -> int:
             )
         draw(found[0], options.diagram)
     return 0
+
+
+def _nothing_ranked(folder: Path, logs: "Logs") -> int:
+    """Prints that there is no table, and how logs of another program are ranked; returns the exit status."""
+    from zapbench.leaderboard.read.mapping import suggest
+
+    print(f"zapbench: nothing in {folder} can be ranked", file=sys.stderr)
+    if any(problem.endswith("holds no description of a run") for problem in logs.problems):
+        print("Logs of another program need --mapping FILE.gin. To start from:", file=sys.stderr)
+        print(suggest(folder), end="", file=sys.stderr)
+    return 1

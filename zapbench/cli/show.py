@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
+from zapbench.text import one_line
 
 
 def add_show(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,7 +34,7 @@ def _show(options: argparse.Namespace) -> int:
     console.print()
     for tag, (steps, values) in found.curves.items():
         shown = f"{sparkline(values)}  {values[0]:.4g} to {values[-1]:.4g}" if len(values) > 1 else f"{values[-1]:.6g}"
-        console.print(Text(f"  {tag:29} {shown} (step {steps[-1]})"))
+        console.print(Text(f"  {one_line(tag):29} {shown} (step {steps[-1]})"))
     console.print(Text(f"\nTo repeat it:  {command_of(about)} --out ANOTHER_FOLDER"), soft_wrap=True)
     return 0
 
