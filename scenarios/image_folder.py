@@ -11,20 +11,21 @@ image_folder.size = 32
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import gin
 
+from zapbench.scenarios.class_folders import classes_of
 from zapbench.scenarios.class_lists import lines_of
 from zapbench.scenarios.decode import NotDistinct, Reading, decoded
-from zapbench.scenarios.image_files import Contents, ImageFile, contents_of
+from zapbench.scenarios.image_files import ImageFile
 from zapbench.scenarios.images import Images
 from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
 from zapbench.seeding import numpy_generator
-from zapbench.text import nearest, shown
+from zapbench.text import nearest
 
 Classes = int | str | Sequence[str]
 """How many classes, a list of their names, or a text file with one name per line."""
@@ -152,72 +153,17 @@ def _names(name: str, pool: str, value: str | Sequence[str]) -> Sequence[str]:
 
 
 def _load(name: str, root: Path, levels: int, reading: Reading) -> Images:
-    if levels < 1:
-        raise ValueError(f"{name}: levels must be at least 1, got {levels}")
     if not root.exists():
         raise ValueError(f"{name}: there is no folder {root}")
-    files = classes_of(name, contents_of(Path(os.path.realpath(root))), levels)
     try:
+        files = classes_of(Path(os.path.realpath(root)), levels)
         return _decoded(tuple((c, tuple(own)) for c, own in files.items()), reading)
     except NotDistinct as error:
         raise ValueError(f"{name}: {error}; remove it, or allow it by image_folder.distinct = False") from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 @functools.lru_cache(maxsize=2)
 def _decoded(files: tuple[tuple[str, tuple[ImageFile, ...]], ...], reading: Reading) -> Images:
     return decoded("image_folder", dict(files), reading)
-
-
-def classes_of(name: str, contents: Contents, levels: int) -> Mapping[str, Sequence[ImageFile]]:
-    """Returns the images of each class: of each path of `levels` folders, below the one folder that holds all of them.
-
-    Args:
-        name: the scenario's name.
-        contents: of the root.
-        levels: folders that make a class.
-
-    Raises:
-        ValueError: an image is not in a class's folder, a folder has no image, or an image is in a format that is not
-            read.
-    """
-    if not contents.images:
-        raise ValueError(f"{name}: no .png, .jpg or .jpeg file in the folders of the root")
-    if contents.others:
-        raise ValueError(
-            f"{name}: {contents.others[0]} is an image, and only .png, .jpg and .jpeg are read "
-            f"({len(contents.others)} such files)"
-        )
-    folders = [file.parts[:-1] for file in contents.images]
-    paths = [tuple(folder.split("/")) for folder in contents.folders]
-    top = 0
-    while (
-        all(len(folder) > top + levels for folder in folders)
-        and len({path[top] for path in paths if len(path) > top}) == 1
-    ):
-        top += 1
-    found: dict[str, list[ImageFile]] = {}
-    for file, folder in zip(contents.images, folders):
-        if len(folder) != top + levels:
-            raise ValueError(
-                f"{name}: {_misplaced(file.name, len(folder) - top, levels, [folder[top:] for folder in folders])}"
-            )
-        found.setdefault("/".join(folder[top:]), []).append(file)
-    for c in found:
-        if shown(c) != c or len(c.splitlines()) > 1:
-            raise ValueError(f"{name}: the name of the folder {c!r} is not UTF-8, or has control characters; rename it")
-    used = {folder[:length] for folder in folders for length in range(1, len(folder) + 1)}
-    empty = ["/".join(path) for path in paths if path not in used]
-    if empty:
-        raise ValueError(f"{name}: the folder {empty[0]} has no image ({len(empty)} such folders); remove it")
-    return dict(sorted(found.items()))
-
-
-def _misplaced(image: str, depth: int, levels: int, folders: Sequence[tuple[str, ...]]) -> str:
-    """Says which image is not in the folder of a class, and what to do."""
-    if depth < 1:
-        return f"{image} is in no folder of a class; move it away"
-    deepest = {folder for folder in folders if len(folder) == depth}
-    return (
-        f"{image} is at depth {depth}, and image_folder.levels is {levels}; with levels = {depth} there are "
-        f"{len(deepest)} classes such as {'/'.join(min(deepest))!r}"
-    )

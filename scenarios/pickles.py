@@ -103,6 +103,10 @@ class _Reader(pickle._Unpickler):
     pop_mark: Callable[[], list[Any]]
     read: Callable[[int], bytes]
 
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        super().__init__(_Bounded(file, size), encoding="latin1")
+        self._left = 2 * size + 1024
+
     def find_class(self, module: str, name: str) -> Any:
         """Returns what replaces an admitted name."""
         if f"{module}.{name}" not in ADMITTED:
@@ -116,13 +120,22 @@ class _Reader(pickle._Unpickler):
         arguments, function = self.stack.pop(), self.stack.pop()
         if not any(function is called for called in CALLED) or not isinstance(arguments, tuple):
             raise ValueError("it calls something else than an admitted function")
+        self._count(arguments)
         self.append(function(*arguments))
 
     def _build(self) -> None:
         state, made = self.stack.pop(), self.stack[-1]
         if not isinstance(made, PickledType | PickledArray):
             raise ValueError("it sets the state of something else than an array")
+        self._count(state)
         made.set_state(state)
+
+    def _count(self, arguments: object) -> None:
+        """Refuses a small pickle that makes bytes from one long text again and again."""
+        if isinstance(arguments, tuple):
+            self._left -= max((len(item) for item in arguments if isinstance(item, str)), default=0)
+        if self._left < 0:
+            raise ValueError("it makes more bytes than it has")
 
     def _dictionary(self) -> None:
         items = self.pop_mark()
@@ -181,8 +194,9 @@ def load_plain(path: Path) -> Any:
         raise ValueError(f"{path} is not a regular file")
     with path.open("rb") as file:
         try:
-            found = _Reader(_Bounded(file, path.stat().st_size), encoding="latin1").load()
-            return _plain(found, DEEPEST, {})
+            return _plain(_Reader(file, path.stat().st_size).load(), DEEPEST, {})
+        except OSError:
+            raise
         except ValueError as error:
             raise ValueError(f"{path} is not read: {one_line(str(error))[:LINE]}") from None
         except Exception as error:  # whatever a made-up pickle leads to, MemoryError included

@@ -204,7 +204,7 @@ def test_one_folder_around_all_classes_is_no_part_of_their_names(letters, tmp_pa
         ("empty/", r"mine: the folder empty has no image \(1 such folders\); remove it"),
         ("texts/a.txt", r"mine: the folder texts has no image"),
         ("class 3/more/a.txt", r"mine: the folder class 3/more has no image"),
-        ("class 3/a.webp", r"class 3/a\.webp is an image, and only \.png, \.jpg and \.jpeg are read \(1 such files\)"),
+        ("class 3/a.webp", r"class 3/a\.webp is not read \(1 such files\): images are \.png"),
     ],
 )
 def test_what_would_be_ignored_is_named(letters, photographs, name, words):

@@ -106,6 +106,15 @@ CRAFTED = {
     "a terabyte of a bytearray": op("BYTEARRAY8", struct.pack("<Q", 1 << 40)),
     "more bytes than there are numbers": op("BINBYTES8", b"\xff" * 8),
     "a frame of a terabyte": op("FRAME", struct.pack("<Q", 1 << 40)),
+    "many bytes of one text": named("_codecs", "encode") + op("BINPUT", b"\0") + text("x" * 100_000)
+    + op("BINPUT", b"\x01") + text("latin1") + op("BINPUT", b"\x02") + op("POP") * 3
+    + (op("BINGET", b"\0") + op("BINGET", b"\x01") + op("BINGET", b"\x02") + op("TUPLE2") + op("REDUCE")) * 50_000,
+    "many arrays of one text": U1 + op("BINPUT", b"\0") + text("x" * 100_000) + op("BINPUT", b"\x01")
+    + (ARRAY + op("MARK") + op("BININT1", b"\x01") + op("BININT", struct.pack("<i", 100_000)) + op("TUPLE1")
+       + op("BINGET", b"\0") + op("NEWFALSE") + op("BINGET", b"\x01") + op("TUPLE") + op("BUILD")) * 50_000,
+    "keys whose hashes are equal": op("EMPTY_DICT") + op("MARK")
+    + b"".join(op("LONG1", b"\x0a", (i * ((1 << 61) - 1)).to_bytes(10, "little")) + op("NONE") for i in range(60_000))
+    + op("SETITEMS"),
     "an integer of many digits": op("INT", b"9" * 100_000 + b"\n"),
     "a protocol of the future": op("PROTO", b"\x63"),
     "a web page": b"<!DOCTYPE html>",
