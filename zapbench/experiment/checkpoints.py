@@ -3,8 +3,8 @@
 They are read with `weights_only=True`, so nothing in a checkpoint is executed.
 """
 
+import hashlib
 import io
-import pickle
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ class Checkpoint:
         plugins: state dicts of the plug-ins that have one, by their position.
         seconds: wall-clock time of pre-training so far.
         point: losses and accuracies since the last point of the curves.
+        identity: hash of the data and of the code from outside the package; empty in a checkpoint of an earlier version.
     """
 
     config_hash: str
@@ -46,32 +47,68 @@ class Checkpoint:
     plugins: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     point: dict[str, Any] = field(default_factory=dict)
+    identity: str = ""
+
+
+class DamagedError(ValueError):
+    """A checkpoint cannot be read, or does not hold what was written."""
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint atomically."""
     buffer = io.BytesIO()
-    torch.save({"schema": SCHEMA, **vars(checkpoint)}, buffer)
+    values = dict(vars(checkpoint))
+    torch.save({"schema": SCHEMA, "digest": digest_of(values), **values}, buffer)
     write_atomically(path, buffer.getvalue())
 
 
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
-    """Reads a checkpoint; nothing in the file is executed.
+    """Reads a checkpoint and verifies its digest; nothing in the file is executed.
 
     Raises:
-        ValueError: the file is not a checkpoint, is damaged or has another schema.
+        DamagedError: the file is not a checkpoint, is damaged or has another schema.
     """
     try:
-        raw = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever a damaged archive leads it to
         reason = str(error).strip().split("\n")[0][:120]
-        raise ValueError(f"{path} is not a readable checkpoint ({reason})") from None
+        raise DamagedError(f"{path} is not a readable checkpoint ({type(error).__name__}: {reason})") from None
     if not isinstance(raw, dict) or raw.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path} is not a checkpoint of schema {SCHEMA}")
+        raise DamagedError(f"{path} is not a checkpoint of schema {SCHEMA}")
+    digest = raw.pop("digest", None)
+    if digest is not None and digest != digest_of(raw):
+        raise DamagedError(f"{path} is damaged: it does not hold what was written")
     try:
-        return Checkpoint(**raw)
+        found = Checkpoint(**raw)
     except TypeError as error:
-        raise ValueError(f"{path} is not a complete checkpoint ({error})") from None
+        raise DamagedError(f"{path} is not a complete checkpoint ({error})") from None
+    found.model = {name: value.to(device) for name, value in found.model.items()}
+    return found
+
+
+def digest_of(value: Any) -> str:
+    """Returns the hex SHA-256 of plain values and tensors, in containers of any depth."""
+    digest = hashlib.sha256()
+    _update(digest, value)
+    return digest.hexdigest()
+
+
+def _update(digest: "hashlib._Hash", value: Any) -> None:
+    if isinstance(value, torch.Tensor):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{plain.dtype} {tuple(plain.shape)}".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data if plain.numel() else b"")
+    elif isinstance(value, dict):
+        digest.update(f"dict {len(value)}".encode())
+        for key in sorted(value, key=str):
+            digest.update(repr(key).encode())
+            _update(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(f"list {len(value)}".encode())
+        for item in value:
+            _update(digest, item)
+    else:
+        digest.update(repr(value).encode())
 
 
 def generator_states() -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Monitor(SupervisedPlugin):
     Args:
         record: the run's event file.
         path: the checkpoint's path.
-        config_hash: hash of the configuration of pre-training.
+        identity: what a checkpoint belongs to: hash of the configuration, and of data and outside code.
         total: total number of updates.
         validate: returns the model's validation accuracy, in [0, 1]; None without validation images.
         seconds: seconds between two checkpoints.
@@ -58,7 +58,7 @@ class Monitor(SupervisedPlugin):
         self,
         record: PretrainRecord,
         path: Path,
-        config_hash: str,
+        identity: tuple[str, str],
         total: int,
         *,
         validate: Callable[[nn.Module], float] | None,
@@ -71,7 +71,7 @@ class Monitor(SupervisedPlugin):
         super().__init__()
         self._record = record
         self._path = path
-        self._config_hash = config_hash
+        self._identity = identity
         self._total = total
         self._validate = validate
         self._seconds = seconds
@@ -133,7 +133,8 @@ class Monitor(SupervisedPlugin):
 
     def _checkpoint(self, strategy: Any, done: int) -> Checkpoint:
         return Checkpoint(
-            config_hash=self._config_hash,
+            config_hash=self._identity[0],
+            identity=self._identity[1],
             updates=done,
             finished=False,
             model=strategy.model.state_dict(),

@@ -1,5 +1,6 @@
-"""Where a run's model comes from: pre-trained here (anew, or on from a checkpoint), or elsewhere."""
+"""Where a run's model comes from: pre-trained here, from the start or resumed, or given as a file of weights."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,25 +58,43 @@ class Origin:
         model.load_state_dict(found.model)
         return model
 
+    @property
+    def identity(self) -> str:
+        """Hash of the data and of the code from outside the package, which a checkpoint belongs to."""
+        return checkpoints.digest_of([self.context.data, self.context.job.run.code])
+
     def checkpoint(self) -> Checkpoint | None:
-        """Returns the run's checkpoint, if any.
+        """Returns the run's checkpoint, if any; a damaged one counts as none, with a line on standard error.
 
         Raises:
-            ValueError: it cannot be read, or is of another configuration.
+            ValueError: it is of another configuration, or of other data or code.
         """
         path = self.context.folder / checkpoints.FILE
         if not path.exists():
             return None
-        found = checkpoints.load(path, device=self.context.device)
+        try:
+            found = checkpoints.load(path, device=self.context.device)
+        except checkpoints.DamagedError as error:
+            print(f"zapbench: {error}; pre-training starts again", file=sys.stderr)
+            return None
         if found.config_hash != self.context.config_hash:
             raise ValueError(
                 f"{path} is of another configuration ({found.config_hash}, not {self.context.config_hash})"
             )
+        if found.identity and found.identity != self.identity:
+            raise ValueError(f"{path} is of other images, pre-training classes or code; choose another --out or --name")
         return found
 
     def keep(self, model: Classifier, updates: int) -> None:
         """Saves the pre-trained model."""
-        final = Checkpoint(self.context.config_hash, updates, True, model.state_dict(), model.head.out_features)
+        final = Checkpoint(
+            self.context.config_hash,
+            updates,
+            True,
+            model.state_dict(),
+            model.head.out_features,
+            identity=self.identity,
+        )
         checkpoints.save(self.context.folder / checkpoints.FILE, final)
 
 
@@ -107,7 +126,7 @@ class GivenModel(Origin):
 
 @dataclass
 class Pretraining(Origin):
-    """A run's pre-training: done, to be gone on with, or to be begun."""
+    """A run's pre-training: finished, resumed or started."""
 
     strategy: Callable[..., Any]
     optimizer: OptimizerFactory
@@ -179,7 +198,7 @@ class Pretraining(Origin):
             Monitor(
                 record,
                 path,
-                self.context.config_hash,
+                (self.context.config_hash, self.identity),
                 total,
                 validate=validate if split.validation.size else None,
                 seconds=self.checkpoint_seconds,
