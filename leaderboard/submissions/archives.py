@@ -89,7 +89,10 @@ def unpack(path: Path, folder: Path) -> list[str]:
     total = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
+            members = archive.infolist()
+            if len(members) > MOST_FILES:
+                raise ValueError(f"{path} holds {len(members):,} members; a submission holds {MOST_FILES:,} at most")
+            for member in members:
                 if member.is_dir():
                     continue
                 name = member.filename

@@ -15,7 +15,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import EventFile, read_file
 from zapbench.tasks import Job, RunSpec, TrialSpec
-from zapbench.text import rate_text
+from zapbench.text import one_line, rate_text
 
 CHECKPOINT = "checkpoint.pt"
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -67,8 +67,9 @@ def job_of(about: Description) -> Job:
     if about.transfer is None or about.rate is None or about.transfer_seed is None:
         return Job(run)
     own = tuple(b for b in bindings if not config.reaches_pretraining(b))
+    tuned = config.parse_bindings([f"{key} = {value}" for key, value in about.transfer_setting.items()])
     role: Literal["report", "select"] = "select" if about.role == contract.SELECT else "report"
-    return Job(run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own),))
+    return Job(run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own, tuned),))
 
 
 def command_of(about: Description) -> str:
@@ -78,7 +79,7 @@ def command_of(about: Description) -> str:
     what = ["transfer", run.weights, "--scenario", run.scenario] if run.weights else ["run", run.scenario, run.strategy]
     words = ["zapbench", *what, "--seed", str(run.seed), "--threads", str(about.threads)]
     words += ["--name", run.name] if run.name else []
-    for binding in (*run.bindings, *run.setting):
+    for binding in (*run.bindings, *run.setting, *(trials[0].setting if trials else ())):
         words += ["-p", str(binding)]
     for trial in trials:
         words += ["--transfer", trial.transfer, "--rates", rate_text(trial.rate)]
@@ -87,17 +88,20 @@ def command_of(about: Description) -> str:
     return shlex.join(words)
 
 
-def repeat(folder: Path, threads: int) -> list[Comparison]:
+def repeat(folder: Path, threads: int, *, allow_files: bool = False) -> list[Comparison]:
     """Repeats a task and compares the records; a trial is repeated from its run's checkpoint if that still exists.
 
     Args:
         folder: the task's folder.
         threads: number of threads; 0 for as many as the record states.
+        allow_files: whether .gin files that the record names may be run: they import code.
 
     Raises:
         ValueError: the folder holds no record, or its task cannot be repeated here.
     """
     before, about = read_task(folder)
+    if not allow_files:
+        _refuse_files(folder, about)
     prepare_process(threads or about.threads)
     job = job_of(about)
     run, trials = job.run, job.trials
@@ -115,6 +119,17 @@ def repeat(folder: Path, threads: int) -> list[Comparison]:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
         after, _ = read_task(out / run.folder / trials[0].folder if trials else out / run.folder)
     return list(compare(before, after))
+
+
+def _refuse_files(folder: Path, about: Description) -> None:
+    """Refuses to run what a log names, which may be another person's: only shipped names are run without being asked."""
+    for kind, name in {"scenario": about.scenario, "strategy": about.strategy, **about.sources}.items():
+        shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
+        if shipped and str(name) not in config.names(shipped):
+            raise ValueError(
+                f"{folder} names {one_line(str(name))!r}, which is not a shipped {kind}; a .gin file runs code: read "
+                "it, then add --allow-files"
+            )
 
 
 def _copy_checkpoint(trial: Path, run: Path, depth: int) -> None:

@@ -1,7 +1,9 @@
 """The `zapbench` command and its parser."""
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +51,7 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 success, 1 a task failed, 2 wrong command, 130 stopped by Ctrl-C."""
     options = _parser().parse_args(arguments)
+    _end_cleanly_on_sigterm()
     try:
         status: int = options.command(options)
     except ValueError as error:
@@ -65,6 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("zapbench: stopped; run the same command again to resume", file=sys.stderr)
         return 130
     return status
+
+
+def _end_cleanly_on_sigterm() -> None:
+    """Lets SIGTERM end the process as an exception does, so that temporary folders are removed."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _parser() -> argparse.ArgumentParser:

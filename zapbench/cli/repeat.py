@@ -16,6 +16,9 @@ def add_repeat(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument(
         "--threads", type=number(0, MOST_THREADS), default=0, help="threads (default: as many as the record states)"
     )
+    command.add_argument(
+        "--allow-files", action="store_true", help="also run .gin files that the record names; they may run any code"
+    )
     command.set_defaults(command=_repeat)
 
 
@@ -27,7 +30,7 @@ def _repeat(options: argparse.Namespace) -> int:
 
     console = Console()
     with console.status(f"repeating {options.folder}"):
-        compared = repeat(options.folder, options.threads)
+        compared = repeat(options.folder, options.threads, allow_files=options.allow_files)
     for field in compared:
         if not field.same:
             console.print(Text(f"  differs  {field.name}: {field.before} before, {field.after} now", style="red"))

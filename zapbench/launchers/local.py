@@ -6,6 +6,7 @@ A worker that dies is replaced, and its job is tried again. Workers end when the
 import multiprocessing
 import os
 import queue
+import shutil
 import signal
 import threading
 import traceback
@@ -27,6 +28,7 @@ from zapbench.launchers.job import (
 )
 from zapbench.launchers.progress import Display
 from zapbench.launchers.schedule import TRIES, run_concurrently
+from zapbench.launchers.scratch import new_scratch, use_scratch
 from zapbench.launchers.worker_logs import LOGS, log_output, print_with_time
 from zapbench.tasks import Job, Outcome, Progress, Stopped
 
@@ -91,6 +93,7 @@ class ProcessPoolLauncher(Launcher):
         self._messages: Any = self._context.Queue()
         self._stopping: Any = self._context.Event()
         self._worker_died = False
+        self._scratch = new_scratch()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
@@ -101,7 +104,7 @@ class ProcessPoolLauncher(Launcher):
             self._workers,
             mp_context=self._context,
             initializer=_start_worker,
-            initargs=(self._messages, self._stopping, self._threads, devices if self._devices else None),
+            initargs=(self._messages, self._stopping, self._threads, devices if self._devices else None, self._scratch),
         )
 
     def check(self, jobs: list[Job]) -> None:
@@ -144,7 +147,7 @@ class ProcessPoolLauncher(Launcher):
         if not self._worker_died:
             return False
         self._worker_died = False
-        self.close()
+        self._kill_workers()
         self._pool = self._new_pool()
         return True
 
@@ -154,7 +157,12 @@ class ProcessPoolLauncher(Launcher):
                 display.update(self._messages.get(timeout=0.2))
 
     def close(self) -> None:
-        """See `Launcher.close`; workers may be killed at any moment because they write files atomically."""
+        """See `Launcher.close`."""
+        self._kill_workers()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _kill_workers(self) -> None:
+        """Kills the workers, which may happen at any moment because they write files atomically."""
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
@@ -167,9 +175,10 @@ _messages: Any = None
 _stopping: Any = None
 
 
-def _start_worker(messages: Any, stopping: Any, threads: int, devices: Any) -> None:
+def _start_worker(messages: Any, stopping: Any, threads: int, devices: Any, scratch: Path) -> None:
     global _messages, _stopping
     _messages, _stopping = messages, stopping
+    use_scratch(scratch)
     if devices is not None:
         os.environ[VISIBLE] = devices.get()
     limit_library_threads(threads)
