@@ -50,7 +50,7 @@ def batch(kind, images=7):
 def test_the_gradient_equals_autograds(kind, monkeypatch):
     x, y = batch(kind)
     for together in (1, 10**9):
-        monkeypatch.setattr("zapbench.networks.manual_gradients.CACHE_BYTES", together)
+        monkeypatch.setattr("zapbench.networks.convolutions.PATCHES_BYTES", together)
         model, twin = net(kind), net(kind)
         written = WrittenOut(model)
         for _ in range(2):  # a second time: nothing of the first is left in the gradient

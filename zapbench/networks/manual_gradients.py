@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
-from zapbench.networks.kernels import Array, add_patches, normalise, normalise_back, patches
-
-CACHE_BYTES = 600_000
-"""Images whose patches are no more than this go through a block together."""
+from zapbench.networks.convolutions import Form, convolution
+from zapbench.networks.kernels import Array, normalise, normalise_back
 
 
 def applies(model: nn.Module, criterion: Any) -> bool:
@@ -55,55 +53,58 @@ def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | No
     return found if found and repr(layers) == repr([nn.Flatten()]) else None
 
 
-class Maps:
-    """What a block keeps of `images` images between forward and backward; layouts as in `kernels`.
+class Part:
+    """What a block keeps, between forward and backward, of images that go through it together; layouts as in `kernels`.
 
     Attributes:
-        x: its padded input; the block before writes it.
+        x: their padded input; the block before writes it.
         grad_x: the gradient of `x`.
+        form: `x` as the convolution works with it.
         y: the convolution's output, and in the backward its gradient.
-        out: what the block puts out: the next block's `x`, padded by `out_pad`, or the last one's output.
+        out: what the block puts out: the next block's `x`, or the last one's output.
         grad_out: the gradient of `out`.
         winner: the raw values that pooling kept, and in the backward their gradient.
         place: which of its window each was.
         mean: of each map.
         rstd: one over each map's standard deviation.
-        parts: images that go through the block together: the first, how many, and their rows of `y`, of their patches
-            and of the patches' gradient.
-        cols: the patches of one part.
-        grad_cols: their gradient.
     """
 
-    def __init__(self, images: int, block: "Block", height: int, width: int) -> None:
-        number = block.dtype
-        inputs, filters, pad, pool = block.inputs, block.filters, block.pad, block.pool
-        self.height, self.width = height + 2 * pad - 2, width + 2 * pad - 2
-        pooled = (images, self.height // pool, self.width // pool, filters)
-        pixels = self.height * self.width
-        together = max(1, min(images, CACHE_BYTES // (pixels * 9 * inputs * number.itemsize)))
-        self.x = np.zeros((images, height + 2 * pad, width + 2 * pad, inputs), number)
-        self.grad_x = np.zeros_like(self.x)
-        self.y = np.zeros((images, self.height, self.width, filters), number)
-        self.out, self.grad_out, self.out_pad = np.zeros(pooled, number), np.zeros(pooled, number), 0
-        self.winner = np.zeros(pooled, number)
-        self.place = np.zeros(pooled, np.int8)
-        self.mean = np.zeros((images, filters), number)
-        self.rstd = np.zeros((images, filters), number)
-        self.cols = np.zeros((together * pixels, 9 * inputs), number)
-        self.grad_cols = np.zeros_like(self.cols)
-        rows, cols, grad_cols = (torch.from_numpy(a) for a in (self.y, self.cols, self.grad_cols))
-        rows = rows.view(-1, filters)
-        self.parts = []
-        for first in range(0, images, together):
-            count = min(together, images - first)
-            of_y = rows[first * pixels : (first + count) * pixels]
-            self.parts.append((first, count, of_y, cols[: count * pixels], grad_cols[: count * pixels]))
+    def __init__(self, block: "Block", x: Array, grad_x: Array, out: Array, grad_out: Array) -> None:
+        images, height, width, _ = x.shape
+        self.shape = images, height - 2, width - 2, block.filters
+        pooled = images, (height - 2) // block.pool, (width - 2) // block.pool, block.filters
+        self.x, self.grad_x, self.out, self.grad_out = x, grad_x, out, grad_out
+        self.form: Form = None
+        self.y = np.empty(0, x.dtype)
+        self.winner, self.place = np.zeros(pooled, x.dtype), np.zeros(pooled, np.int8)
+        self.mean, self.rstd = (np.zeros((images, block.filters), x.dtype) for _ in range(2))
+
+
+class Maps:
+    """What a block keeps of a batch.
+
+    Attributes:
+        x: the images, padded.
+        out: what the block puts out, padded by `out_pad` pixels for the next block.
+        grad_out: its gradient.
+        way: how the convolution is computed.
+        weight: its weights as `way` works with them.
+        parts: the images that go through the block together.
+    """
+
+    def __init__(self, block: "Block", x: Array, grad_x: Array, out: Array, grad_out: Array, out_pad: int) -> None:
+        self.x, self.out, self.grad_out, self.out_pad = x, out, grad_out, out_pad
+        self.way = convolution(x.shape, block.filters, block.weight.dtype)
+        self.weight: Form = None
+        together = max(1, min(len(x), self.way.together(x.shape, block.filters, x.itemsize)))
+        pieces = [slice(first, first + together) for first in range(0, len(x), together)]
+        self.parts = [Part(block, x[at], grad_x[at], out[at], grad_out[at]) for at in pieces]
 
 
 class Block:
     """A 3x3 convolution without bias, instance norm, ReLU and max-pooling.
 
-    `weight` `(9 * inputs, filters)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
+    `weight` `(filters, 9 * inputs)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
     stored; `grad`, `grad_scale` and `grad_shift` are their gradients.
     """
 
@@ -112,14 +113,14 @@ class Block:
         self._norm = norm
         self.inputs, self.filters = convolution.in_channels, convolution.out_channels
         self.pad, self.pool = int(convolution.padding[0]), pool
-        self.weight = torch.empty(9 * self.inputs, self.filters, dtype=convolution.weight.dtype)
+        self.weight = torch.empty(self.filters, 9 * self.inputs, dtype=convolution.weight.dtype)
         self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
         self.dtype = self.scale.dtype
         self.grad = torch.empty_like(self.weight)
         self.grad_scale, self.grad_shift = np.empty_like(self.scale), np.empty_like(self.shift)
 
     def _as_torch(self, weight: Tensor) -> Tensor:
-        return weight.view(3, 3, self.inputs, self.filters).permute(3, 2, 0, 1)
+        return weight.view(self.filters, 3, 3, self.inputs).permute(0, 3, 1, 2)
 
     def load(self) -> None:
         """Takes the layers' weights."""
@@ -159,12 +160,13 @@ class Block:
 
     def forward(self, maps: Maps) -> None:
         """Puts `maps.x` through the block."""
-        for first, count, y, cols, _ in maps.parts:
-            patches(maps.x, maps.cols, first, count, maps.height, maps.width)
-            torch.mm(cols, self.weight, out=y)
+        maps.weight = maps.way.weights(self.weight)
+        for part in maps.parts:
+            part.form = maps.way.images(part.x)
+            part.y = maps.way.forward(part.form, maps.weight, part.shape)
             normalise(
-                maps.y, self.scale, self.shift, self._norm.eps, self.pool, maps.out_pad, maps.out,
-                maps.winner, maps.place, maps.mean, maps.rstd, first, count,
+                part.y, self.scale, self.shift, self._norm.eps, self.pool, maps.out_pad, part.out,
+                part.winner, part.place, part.mean, part.rstd,
             )  # fmt: skip
 
     def backward(self, maps: Maps, *, lr: float | None, inwards: bool) -> None:
@@ -173,23 +175,21 @@ class Block:
         Args:
             maps: of the forward, with `grad_out` filled in.
             lr: the rate.
-            inwards: whether `maps.grad_x` is wanted.
+            inwards: whether the gradient of `maps.x` is wanted.
         """
         factor = 1.0 if lr is None else -lr
         weight, scale, shift = self.weight, self.scale, self.shift
         if lr is None:
             weight, scale, shift = self.grad, self.grad_scale, self.grad_shift
-        for first, count, y, cols, grad_cols in maps.parts:
+        for part in maps.parts:
             normalise_back(
-                maps.y, self.scale, self.shift, self.pool, maps.out_pad, maps.grad_out,
-                maps.winner, maps.place, maps.mean, maps.rstd, scale, shift, factor, first, count,
+                part.y, self.scale, self.shift, self.pool, maps.out_pad, part.grad_out,
+                part.winner, part.place, part.mean, part.rstd, scale, shift, factor,
             )  # fmt: skip
+            form = maps.way.gradients(part.y)
             if inwards:
-                torch.mm(y, self.weight.t(), out=grad_cols)
-                add_patches(maps.grad_cols, maps.grad_x, first, count, maps.height, maps.width)
-            if len(maps.parts) > 1:
-                patches(maps.x, maps.cols, first, count, maps.height, maps.width)
-            weight.addmm_(cols.t(), y, alpha=factor)
+                maps.way.by_images(form, maps.weight, part.grad_x)
+            weight.add_(maps.way.by_weights(part.form, form), alpha=factor)
 
 
 @dataclass(frozen=True)
@@ -298,14 +298,23 @@ class WrittenOut:
         """Returns the arrays for a batch of this shape, made at the first."""
         shape = tuple(images.shape)
         if shape not in self._kept:
-            maps: list[Maps] = []
-            for block in self.blocks:
-                height, width = maps[-1].out.shape[1:3] if maps else shape[2:]
-                maps.append(Maps(shape[0], block, height, width))
-            for own, following, block in zip(maps, maps[1:], self.blocks[1:]):
-                own.out, own.grad_out, own.out_pad = following.x, following.grad_x, block.pad
-            self._kept[shape] = maps
+            self._kept[shape] = self._new_maps(shape)
         return self._kept[shape]
+
+    def _new_maps(self, shape: tuple[int, ...]) -> list[Maps]:
+        images, _, height, width = shape
+        number = self.blocks[0].dtype
+        ends: list[tuple[Array, Array]] = []  # what goes into each block, and comes out of the last; its gradient
+        for block in self.blocks:
+            padded = images, height + 2 * block.pad, width + 2 * block.pad, block.inputs
+            ends.append((np.zeros(padded, number), np.zeros(padded, number)))
+            height, width = ((side + 2 * block.pad - 2) // block.pool for side in (height, width))
+        last = images, height, width, self.blocks[-1].filters
+        ends.append((np.zeros(last, number), np.zeros(last, number)))
+        pads = [block.pad for block in self.blocks[1:]] + [0]
+        return [
+            Maps(block, *before, *after, pad) for block, before, after, pad in zip(self.blocks, ends, ends[1:], pads)
+        ]
 
 
 def as_features(maps: Array) -> Tensor:

@@ -5,57 +5,59 @@ H_i is the Hessian of L_i at theta_i. H v is the derivative of the gradient alon
 Nothing of a step is kept but its weights before it, and of the head the two factors of its rank-one step.
 """
 
-from itertools import pairwise
-
 import numpy as np
 import torch
 
-from zapbench.networks.kernels import add_patches, normalise_along, normalise_back_along, patches
+from zapbench.networks.convolutions import Form
+from zapbench.networks.kernels import Array, normalise_along, normalise_back_along
 from zapbench.networks.manual_gradients import Block, Maps, Step, WrittenOut, as_features, put
 
 
 class Along:
     """The derivatives of one block's `Maps`, of one image, along a direction."""
 
-    def __init__(self, maps: Maps) -> None:
-        self.x, self.grad_x, self.y = (np.zeros_like(a) for a in (maps.x, maps.grad_x, maps.y))
-        self.out, self.grad_out = np.zeros_like(maps.out), np.zeros_like(maps.out)
-        self.winner = np.zeros_like(maps.winner)
-        self.mean, self.slant = np.zeros_like(maps.mean[0]), np.zeros_like(maps.mean[0])
-        self.cols = torch.from_numpy(np.zeros_like(maps.cols))
-        self.rows = torch.from_numpy(self.y).view(-1, self.y.shape[3])
+    def __init__(self, maps: Maps, out: Array, grad_out: Array) -> None:
+        (part,) = maps.parts
+        self.x, self.grad_x = np.zeros_like(part.x), np.zeros_like(part.x)
+        self.out, self.grad_out = out, grad_out
+        self.form: Form = None
+        self.weight: Form = None
+        self.y = np.empty(0, part.x.dtype)
+        self.winner = np.zeros_like(part.winner)
+        self.mean, self.slant = np.zeros_like(part.mean[0]), np.zeros_like(part.mean[0])
 
 
 def forward_along(block: Block, maps: Maps, along: Along, *, first: bool) -> None:
     """Carries the derivative through a block; the direction is the block's `grad`."""
-    (_, _, _, cols, _) = maps.parts[0]
-    torch.mm(cols, block.grad, out=along.rows)
+    (part,), way = maps.parts, maps.way
+    along.weight = way.weights(block.grad)
+    along.y = way.forward(part.form, along.weight, part.shape)
     if not first:
-        patches(along.x, along.cols.numpy(), 0, 1, maps.height, maps.width)
-        along.rows.addmm_(along.cols, block.weight)
+        along.form = way.images(along.x)
+        along.y += way.forward(along.form, maps.weight, part.shape)
     normalise_along(
-        maps.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, maps.out, along.out,
-        maps.winner, along.winner, maps.place, maps.mean, maps.rstd, along.mean, along.slant,
+        part.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, part.out, along.out,
+        part.winner, along.winner, part.place, part.mean, part.rstd, along.mean, along.slant,
     )  # fmt: skip
 
 
 def backward_along(block: Block, maps: Maps, along: Along, *, first: bool, lr: float) -> None:
     """Carries gradient and derivative back through a block, and takes `lr` times the Hessian product off `grad`."""
-    (_, _, y, cols, grad_cols) = maps.parts[0]
+    (part,), way = maps.parts, maps.way
     normalise_back_along(
-        maps.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, maps.out,
-        maps.grad_out, along.grad_out, maps.winner, along.winner, maps.place, maps.mean, maps.rstd,
+        part.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, part.out,
+        part.grad_out, along.grad_out, part.winner, along.winner, part.place, part.mean, part.rstd,
         along.mean, along.slant, -lr,
     )  # fmt: skip
+    form, form_along = way.gradients(part.y), way.gradients(along.y)
     if not first:
-        torch.mm(along.rows, block.weight.t(), out=grad_cols)
-        grad_cols.addmm_(y, block.grad.t())
-        add_patches(maps.grad_cols, along.grad_x, 0, 1, maps.height, maps.width)
-        torch.mm(y, block.weight.t(), out=grad_cols)
-        add_patches(maps.grad_cols, maps.grad_x, 0, 1, maps.height, maps.width)
-    block.grad.addmm_(cols.t(), along.rows, alpha=-lr)
+        way.by_images(form, along.weight, along.grad_x)
+        way.by_images(form_along, maps.weight, part.grad_x)
+        along.grad_x += part.grad_x
+        way.by_images(form, maps.weight, part.grad_x)
+    block.grad.add_(way.by_weights(part.form, form_along), alpha=-lr)
     if not first:
-        block.grad.addmm_(along.cols.t(), y, alpha=-lr)
+        block.grad.add_(way.by_weights(along.form, form), alpha=-lr)
 
 
 @torch.no_grad()
@@ -67,9 +69,11 @@ def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
     if not steps:
         return
     maps = net.maps(steps[-1].image[None])
-    alongs = [Along(own) for own in maps]
-    for along, following in pairwise(alongs):
-        along.out, along.grad_out = following.x, following.grad_x
+    alongs: list[Along] = []
+    out, grad_out = np.zeros_like(maps[-1].out), np.zeros_like(maps[-1].out)
+    for own in reversed(maps):
+        alongs.insert(0, Along(own, out, grad_out))
+        out, grad_out = alongs[0].x, alongs[0].grad_x
     while steps:
         step = steps.pop()
         _undo(net, step, lr)
