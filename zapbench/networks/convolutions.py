@@ -30,7 +30,7 @@ PATCHES_BYTES = 600_000
 TILES_BYTES = 30_000_000
 """The same of `Winograd`'s tiles: larger pieces of memory go back to the system each time."""
 
-MEASURED_IMAGES = 32
+MEASURED_IMAGES = 128
 """The ways are compared on no more images than this."""
 
 LEAST_OPERATIONS = 200_000
@@ -124,19 +124,30 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
+def _winograd_matrices(points: tuple[float, ...]) -> tuple[Array, Array, Array]:
+    """Returns the matrices of F(4, 3) that transform inputs `(6, 6)`, kernel `(6, 3)` and outputs `(4, 6)`.
+
+    See section 2.2 of Barabasz et al., *Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
+    Neural Networks* (2020): polynomials are evaluated at five points and at infinity.
+    """
+    others = [[q for q in points if q != p] for p in points]
+    inputs = np.stack([np.append(np.poly(rest)[::-1], 0) for rest in others] + [np.poly(points)[::-1]])
+    kernel = np.vander(points, 3, increasing=True)
+    kernel = kernel / np.array([[np.prod([p - q for q in rest])] for p, rest in zip(points, others)])
+    outputs = np.vander(points, 4, increasing=True)
+    return inputs, np.vstack([kernel, np.eye(3)[2]]), np.vstack([outputs, np.eye(4)[3]]).T
+
+
 class Winograd:
     """F(4x4, 3x3): a product for each of the 36 elements of a transformed tile, over all tiles and channels."""
 
     STEP = 4
-    INPUTS = np.array(
-        [
-            [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-            [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
-        ]
-    )  # fmt: skip
-    KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-    OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-    """B^T, G and A^T of the paper's equation 15, of which the gradients take the transposes."""
+    INPUTS, KERNEL, OUTPUTS = _winograd_matrices(points=(0, 0.75, -0.75, 1.5, -1.5))
+    """B^T, G and A^T of the paper; the gradients take their transposes.
+
+    The largest error of a float32, over the outputs' deviation, at 256 channels: 1.1e-5 with these points, 3.8e-5 with
+    the paper's own (0, 1, -1, 2, -2), 1.4e-6 for a plain convolution.
+    """
 
     def images(self, x: Array) -> Tensor:
         return _to_tiles(x, self.INPUTS, self.STEP)

@@ -112,7 +112,7 @@ class Block:
         self._convolution = convolution
         self._norm = norm
         self.inputs, self.filters = convolution.in_channels, convolution.out_channels
-        self.pad, self.pool = int(convolution.padding[0]), pool
+        self.pad, self.pool, self.epsilon = int(convolution.padding[0]), pool, norm.eps
         self.weight = torch.empty(self.filters, 9 * self.inputs, dtype=convolution.weight.dtype)
         self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
         self.dtype = self.scale.dtype
@@ -165,7 +165,7 @@ class Block:
             part.form = maps.way.images(part.x)
             part.y = maps.way.forward(part.form, maps.weight, part.shape)
             normalise(
-                part.y, self.scale, self.shift, self._norm.eps, self.pool, maps.out_pad, part.out,
+                part.y, self.scale, self.shift, self.epsilon, self.pool, maps.out_pad, part.out,
                 part.winner, part.place, part.mean, part.rstd,
             )  # fmt: skip
 
@@ -283,9 +283,7 @@ class WrittenOut:
 
     def features(self, maps: list[Maps], images: Tensor) -> Tensor:
         """Returns the encoder's features `(n, features)`, and keeps in `maps` what a backward needs."""
-        pad, (height, width) = self.blocks[0].pad, images.shape[2:]
-        inside = torch.from_numpy(maps[0].x)[:, pad : pad + height, pad : pad + width]
-        inside.copy_(images.permute(0, 2, 3, 1))
+        put_images(images, maps[0].x, self.blocks[0].pad)
         for block, own in zip(self.blocks, maps):
             block.forward(own)
         return as_features(maps[-1].out)
@@ -298,10 +296,11 @@ class WrittenOut:
         """Returns the arrays for a batch of this shape, made at the first."""
         shape = tuple(images.shape)
         if shape not in self._kept:
-            self._kept[shape] = self._new_maps(shape)
+            self._kept[shape] = [Maps(*arguments) for arguments in self.ends(shape)]
         return self._kept[shape]
 
-    def _new_maps(self, shape: tuple[int, ...]) -> list[Maps]:
+    def ends(self, shape: tuple[int, ...]) -> list[tuple[Block, Array, Array, Array, Array, int]]:
+        """Returns each block and new arrays for images `(n, channels, height, width)`, as `Maps` takes them."""
         images, _, height, width = shape
         number = self.blocks[0].dtype
         ends: list[tuple[Array, Array]] = []  # what goes into each block, and comes out of the last; its gradient
@@ -312,9 +311,13 @@ class WrittenOut:
         last = images, height, width, self.blocks[-1].filters
         ends.append((np.zeros(last, number), np.zeros(last, number)))
         pads = [block.pad for block in self.blocks[1:]] + [0]
-        return [
-            Maps(block, *before, *after, pad) for block, before, after, pad in zip(self.blocks, ends, ends[1:], pads)
-        ]
+        return [(block, *before, *after, pad) for block, before, after, pad in zip(self.blocks, ends, ends[1:], pads)]
+
+
+def put_images(images: Tensor, x: Array, pad: int) -> None:
+    """Writes images `(n, channels, height, width)` into the inside of padded ones `(n, height, width, channels)`."""
+    height, width = images.shape[2:]
+    torch.from_numpy(x)[:, pad : pad + height, pad : pad + width].copy_(images.permute(0, 2, 3, 1))
 
 
 def as_features(maps: Array) -> Tensor:

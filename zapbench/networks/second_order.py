@@ -1,4 +1,4 @@
-"""The gradient through an inner loop, written out: steps taken back one by one, each a product with its Hessian.
+"""The gradient through an inner loop: its steps are taken back one by one, each a product with its Hessian.
 
 With theta_{i+1} = theta_i - lr * grad L_i(theta_i), the gradient v_i by theta_i is v_{i+1} - lr * H_i v_{i+1}, where
 H_i is the Hessian of L_i at theta_i. H v is the derivative of the gradient along v, computed forwards beside it.
@@ -8,56 +8,72 @@ Nothing of a step is kept but its weights before it, and of the head the two fac
 import numpy as np
 import torch
 
-from zapbench.networks.convolutions import Form
-from zapbench.networks.kernels import Array, normalise_along, normalise_back_along
-from zapbench.networks.manual_gradients import Block, Maps, Step, WrittenOut, as_features, put
+from zapbench.networks.convolutions import Form, convolution
+from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
+from zapbench.networks.manual_gradients import Block, Step, WrittenOut, as_features, put, put_images
+from zapbench.networks.products import multiply
 
 
-class Along:
-    """The derivatives of one block's `Maps`, of one image, along a direction."""
+class Pair:
+    """What a block keeps of an image, and, as if that were a second image, of its derivative along a direction.
 
-    def __init__(self, maps: Maps, out: Array, grad_out: Array) -> None:
-        (part,) = maps.parts
-        self.x, self.grad_x = np.zeros_like(part.x), np.zeros_like(part.x)
-        self.out, self.grad_out = out, grad_out
-        self.form: Form = None
-        self.weight: Form = None
-        self.y = np.empty(0, part.x.dtype)
-        self.winner = np.zeros_like(part.winner)
-        self.mean, self.slant = np.zeros_like(part.mean[0]), np.zeros_like(part.mean[0])
+    `x`, `grad_x`, `y`, `out`, `grad_out` and `winner` are as in `Part`, the value before the derivative; `place`,
+    `mean` and `rstd` are the value's; `mean_along` and `slant` as in `kernels`.
+    """
+
+    def __init__(self, block: Block, x: Array, grad_x: Array, out: Array, grad_out: Array, out_pad: int) -> None:
+        self.x, self.grad_x, self.out, self.grad_out, self.out_pad = x, grad_x, out, grad_out, out_pad
+        self.way = convolution(x.shape, block.filters, block.weight.dtype)
+        self.forms: tuple[Form, Form, Form, Form] = (None,) * 4
+        _, height, width, _ = x.shape
+        self.y = np.zeros((2, height - 2, width - 2, block.filters), x.dtype)
+        pooled = 2, (height - 2) // block.pool, (width - 2) // block.pool, block.filters
+        self.winner, self.place = np.zeros(pooled, x.dtype), np.zeros((1, *pooled[1:]), np.int8)
+        self.mean, self.rstd = (np.zeros((1, block.filters), x.dtype) for _ in range(2))
+        self.mean_along, self.slant = (np.zeros(block.filters, x.dtype) for _ in range(2))
 
 
-def forward_along(block: Block, maps: Maps, along: Along, *, first: bool) -> None:
-    """Carries the derivative through a block; the direction is the block's `grad`."""
-    (part,), way = maps.parts, maps.way
-    along.weight = way.weights(block.grad)
-    along.y = way.forward(part.form, along.weight, part.shape)
-    if not first:
-        along.form = way.images(along.x)
-        along.y += way.forward(along.form, maps.weight, part.shape)
+def forward_pair(block: Block, pair: Pair, *, first: bool) -> None:
+    """Puts the image through a block, and its derivative along the block's `grad`."""
+    way, shape = pair.way, (1, *pair.y.shape[1:])
+    weight, weight_along = way.weights(block.weight), way.weights(block.grad)
+    value = way.images(pair.x[:1])
+    both = value if first else way.images(pair.x)
+    if first:
+        pair.y[:1] = way.forward(value, weight, shape)
+        pair.y[1:] = way.forward(value, weight_along, shape)
+    else:
+        pair.y = way.forward(both, weight, pair.y.shape)
+        pair.y[1:] += way.forward(value, weight_along, shape)
+    pair.forms = value, both, weight, weight_along
+    normalise(
+        pair.y[:1], block.scale, block.shift, block.epsilon, block.pool, pair.out_pad, pair.out[:1],
+        pair.winner[:1], pair.place, pair.mean, pair.rstd,
+    )  # fmt: skip
     normalise_along(
-        part.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, part.out, along.out,
-        part.winner, along.winner, part.place, part.mean, part.rstd, along.mean, along.slant,
+        pair.y[:1], pair.y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad,
+        pair.out[:1], pair.out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
+        pair.mean_along, pair.slant,
     )  # fmt: skip
 
 
-def backward_along(block: Block, maps: Maps, along: Along, *, first: bool, lr: float) -> None:
+def backward_pair(block: Block, pair: Pair, *, first: bool, lr: float) -> None:
     """Carries gradient and derivative back through a block, and takes `lr` times the Hessian product off `grad`."""
-    (part,), way = maps.parts, maps.way
+    value, both, weight, weight_along = pair.forms
+    way, y = pair.way, pair.y
     normalise_back_along(
-        part.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, part.out,
-        part.grad_out, along.grad_out, part.winner, along.winner, part.place, part.mean, part.rstd,
-        along.mean, along.slant, -lr,
+        y[:1], y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad, pair.out[:1],
+        pair.grad_out[:1], pair.grad_out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
+        pair.mean_along, pair.slant, -lr,
     )  # fmt: skip
-    form, form_along = way.gradients(part.y), way.gradients(along.y)
-    if not first:
-        way.by_images(form, along.weight, along.grad_x)
-        way.by_images(form_along, maps.weight, part.grad_x)
-        along.grad_x += part.grad_x
-        way.by_images(form, maps.weight, part.grad_x)
-    block.grad.add_(way.by_weights(part.form, form_along), alpha=-lr)
-    if not first:
-        block.grad.add_(way.by_weights(along.form, form), alpha=-lr)
+    if first:
+        block.grad.add_(way.by_weights(value, way.gradients(y[1:])), alpha=-lr)
+        return
+    way.by_images(way.gradients(y[:1]), weight_along, pair.grad_x[:1])
+    from_weights = pair.grad_x[0].copy()
+    way.by_images(way.gradients(y), weight, pair.grad_x)
+    pair.grad_x[1] += from_weights
+    block.grad.add_(way.by_weights(both, way.gradients(y[::-1].copy())), alpha=-lr)
 
 
 @torch.no_grad()
@@ -68,17 +84,12 @@ def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
     """
     if not steps:
         return
-    maps = net.maps(steps[-1].image[None])
-    alongs: list[Along] = []
-    out, grad_out = np.zeros_like(maps[-1].out), np.zeros_like(maps[-1].out)
-    for own in reversed(maps):
-        alongs.insert(0, Along(own, out, grad_out))
-        out, grad_out = alongs[0].x, alongs[0].grad_x
+    pairs = [Pair(*arguments) for arguments in net.ends((2, *steps[-1].image.shape))]
     while steps:
         step = steps.pop()
         _undo(net, step, lr)
-        net.features(maps, step.image[None])
-        _take_product(net, step, maps, alongs, lr)
+        put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
+        _take_product(net, step, pairs, lr)
 
 
 def _undo(net: WrittenOut, step: Step, lr: float) -> None:
@@ -89,20 +100,21 @@ def _undo(net: WrittenOut, step: Step, lr: float) -> None:
     net.bias.add_(step.error, alpha=lr)
 
 
-def _take_product(net: WrittenOut, step: Step, maps: list[Maps], alongs: list[Along], lr: float) -> None:
-    """Takes `lr` times the Hessian's product with `net`'s gradients off them, the maps being those of a forward."""
-    for block, own, along in zip(net.blocks, maps, alongs):
-        forward_along(block, own, along, first=own is maps[0])
-    error, features = step.error, step.features
-    features_along = as_features(alongs[-1].out)[0]
+def _take_product(net: WrittenOut, step: Step, pairs: list[Pair], lr: float) -> None:
+    """Takes `lr` times the Hessian's product with `net`'s gradients off them."""
+    for block, pair in zip(net.blocks, pairs):
+        forward_pair(block, pair, first=pair is pairs[0])
+    features, features_along = as_features(pairs[-1].out)
+    error = step.error
     logits_along = torch.addmv(net.grad_bias, net.grad, features).addmv_(net.weight, features_along)
     probability = error.clone()
     probability[step.label] += 1
     error_along = probability * (logits_along - probability.dot(logits_along))
-    put(torch.mv(net.weight.t(), error), maps[-1].grad_out)
-    put(torch.mv(net.weight.t(), error_along).addmv_(net.grad.t(), error), alongs[-1].grad_out)
-    left, right = torch.stack([error_along, error], dim=1), torch.stack([features, features_along])
-    net.grad.addmm_(left, right, alpha=-lr)
+    errors = torch.stack([error, error_along])
+    back = multiply(errors, net.weight)
+    back[1].addmv_(net.grad.t(), error)
+    put(back, pairs[-1].grad_out)
+    net.grad.addmm_(errors.flip(0).t(), torch.stack([features, features_along]), alpha=-lr)
     net.grad_bias.add_(error_along, alpha=-lr)
-    for block, own, along in zip(reversed(net.blocks), reversed(maps), reversed(alongs)):
-        backward_along(block, own, along, first=own is maps[0], lr=lr)
+    for block, pair in zip(reversed(net.blocks), reversed(pairs)):
+        backward_pair(block, pair, first=pair is pairs[0], lr=lr)
