@@ -22,9 +22,9 @@ from zapbench.atomic import write_whole
 MARGIN = 1.1
 """A way is preferred to those before it where it is this many times as fast."""
 
-REPETITIONS = 5
-ENOUGH_SECONDS = 0.3
-"""A way is run until one of the two is reached."""
+LEAST_RUNS, MOST_RUNS = 2, 50
+ENOUGH_SECONDS = 0.1
+"""A way is measured so many times, or until its runs have taken so long together."""
 
 _choices: dict[str, str] = {}
 
@@ -46,38 +46,39 @@ def fastest(question: str, ways: Mapping[str, Callable[[], object]]) -> str:
         question: what is computed: operation, sizes, type of number.
         ways: the names of the ways, those that are preferred first, and what runs each of them.
     """
-    known = _choices.get(question)
-    if known not in ways:
-        known = _choices[question] = _remembered(question, ways)
-    return known
+    if _choices.get(question) not in ways:
+        _choices[question] = _remembered(question, ways)
+    return _choices[question]
 
 
 def _remembered(question: str, ways: Mapping[str, Callable[[], object]]) -> str:
     path = _cache_file()
-    found = _read(path).get(question)
-    if found in ways:
-        return found
+    known = _read(path)
+    if known.get(question) in ways:
+        return known[question]
     measured = _measure(ways)
     with suppress(OSError):  # a cache that cannot be written to: kept for the process
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            kept = _read(path)
-            if kept.get(question) in ways:  # another process was faster
-                return kept[question]
-            write_whole(path, json.dumps(kept | {question: measured}, indent=1).encode())
+            known = _read(path)
+            if known.get(question) in ways:  # another process was faster
+                return known[question]
+            write_whole(path, json.dumps(known | {question: measured}, indent=1).encode())
     return measured
 
 
 def _measure(ways: Mapping[str, Callable[[], object]]) -> str:
+    """Returns which way's shortest run is the shortest: what disturbs a run only makes it longer."""
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for run in ways.values():
         run()  # compiles, allocates
-    for _ in range(REPETITIONS):
+    for number in range(MOST_RUNS):
         for name, run in ways.items():
-            if sum(seconds[name]) < ENOUGH_SECONDS:
-                start = time.perf_counter()
+            if number < LEAST_RUNS or sum(seconds[name]) < ENOUGH_SECONDS:
+                start = clock()
                 run()
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(clock() - start)
     best, *others = ways
     for name in others:
         if min(seconds[name]) * MARGIN < min(seconds[best]):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zapbench.networks.classifier import Classifier
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_back
+from zapbench.networks.low_rank import LowRankChanges
 
 
 def applies(model: nn.Module, criterion: Any) -> bool:
@@ -177,10 +178,7 @@ class Block:
             lr: the rate.
             inwards: whether the gradient of `maps.x` is wanted.
         """
-        factor = 1.0 if lr is None else -lr
-        weight, scale, shift = self.weight, self.scale, self.shift
-        if lr is None:
-            weight, scale, shift = self.grad, self.grad_scale, self.grad_shift
+        factor, scale, shift = (1.0, self.grad_scale, self.grad_shift) if lr is None else (-lr, self.scale, self.shift)
         for part in maps.parts:
             normalise_back(
                 part.y, self.scale, self.shift, self.pool, maps.out_pad, part.grad_out,
@@ -189,7 +187,11 @@ class Block:
             form = maps.way.gradients(part.y)
             if inwards:
                 maps.way.by_images(form, maps.weight, part.grad_x)
-            weight.add_(maps.way.by_weights(part.form, form), alpha=factor)
+            grad = maps.way.by_weights(part.form, form)
+            if lr is None:
+                self.grad.add_(grad)
+            else:  # in the gradient's memory: the weights before the step may be kept
+                self.weight = torch.add(self.weight, grad, alpha=-lr, out=grad)
 
 
 @dataclass(frozen=True)
@@ -247,22 +249,22 @@ class WrittenOut:
     @torch.no_grad()
     def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
         """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
-
-        The head's gradient of one image is of rank one: it goes straight into the weights.
         """
         maps = self.maps(images[:1])
+        head = LowRankChanges(self.weight, -lr)
         for image, label in zip(images, labels.tolist()):
             if steps is not None:
-                before = [(block.weight.clone(), block.scale.copy(), block.shift.copy()) for block in self.blocks]
+                before = [(block.weight, block.scale.copy(), block.shift.copy()) for block in self.blocks]
             features = self.features(maps, image[None])[0]
-            error = torch.addmv(self.bias, self.weight, features).softmax(0)
+            error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
-            put(torch.mv(self.weight.t(), error), maps[-1].grad_out)
-            self.weight.addmm_(error[:, None], features[None], alpha=-lr)
+            put(head.transposed_times(error), maps[-1].grad_out)
+            head.add(error, features)
             self.bias.add_(error, alpha=-lr)
             self._back(maps, lr=lr)
             if steps is not None:
                 steps.append(Step(before, error, features, image, label))
+        head.apply()
 
     @torch.no_grad()
     def gradients(self, images: Tensor, labels: Tensor) -> Tensor:

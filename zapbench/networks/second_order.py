@@ -10,8 +10,8 @@ import torch
 
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
+from zapbench.networks.low_rank import LowRankChanges
 from zapbench.networks.manual_gradients import Block, Step, WrittenOut, as_features, put, put_images
-from zapbench.networks.products import multiply
 
 
 class Pair:
@@ -85,36 +85,35 @@ def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
     if not steps:
         return
     pairs = [Pair(*arguments) for arguments in net.ends((2, *steps[-1].image.shape))]
+    heads = LowRankChanges(net.weight, lr), LowRankChanges(net.grad, -lr)
     while steps:
         step = steps.pop()
-        _undo(net, step, lr)
+        for block, (weight, scale, shift) in zip(net.blocks, step.before):
+            block.weight, block.scale, block.shift = weight, scale, shift
+        net.bias.add_(step.error, alpha=lr)
+        heads[0].add(step.error, step.features)
         put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
-        _take_product(net, step, pairs, lr)
+        _take_product(net, step, pairs, *heads, lr=lr)
+    for head in heads:
+        head.apply()
 
 
-def _undo(net: WrittenOut, step: Step, lr: float) -> None:
-    for block, (weight, scale, shift) in zip(net.blocks, step.before):
-        block.weight.copy_(weight)
-        block.scale[:], block.shift[:] = scale, shift
-    net.weight.addmm_(step.error[:, None], step.features[None], alpha=lr)
-    net.bias.add_(step.error, alpha=lr)
-
-
-def _take_product(net: WrittenOut, step: Step, pairs: list[Pair], lr: float) -> None:
+def _take_product(
+    net: WrittenOut, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
+) -> None:
     """Takes `lr` times the Hessian's product with `net`'s gradients off them."""
     for block, pair in zip(net.blocks, pairs):
         forward_pair(block, pair, first=pair is pairs[0])
     features, features_along = as_features(pairs[-1].out)
     error = step.error
-    logits_along = torch.addmv(net.grad_bias, net.grad, features).addmv_(net.weight, features_along)
+    logits_along = grad_head.times(features).add_(net.grad_bias).add_(head.times(features_along))
     probability = error.clone()
     probability[step.label] += 1
     error_along = probability * (logits_along - probability.dot(logits_along))
-    errors = torch.stack([error, error_along])
-    back = multiply(errors, net.weight)
-    back[1].addmv_(net.grad.t(), error)
-    put(back, pairs[-1].grad_out)
-    net.grad.addmm_(errors.flip(0).t(), torch.stack([features, features_along]), alpha=-lr)
+    back_along = head.transposed_times(error_along).add_(grad_head.transposed_times(error))
+    put(torch.stack([head.transposed_times(error), back_along]), pairs[-1].grad_out)
+    grad_head.add(error_along, features)
+    grad_head.add(error, features_along)
     net.grad_bias.add_(error_along, alpha=-lr)
     for block, pair in zip(reversed(net.blocks), reversed(pairs)):
         backward_pair(block, pair, first=pair is pairs[0], lr=lr)
