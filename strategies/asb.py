@@ -36,7 +36,7 @@ class ASB(Episodic):
         if self._net is not None:
             self._net.load()
             self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
-            self._net.hand_over()
+            self._net.assign_gradients()
             self.loss = self.criterion()
         else:
             self.mb_output = self.model(self.mb_x)

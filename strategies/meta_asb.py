@@ -76,7 +76,7 @@ class MetaASB(Episodic):
             self.loss = self.criterion()
             if self._steps is not None:
                 through(self._net, self._steps, lr=self.inner_lr)
-            self._net.hand_over()
+            self._net.assign_gradients()
             self.optimizer.step()
             return
         start = self._chosen(self.outer)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.func import functional_call
 
 from zapbench.networks.classifier import convnet
-from zapbench.networks.manual_gradients import WrittenOut, applies
+from zapbench.networks.manual_gradients import ManualGradients, applies
 from zapbench.networks.second_order import through
 from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
@@ -52,10 +52,10 @@ def test_the_gradient_equals_autograds(kind, monkeypatch):
     for together in (1, 10**9):
         monkeypatch.setattr("zapbench.networks.convolutions.PATCHES_BYTES", together)
         model, twin = net(kind), net(kind)
-        written = WrittenOut(model)
+        written = ManualGradients(model)
         for _ in range(2):  # a second time: nothing of the first is left in the gradient
             logits = written.gradients(x, y)
-        written.hand_over()
+        written.assign_gradients()
         F.cross_entropy(twin(x), y).backward()
         assert torch.allclose(logits, twin(x), atol=1e-12)
         for (name, p), q in zip(model.named_parameters(), twin.parameters()):
@@ -66,7 +66,7 @@ def test_the_gradient_equals_autograds(kind, monkeypatch):
 def test_steps_on_single_images_equal_autograds(kind):
     x, y = batch(kind)
     model, twin = net(kind), net(kind)
-    written = WrittenOut(model)
+    written = ManualGradients(model)
     written.descend(x, y, lr=0.05)
     written.store()
     parameters = list(twin.parameters())
@@ -120,12 +120,12 @@ def test_twenty_episodes_equal_those_of_autograd(tiny, method):
 def test_the_gradient_through_the_steps_equals_autograds(kind):
     x, y = batch(kind)
     model, twin = net(kind), net(kind)
-    written, steps = WrittenOut(model), []
+    written, steps = ManualGradients(model), []
     written.descend(x[:3], y[:3], lr=0.05, steps=steps)
     written.gradients(x, y)
     through(written, steps, lr=0.05)
     assert steps == []
-    written.hand_over()
+    written.assign_gradients()
     start = dict(twin.named_parameters())
     moved = start
     for image, label in zip(x[:3], y[:3]):

@@ -105,8 +105,8 @@ class Maps:
 class Block:
     """A 3x3 convolution without bias, instance norm, ReLU and max-pooling.
 
-    `weight` `(filters, 9 * inputs)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
-    stored; `grad`, `grad_scale` and `grad_shift` are their gradients.
+    `weight` `(filters, 9 * inputs)`, `scale` and `shift` `(filters,)` are the layers' own memory after `load`, and
+    others after a step; `grad`, `grad_scale` and `grad_shift` are their gradients.
     """
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.GroupNorm, pool: int) -> None:
@@ -114,50 +114,45 @@ class Block:
         self._norm = norm
         self.inputs, self.filters = convolution.in_channels, convolution.out_channels
         self.pad, self.pool, self.epsilon = int(convolution.padding[0]), pool, norm.eps
-        self.weight = torch.empty(self.filters, 9 * self.inputs, dtype=convolution.weight.dtype)
-        self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
+        self.load()
         self.dtype = self.scale.dtype
         self.grad = torch.empty_like(self.weight)
         self.grad_scale, self.grad_shift = np.empty_like(self.scale), np.empty_like(self.shift)
 
-    def _as_torch(self, weight: Tensor) -> Tensor:
-        return weight.view(self.filters, 3, 3, self.inputs).permute(0, 3, 1, 2)
-
     def load(self) -> None:
-        """Takes the layers' weights."""
-        self._as_torch(self.weight).copy_(self._convolution.weight.detach())
-        self.scale[:], self.shift[:] = self._norm.weight.detach().numpy(), self._norm.bias.detach().numpy()
+        """Takes the layers' weights, whose channels come last in memory from now on."""
+        convolution, norm = self._convolution, self._norm
+        if not convolution.weight.is_contiguous(memory_format=torch.channels_last):
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
+        self.weight = convolution.weight.detach().permute(0, 2, 3, 1).reshape(self.filters, -1)
+        self.scale, self.shift = norm.weight.detach().numpy(), norm.bias.detach().numpy()
 
     def store(self) -> None:
-        """Gives the layers the weights back."""
+        """Gives the layers the weights."""
         self._convolution.weight.detach().copy_(self._as_torch(self.weight))
         self._norm.weight.detach().copy_(torch.from_numpy(self.scale))
         self._norm.bias.detach().copy_(torch.from_numpy(self.shift))
 
-    def share(self) -> None:
-        """Makes the layers' weights and gradients views of these."""
-        self.load()
-        layers = (self._convolution.weight, self._norm.weight, self._norm.bias)
-        weights = (self._as_torch(self.weight), torch.from_numpy(self.scale), torch.from_numpy(self.shift))
-        gradients = (self._as_torch(self.grad), torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift))
-        for layer, weight, gradient in zip(layers, weights, gradients):
-            layer.data, layer.grad = weight, gradient
+    def release(self) -> None:
+        """Lays the layers' weights out as torch does."""
+        self._convolution.weight.data = self._convolution.weight.data.contiguous()
+
+    def assign_gradients(self) -> None:
+        """Makes the gradients those of the layers; a convolution's bias has none, as the norm takes it away."""
+        self._convolution.weight.grad = self._as_torch(self.grad)
         if self._convolution.bias is not None:
             self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+        self._norm.weight.grad = torch.from_numpy(self.grad_scale)
+        self._norm.bias.grad = torch.from_numpy(self.grad_shift)
+
+    def _as_torch(self, weight: Tensor) -> Tensor:
+        return weight.view(self.filters, 3, 3, self.inputs).permute(0, 3, 1, 2)
 
     def clear(self) -> None:
         """Sets the gradients to 0."""
         self.grad.zero_()
         self.grad_scale[:] = 0
         self.grad_shift[:] = 0
-
-    def hand_over(self) -> None:
-        """Puts the gradients where optimisers look for them."""
-        self._convolution.weight.grad = self._as_torch(self.grad).contiguous()
-        if self._convolution.bias is not None:
-            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
-        self._norm.weight.grad = torch.from_numpy(self.grad_scale.copy())
-        self._norm.bias.grad = torch.from_numpy(self.grad_shift.copy())
 
     def forward(self, maps: Maps) -> None:
         """Puts `maps.x` through the block."""
@@ -171,14 +166,16 @@ class Block:
             )  # fmt: skip
 
     def backward(self, maps: Maps, *, lr: float | None, inwards: bool) -> None:
-        """Steps along the gradient at rate `lr`, or, where it is None, adds it to the block's gradients.
+        """Takes weights a step along the gradient at rate `lr`, or, where it is None, adds to the block's gradients.
 
         Args:
             maps: of the forward, with `grad_out` filled in.
-            lr: the rate.
+            lr: the rate; the weights before the step stay as they are, for who has them.
             inwards: whether the gradient of `maps.x` is wanted.
         """
-        factor, scale, shift = (1.0, self.grad_scale, self.grad_shift) if lr is None else (-lr, self.scale, self.shift)
+        scale, shift, factor = self.grad_scale, self.grad_shift, 1.0
+        if lr is not None:
+            scale, shift, factor = self.scale.copy(), self.shift.copy(), -lr
         for part in maps.parts:
             normalise_back(
                 part.y, self.scale, self.shift, self.pool, maps.out_pad, part.grad_out,
@@ -190,8 +187,10 @@ class Block:
             grad = maps.way.by_weights(part.form, form)
             if lr is None:
                 self.grad.add_(grad)
-            else:  # in the gradient's memory: the weights before the step may be kept
+            else:
                 self.weight = torch.add(self.weight, grad, alpha=-lr, out=grad)
+        if lr is not None:
+            self.scale, self.shift = scale, shift
 
 
 @dataclass(frozen=True)
@@ -205,66 +204,64 @@ class Step:
     label: int
 
 
-class WrittenOut:
-    """A model that `convnet` made, its gradient written out; see `applies`.
+class ManualGradients:
+    """Gradients of a model that `convnet` made, without autograd; see `applies`.
 
-    It works on copies of the weights, which `load` takes and `store` gives back.
+    It works on the model's own weights until `descend` moves on to others.
     """
 
     def __init__(self, model: Classifier) -> None:
         self._head = model.head
-        self.weight, self.bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
-        self.grad, self.grad_bias = torch.empty_like(self.weight), torch.empty_like(self.bias)
         self.blocks = [Block(*layers) for layers in _layers(model) or ()]
+        self.grad, self.grad_bias = torch.empty_like(model.head.weight), torch.empty_like(model.head.bias)
         self._kept: dict[tuple[int, ...], list[Maps]] = {}
         self.load()
 
     def load(self) -> None:
-        """Takes the model's weights."""
-        self.weight.copy_(self._head.weight.detach())
-        self.bias.copy_(self._head.bias.detach())
+        """Takes the model's weights: those of the convolutions are laid out channels last from now on."""
+        self.weight, self.bias = self._head.weight.detach(), self._head.bias.detach()
         for block in self.blocks:
             block.load()
 
     def store(self) -> None:
-        """Gives the model the weights back."""
+        """Gives the model the weights that `descend` ended at."""
         self._head.weight.detach().copy_(self.weight)
         self._head.bias.detach().copy_(self.bias)
         for block in self.blocks:
             block.store()
 
-    def share(self) -> None:
-        """Makes the model's weights views of these: what an optimiser then does to the model needs no `load`."""
-        self._head.weight.data, self._head.bias.data = self.weight, self.bias
-        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+    def release(self) -> None:
+        """Lays the model's weights out as torch does, for who goes on without this."""
         for block in self.blocks:
-            block.share()
+            block.release()
 
-    def hand_over(self) -> None:
-        """Puts the gradients where optimisers look for them."""
+    def assign_gradients(self) -> None:
+        """Makes the gradients those of the model's parameters, until the next are computed."""
         self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
         for block in self.blocks:
-            block.hand_over()
+            block.assign_gradients()
 
     @torch.no_grad()
     def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
         """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
+
+        The model stays where it is; `store` moves it.
         """
         maps = self.maps(images[:1])
         head = LowRankChanges(self.weight, -lr)
         for image, label in zip(images, labels.tolist()):
             if steps is not None:
-                before = [(block.weight, block.scale.copy(), block.shift.copy()) for block in self.blocks]
+                before = [(block.weight, block.scale, block.shift) for block in self.blocks]
             features = self.features(maps, image[None])[0]
             error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
             put(head.transposed_times(error), maps[-1].grad_out)
             head.add(error, features)
-            self.bias.add_(error, alpha=-lr)
+            self.bias = torch.add(self.bias, error, alpha=-lr)
             self._back(maps, lr=lr)
             if steps is not None:
                 steps.append(Step(before, error, features, image, label))
-        head.apply()
+        self.weight = head.apply()
 
     @torch.no_grad()
     def gradients(self, images: Tensor, labels: Tensor) -> Tensor:

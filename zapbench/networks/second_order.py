@@ -11,7 +11,7 @@ import torch
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
 from zapbench.networks.low_rank import LowRankChanges
-from zapbench.networks.manual_gradients import Block, Step, WrittenOut, as_features, put, put_images
+from zapbench.networks.manual_gradients import Block, Step, ManualGradients, as_features, put, put_images
 
 
 class Pair:
@@ -77,10 +77,10 @@ def backward_pair(block: Block, pair: Pair, *, first: bool, lr: float) -> None:
 
 
 @torch.no_grad()
-def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
-    """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them, and its weights likewise.
+def through(net: ManualGradients, steps: list[Step], *, lr: float) -> None:
+    """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them.
 
-    Steps are taken back, the last first; the list is empty afterwards.
+    Steps are taken back, the last first; the list is empty afterwards, and the net is to `load` its weights again.
     """
     if not steps:
         return
@@ -90,16 +90,14 @@ def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
         step = steps.pop()
         for block, (weight, scale, shift) in zip(net.blocks, step.before):
             block.weight, block.scale, block.shift = weight, scale, shift
-        net.bias.add_(step.error, alpha=lr)
         heads[0].add(step.error, step.features)
         put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
         _take_product(net, step, pairs, *heads, lr=lr)
-    for head in heads:
-        head.apply()
+    net.grad = heads[1].apply()
 
 
 def _take_product(
-    net: WrittenOut, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
+    net: ManualGradients, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
 ) -> None:
     """Takes `lr` times the Hessian's product with `net`'s gradients off them."""
     for block, pair in zip(net.blocks, pairs):
