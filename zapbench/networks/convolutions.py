@@ -24,7 +24,7 @@ from zapbench.networks.convolution_kernels import add_patches, from_tiles, patch
 from zapbench.networks.kernels import Array
 from zapbench.networks.products import has_onednn, multiply
 
-PATCHES_BYTES = 600_000
+PATCHES_BYTES = 1_500_000
 """Images whose patches and outputs are no more than this go through `Patches` together: they stay in the cache."""
 
 TILES_BYTES = 30_000_000

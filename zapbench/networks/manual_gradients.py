@@ -17,6 +17,7 @@ from zapbench.networks.classifier import Classifier
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_back
 from zapbench.networks.low_rank import LowRankChanges
+from zapbench.networks.products import multiply
 
 
 def applies(model: nn.Module, criterion: Any) -> bool:
@@ -270,13 +271,12 @@ class ManualGradients:
             block.clear()
         maps = self.maps(images)
         features = self.features(maps, images)
-        logits = torch.addmm(self.bias, features, self.weight.t())
+        logits = multiply(features, self.weight.t()).add_(self.bias)
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
         error /= len(labels)
-        torch.mm(error.t(), features, out=self.grad)
-        torch.sum(error, 0, out=self.grad_bias)
-        put(error @ self.weight, maps[-1].grad_out)
+        self.grad, self.grad_bias = multiply(error.t(), features), error.sum(0)
+        put(multiply(error, self.weight), maps[-1].grad_out)
         self._back(maps, lr=None)
         return logits
 
