@@ -35,7 +35,7 @@ class ASB(Episodic):
         self.optimizer.zero_grad()
         if self._net is not None:
             self._net.load()
-            self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
+            self.mb_output = self._net.backpropagate(self.mb_x, self.mb_y)
             self._net.assign_gradients()
             self.loss = self.criterion()
         else:

@@ -4,7 +4,9 @@ from typing import Any
 
 import gin
 from avalanche.training.templates import SupervisedTemplate
+from torch import Tensor
 
+from zapbench.networks.gradients import manual_gradients
 from zapbench.strategies.data import Batches, images_of
 
 
@@ -16,16 +18,18 @@ class IID(SupervisedTemplate):
         epochs: passes over the training images.
         batch_size: images a batch; the last batch of an epoch may be smaller.
         seed: seed of the orders, usually `%PRETRAIN_SEED`.
-        first_update: updates that were done before (when training goes on from a checkpoint).
+        first_update: updates that were done before (when training continues from a checkpoint).
+        fast: whether the network's gradient is computed without autograd where that is faster; they agree to rounding.
     """
 
-    def __init__(self, *, epochs: int, batch_size: int = 256, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, epochs: int, batch_size: int = 256, seed: int = 0, fast: bool = True, **kwargs: Any) -> None:
         if epochs < 1:
             raise ValueError(f"IID: epochs must be at least 1, got {epochs}")
         if batch_size < 1:
             raise ValueError(f"IID: batch_size must be at least 1, got {batch_size}")
         super().__init__(train_epochs=epochs, train_mb_size=batch_size, **kwargs)
         self.seed = seed
+        self.fast = fast
         self.first_update = 0
 
     def updates(self, images: int) -> int:
@@ -35,9 +39,10 @@ class IID(SupervisedTemplate):
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Readies the images; `training_epoch` makes each epoch's batches."""
         self._source, self._labels = images_of(self.experience)
+        self._net = manual_gradients(self.model, self.train_mb_size, fast=self.fast)
 
     def training_epoch(self, **kwargs: Any) -> None:
-        """One pass in this epoch's order; what was done before a checkpoint is left out."""
+        """One pass in this epoch's order, without what was done before a checkpoint."""
         epoch = self.clock.train_exp_epochs
         batches = -(-len(self._labels) // self.train_mb_size)
         first = min(max(self.first_update - epoch * batches, 0), batches)
@@ -46,3 +51,10 @@ class IID(SupervisedTemplate):
         )
         self.clock.train_epoch_iterations = first
         super().training_epoch(**kwargs)
+        if self._net is not None:
+            self._net.release()
+
+    def forward(self) -> Tensor:
+        """Returns the logits of the mini-batch."""
+        logits: Tensor = super().forward() if self._net is None or not self.is_training else self._net(self.mb_x)
+        return logits

@@ -11,6 +11,7 @@ and gradients into a form of its own once, and then makes any of the three from 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,28 +71,35 @@ class Patches:
     """One product with the patches of 3x3 pixels."""
 
     def images(self, x: Array) -> Tensor:
+        """Returns the patches `(n * pixels, 9 * channels)`."""
         n, height, width, channels = x.shape
         rows = np.empty((n * (height - 2) * (width - 2), 9 * channels), x.dtype)
         patches(x, rows)
         return torch.from_numpy(rows)
 
     def weights(self, weight: Tensor) -> Tensor:
+        """Returns the weights as they are."""
         return weight
 
     def gradients(self, y: Array) -> Tensor:
+        """Returns the gradient `(n * pixels, filters)`."""
         return torch.from_numpy(y).view(-1, y.shape[3])
 
     def forward(self, x: Tensor, weight: Tensor, shape: Shape) -> Array:
+        """Returns the outputs."""
         return multiply(x, weight.t()).numpy().reshape(shape)
 
     def by_images(self, y: Tensor, weight: Tensor, grad_x: Array) -> None:
+        """Writes the gradient of the images."""
         add_patches(multiply(y, weight).numpy(), grad_x)
 
     def by_weights(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the gradient of the weights."""
         narrow = x.shape[1] < y.shape[1]  # then four times as fast the other way round
         return multiply(x.t(), y).t().contiguous() if narrow else multiply(y.t(), x)
 
     def together(self, shape: Shape, filters: int, itemsize: int) -> int:
+        """Returns as many images as have `PATCHES_BYTES`."""
         _, height, width, channels = shape
         return PATCHES_BYTES // ((height - 2) * (width - 2) * (9 * channels + filters) * itemsize)
 
@@ -100,24 +108,32 @@ class Direct:
     """torch's operator on images whose channels are last: oneDNN's."""
 
     def images(self, x: Array) -> Tensor:
+        """Returns the images as torch has them, channels last in memory."""
         return torch.from_numpy(x).permute(0, 3, 1, 2)
 
     def weights(self, weight: Tensor) -> Tensor:
+        """Returns the weights `(filters, channels, 3, 3)`."""
         return weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2)
 
-    gradients = images
+    def gradients(self, y: Array) -> Tensor:
+        """Returns the gradient as torch has it."""
+        return self.images(y)
 
     def forward(self, x: Tensor, weight: Tensor, shape: Shape) -> Array:
+        """Returns the outputs."""
         return _channels_last(F.conv2d(x, weight)).numpy()
 
     def by_images(self, y: Tensor, weight: Tensor, grad_x: Array) -> None:
+        """Writes the gradient of the images."""
         n, height, width, channels = grad_x.shape
         grad_x[:] = _channels_last(conv2d_input((n, channels, height, width), weight, y)).numpy()
 
     def by_weights(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the gradient of the weights."""
         return _channels_last(conv2d_weight(x, (y.shape[1], x.shape[1], 3, 3), y)).flatten(1)
 
     def together(self, shape: Shape, filters: int, itemsize: int) -> int:
+        """Returns all of them."""
         return shape[0]
 
 
@@ -151,27 +167,34 @@ class Winograd:
     """
 
     def images(self, x: Array) -> Tensor:
+        """Returns the transformed 6x6 tiles of the images `(36, tiles, channels)`, 4 pixels apart."""
         return _to_tiles(x, self.INPUTS, self.STEP)
 
     def weights(self, weight: Tensor) -> Tensor:
+        """Returns the transformed weights `(36, filters, channels)`."""
         return _to_tiles(weight.view(len(weight), 3, 3, -1).numpy(), self.KERNEL, self.STEP)
 
     def gradients(self, y: Array) -> Tensor:
+        """Returns the transformed 4x4 tiles of the gradient `(36, tiles, filters)`."""
         return _to_tiles(y, self.OUTPUTS.T, self.STEP)
 
     def forward(self, x: Tensor, weight: Tensor, shape: Shape) -> Array:
+        """Returns the outputs."""
         return _from_tiles([multiply(a, b.t()) for a, b in zip(x, weight)], self.OUTPUTS, self.STEP, shape)
 
     def by_images(self, y: Tensor, weight: Tensor, grad_x: Array) -> None:
+        """Writes the gradient of the images."""
         products = [multiply(a, b) for a, b in zip(y, weight)]
         grad_x[:] = _from_tiles(products, self.INPUTS.T, self.STEP, grad_x.shape)
 
     def by_weights(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the gradient of the weights."""
         products = [multiply(b.t(), a) for a, b in zip(x, y)]
         shape = y.shape[2], 3, 3, x.shape[2]
         return torch.from_numpy(_from_tiles(products, self.KERNEL.T, self.STEP, shape)).flatten(1)
 
     def together(self, shape: Shape, filters: int, itemsize: int) -> int:
+        """Returns as many images as have `TILES_BYTES`."""
         _, height, width, channels = shape
         tiles = tiles_along(height, 6, self.STEP) * tiles_along(width, 6, self.STEP)
         return TILES_BYTES // (tiles * 36 * max(channels, filters) * itemsize)
@@ -209,7 +232,7 @@ def convolution(shape: Shape, filters: int, dtype: torch.dtype) -> Convolution:
     y = np.ones((n, height - 2, width - 2, filters), np.float32)
     weight = torch.ones(filters, 9 * inputs)
     question = f"convolution of {n}x{height}x{width}x{inputs} by {filters}"
-    return WAYS[fastest(question, {name: lambda way=way: _run(way, x, weight, y) for name, way in WAYS.items()})]
+    return WAYS[fastest(question, {name: partial(_run, way, x, weight, y) for name, way in WAYS.items()})]
 
 
 def _run(way: Convolution, x: Array, weight: Tensor, y: Array) -> None:

@@ -1,9 +1,7 @@
-"""The paper's network and its gradient written out: no graph, no copies, an image a time where it fits in the cache.
+"""Gradients of the paper's network on the CPU without autograd: the same to rounding, and sooner.
 
-`WrittenOut` computes what autograd computes, to rounding, for a model that `convnet` made, on the CPU:
-each convolution is a matrix product over 3x3 patches, the rest of a block two compiled loops (`kernels`), and the
-head's gradient of one image, being of rank one, goes straight into its weights. A convolution's bias is left out: the
-norm that follows takes it away again, so that its gradient is 0.
+A block is a convolution, computed in the way that is fastest for its sizes (`convolutions`), and two compiled loops
+(`kernels`). A convolution's bias is ignored: the norm that follows takes it away again, so that its gradient is 0.
 """
 
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from zapbench.networks.classifier import Classifier
 from zapbench.networks.convolutions import Form, convolution
@@ -20,17 +19,21 @@ from zapbench.networks.low_rank import LowRankChanges
 from zapbench.networks.products import multiply
 
 
-def applies(model: nn.Module, criterion: Any) -> bool:
-    """Whether `WrittenOut` can stand in for autograd: blocks as in `convnet`, on the CPU, mean cross-entropy."""
+def reason_against(model: nn.Module) -> str:
+    """Returns in words why `ManualGradients` cannot stand in for autograd, or nothing where it can."""
     if type(model) is not Classifier or type(model.head) is not nn.Linear or _layers(model) is None:
-        return False
-    if type(criterion) is not nn.CrossEntropyLoss or vars(criterion) != vars(nn.CrossEntropyLoss()):
-        return False
+        return "the network is not of the convnet family"
     if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules()):
-        return False
-    parameters = list(model.parameters())
-    kinds = {(p.device.type, p.dtype, p.requires_grad) for p in parameters}
-    return kinds in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) and model.head.bias is not None
+        return "the network has hooks"
+    kinds = {(p.device.type, p.dtype, p.requires_grad) for p in model.parameters()}
+    if kinds not in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) or model.head.bias is None:
+        return "parameters are frozen, missing, not on the CPU, or neither float32 nor float64"
+    return ""
+
+
+def is_mean_cross_entropy(criterion: Any) -> bool:
+    """Returns whether a loss is the mean cross-entropy, without options."""
+    return type(criterion) is nn.CrossEntropyLoss and vars(criterion) == vars(nn.CrossEntropyLoss())
 
 
 def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | None:
@@ -138,13 +141,14 @@ class Block:
         """Lays the layers' weights out as torch does."""
         self._convolution.weight.data = self._convolution.weight.data.contiguous()
 
-    def assign_gradients(self) -> None:
-        """Makes the gradients those of the layers; a convolution's bias has none, as the norm takes it away."""
-        self._convolution.weight.grad = self._as_torch(self.grad)
-        if self._convolution.bias is not None:
-            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
-        self._norm.weight.grad = torch.from_numpy(self.grad_scale)
-        self._norm.bias.grad = torch.from_numpy(self.grad_shift)
+    def gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns the layers' parameters and their gradients, as long as no others are computed."""
+        convolution, norm = self._convolution, self._norm
+        found: list[tuple[Tensor, Tensor]] = [(convolution.weight, self._as_torch(self.grad))]
+        if convolution.bias is not None:
+            found.append((convolution.bias, torch.zeros_like(convolution.bias)))
+        scale, shift = torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift)
+        return [*found, (norm.weight, scale), (norm.bias, shift)]
 
     def _as_torch(self, weight: Tensor) -> Tensor:
         return weight.view(self.filters, 3, 3, self.inputs).permute(0, 3, 1, 2)
@@ -206,7 +210,7 @@ class Step:
 
 
 class ManualGradients:
-    """Gradients of a model that `convnet` made, without autograd; see `applies`.
+    """Gradients of a model that `convnet` made, without autograd; see `reason_against`.
 
     It works on the model's own weights until `descend` moves on to others.
     """
@@ -216,6 +220,7 @@ class ManualGradients:
         self.blocks = [Block(*layers) for layers in _layers(model) or ()]
         self.grad, self.grad_bias = torch.empty_like(model.head.weight), torch.empty_like(model.head.bias)
         self._kept: dict[tuple[int, ...], list[Maps]] = {}
+        self._forward: tuple[list[Maps], Tensor] = [], torch.empty(0)
         self.load()
 
     def load(self) -> None:
@@ -236,11 +241,15 @@ class ManualGradients:
         for block in self.blocks:
             block.release()
 
+    def gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns the model's parameters and their gradients, in the model's order, until others are computed."""
+        blocks = [pair for block in self.blocks for pair in block.gradients()]
+        return [*blocks, (self._head.weight, self.grad), (self._head.bias, self.grad_bias)]
+
     def assign_gradients(self) -> None:
-        """Makes the gradients those of the model's parameters, until the next are computed."""
-        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
-        for block in self.blocks:
-            block.assign_gradients()
+        """Makes the gradients those of the model's parameters, until others are computed."""
+        for parameter, gradient in self.gradients():
+            parameter.grad = gradient
 
     @torch.no_grad()
     def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
@@ -264,21 +273,39 @@ class ManualGradients:
                 steps.append(Step(before, error, features, image, label))
         self.weight = head.apply()
 
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns logits `(n, outputs)` by the model's weights, which autograd takes for those of the model.
+
+        Their gradient is to be taken before the next call.
+        """
+        self.load()
+        logits: Tensor = _Logits.apply(self, images, *(parameter for parameter, _ in self.gradients()))
+        return logits
+
     @torch.no_grad()
-    def gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+    def backpropagate(self, images: Tensor, labels: Tensor) -> Tensor:
         """Computes the gradients of the mean cross-entropy; returns the logits `(n, outputs)`."""
-        for block in self.blocks:
-            block.clear()
-        maps = self.maps(images)
-        features = self.features(maps, images)
-        logits = multiply(features, self.weight.t()).add_(self.bias)
+        logits = self.forward(images)
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
-        error /= len(labels)
+        self.backward(error.div_(len(labels)))
+        return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits, and keeps what `backward` needs."""
+        maps = self.maps(images)
+        features = self.features(maps, images)
+        self._forward = maps, features
+        return multiply(features, self.weight.t()).add_(self.bias)
+
+    def backward(self, error: Tensor) -> None:
+        """Computes the gradients from that of the logits `(n, outputs)` of the last `forward`."""
+        maps, features = self._forward
+        for block in self.blocks:
+            block.clear()
         self.grad, self.grad_bias = multiply(error.t(), features), error.sum(0)
         put(multiply(error, self.weight), maps[-1].grad_out)
         self._back(maps, lr=None)
-        return logits
 
     def features(self, maps: list[Maps], images: Tensor) -> Tensor:
         """Returns the encoder's features `(n, features)`, and keeps in `maps` what a backward needs."""
@@ -311,6 +338,24 @@ class ManualGradients:
         ends.append((np.zeros(last, number), np.zeros(last, number)))
         pads = [block.pad for block in self.blocks[1:]] + [0]
         return [(block, *before, *after, pad) for block, before, after, pad in zip(self.blocks, ends, ends[1:], pads)]
+
+
+class _Logits(torch.autograd.Function):
+    """The logits as a function of the parameters."""
+
+    @staticmethod
+    def forward(ctx: Any, net: ManualGradients, images: Tensor, *parameters: Tensor) -> Tensor:
+        logits = net.forward(images)
+        ctx.net, ctx.kept = net, net._forward
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.kept is not ctx.net._forward:
+            raise RuntimeError("the gradient of an earlier forward pass is asked for; it is kept until the next alone")
+        ctx.net.backward(error)
+        return None, None, *(gradient for _, gradient in ctx.net.gradients())
 
 
 def put_images(images: Tensor, x: Array, pad: int) -> None:

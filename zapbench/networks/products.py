@@ -6,6 +6,7 @@ it, which takes 16 images or more, or by an operator that torch keeps for its co
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,10 @@ def has_onednn() -> bool:
 def _way(left: Tensor, right: Tensor) -> str:
     sizes = "x".join(map(str, (*left.shape, right.shape[1])))
     question = f"product {sizes} {_order(left)}{_order(right)}"
-    names = [name for name in WAYS if name != "oneDNN operator" or _has_operator()]
-    return fastest(question, {name: lambda name=name: WAYS[name](left, right) for name in names})
+    ways = {name: partial(way, left, right) for name, way in WAYS.items()}
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        del ways["oneDNN operator"]
+    return fastest(question, ways)
 
 
 def _order(matrix: Tensor) -> str:
@@ -55,10 +58,6 @@ def _as_convolution(left: Tensor, right: Tensor) -> Tensor:
     height = max(d for d in range(1, MOST_PIXELS + 1) if rows % d == 0 and (d == 1 or rows // d >= LEAST_IMAGES))
     images = left.reshape(rows // height, height, 1, inner).permute(0, 3, 1, 2)
     return F.conv2d(images, right.t()[:, :, None, None]).permute(0, 2, 3, 1).reshape(rows, -1)
-
-
-def _has_operator() -> bool:
-    return hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def _by_operator(left: Tensor, right: Tensor) -> Tensor:
