@@ -112,5 +112,5 @@ def test_a_damaged_cache_is_measured_again(empty, content):
 
 def test_a_cache_that_cannot_be_written_to_keeps_choices_for_the_process(empty, monkeypatch):
     (empty / "choices").write_text("a file where the folder would be")
-    done, ways = calls()
+    _, ways = calls()
     assert fastest("question", ways) == fastest("question", ways) == "quick"

@@ -1,4 +1,4 @@
-"""A mini-batch's gradients, put where an optimiser looks for them: by autograd, or by `ManualGradients` where faster."""
+"""A mini-batch's gradients: by `ManualGradients` where that is faster, by autograd elsewhere."""
 
 import copy
 import itertools

@@ -11,7 +11,7 @@ import torch
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
 from zapbench.networks.low_rank import LowRankChanges
-from zapbench.networks.manual_gradients import Block, Step, ManualGradients, as_features, put, put_images
+from zapbench.networks.manual_gradients import Block, ManualGradients, Step, as_features, put, put_images
 
 
 class Pair:
