@@ -39,11 +39,12 @@ class IID(SupervisedTemplate):
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Readies the images; `training_epoch` makes each epoch's batches."""
         self._source, self._labels = images_of(self.experience)
-        self._net = manual_gradients(self.model, self.train_mb_size, fast=self.fast)
 
     def training_epoch(self, **kwargs: Any) -> None:
         """One pass in this epoch's order, without what was done before a checkpoint."""
         epoch = self.clock.train_exp_epochs
+        if epoch == 0:  # plug-ins have added their hooks
+            self._net = manual_gradients(self.model, self.train_mb_size, fast=self.fast)
         batches = -(-len(self._labels) // self.train_mb_size)
         first = min(max(self.first_update - epoch * batches, 0), batches)
         self.dataloader = Batches(

@@ -16,8 +16,9 @@ from zapbench.networks.second_order import through
 from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.asb import ASB
+from zapbench.strategies.iid import IID
 from zapbench.strategies.meta_asb import MetaASB
-from zapbench.strategies.zapping import ZapEpisodeClass
+from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery
 
 NETS = {
     "the paper's Omniglot net": (1, 28, {}),
@@ -141,6 +142,31 @@ def pretrained(tiny, *, fast, method=ASB, episodes, dtype=torch.float64, inner_l
     )
     strategy.train(pretraining_experience(tiny.tensor(dtype=dtype), tiny.pretraining(0).train), eval_streams=[])
     return torch.cat([p.detach().flatten() for p in model.parameters()]), torch.tensor(losses)
+
+
+def test_iid_epochs_equal_those_of_autograd_with_plugins_and_a_loss_of_their_own(tiny):
+    def trained(*, fast):
+        torch.manual_seed(3)
+        model = convnet(outputs=6, channels=1, size=28, filters=4).double()
+        strategy = IID(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+            criterion=nn.CrossEntropyLoss(label_smoothing=0.1),
+            epochs=3,
+            batch_size=10,  # the last batch is smaller
+            fast=fast,
+            plugins=[ZapEvery(every=4, seed=5)],
+            evaluator=silent_evaluator(),
+        )
+        state = torch.get_rng_state()
+        experience = pretraining_experience(tiny.tensor(dtype=torch.float64), tiny.pretraining(0).train)
+        strategy.train(experience, eval_streams=[])
+        assert torch.equal(torch.get_rng_state(), state)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    fast, plain = trained(fast=True), trained(fast=False)
+    assert torch.allclose(fast, plain, rtol=1e-9, atol=1e-9)
+    assert not torch.equal(fast, plain), "both ways were the same way"
 
 
 FIRST_ORDER = functools.partial(MetaASB, first_order=True)
