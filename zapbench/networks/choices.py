@@ -87,12 +87,13 @@ def _measure(ways: Mapping[str, Callable[[], object]]) -> str:
 
 
 def _cache_file() -> Path:
-    machine = f"{_processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    machine = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     name = hashlib.sha256(machine.encode()).hexdigest()[:12]
     return Path(platformdirs.user_cache_dir("zapbench", appauthor=False)) / "choices" / f"{name}.json"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Returns the processor's name."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
