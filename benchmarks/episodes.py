@@ -1,15 +1,16 @@
-"""How long an episode takes: the plain loop, ours, and the floor that torch's operators add up to.
+"""How long pre-training and unfrozen transfer take: the plain loop of autograd, and ours.
 
-    python benchmarks/episodes.py                       # 32 and 256 filters, all methods, on all cores
-    python benchmarks/episodes.py --filters 32 --threads 1
+    python benchmarks/episodes.py                       # 32 to 256 filters, everything, one thread: half an hour
+    python benchmarks/episodes.py --filters 32 --methods asb
     python benchmarks/episodes.py --small               # checks agreement, times a little, keeps nothing
 
-Images are 28x28 (100 classes of 15), K = 20, R = 64, 1,000 outputs. The plain ASB is `loss.backward();
-optimizer.step()` 20 + 1 times (SGD, then Adam), the plain Meta-ASB a loop over `higher.innerloop_ctx`. Pairs are
-interleaved; a pair's ratio is plain time over ours, and the A/A ratio is the plain loop's over its own second run.
-The floor sums torch's operators, each measured alone at its batch size in the faster of two memory layouts. Seconds
-are of the wall clock, or with `--cpu-time` of the processor. Results are kept in `results/episodes.json` by filters,
-threads and clock. Peak memory is that of a process of its own.
+Images are 28x28 (100 classes of 15), K = 20, R = 64, 1,000 outputs, Adam at the outer step. The plain ASB is
+`loss.backward(); optimizer.step()` 20 + 1 times (SGD, then Adam), the plain Meta-ASB a loop over
+`higher.innerloop_ctx`; the plain i.i.d. pre-training and unfrozen transfer (single images, fused Adam) are
+`loss.backward(); optimizer.step()`. Pairs are interleaved; a pair's ratio is plain time over ours, and the A/A ratio
+is the plain loop's over its own second run. Seconds are those of the processor, and beside them of the wall clock.
+Results are kept in `results/episodes.json` by processor, filters and threads. Peak memory is that of a process of its
+own.
 """
 
 import argparse
@@ -33,7 +34,9 @@ import torch.nn.functional as F  # noqa: E402
 
 from zapbench.experiment.resources import ResourceMeter  # noqa: E402
 from zapbench.launchers.job import prepare_process  # noqa: E402
+from zapbench.networks.choices import choices, processor  # noqa: E402
 from zapbench.networks.classifier import convnet  # noqa: E402
+from zapbench.networks.gradients import gradients_of, manual_gradients  # noqa: E402
 from zapbench.plugins import silent_evaluator  # noqa: E402
 from zapbench.scenarios.streams import pretraining_experience  # noqa: E402
 from zapbench.strategies.asb import ASB  # noqa: E402
@@ -41,9 +44,12 @@ from zapbench.strategies.episodes import EpisodeSampler  # noqa: E402
 from zapbench.strategies.meta_asb import MetaASB  # noqa: E402
 
 INNER, RANDOM, CLASSES, IMAGES, OUTPUTS = 20, 64, 100, 15, 1000
-INNER_LR, OUTER_LR = 0.01, 0.001
-METHODS = {"asb": ASB, "meta_asb": MetaASB}
+INNER_LR, OUTER_LR, BATCH = 0.01, 0.001, 256
+STRATEGIES = {"asb": ASB, "meta_asb": MetaASB}
 RESULTS = Path(__file__).parent / "results" / "episodes.json"
+
+Loop = Callable[[int, int], None]
+"""Runs the episodes, or updates, from the first number up to the second."""
 
 
 class Setting:
@@ -65,7 +71,7 @@ class Setting:
             yield self.images(index), self.labels[index]
 
 
-def plain_asb(setting: Setting) -> Callable[[int, int], None]:
+def plain_asb(setting: Setting) -> Loop:
     inner = torch.optim.SGD(setting.model.parameters(), lr=INNER_LR)
 
     def run(first: int, last: int) -> None:
@@ -81,7 +87,7 @@ def plain_asb(setting: Setting) -> Callable[[int, int], None]:
     return run
 
 
-def plain_meta_asb(setting: Setting) -> Callable[[int, int], None]:
+def plain_meta_asb(setting: Setting) -> Loop:
     import higher
 
     inner = torch.optim.SGD(setting.model.parameters(), lr=INNER_LR)
@@ -98,13 +104,9 @@ def plain_meta_asb(setting: Setting) -> Callable[[int, int], None]:
     return run
 
 
-CLOCK: list[Callable[[], float]] = [time.perf_counter]
-PLAIN = {"asb": plain_asb, "meta_asb": plain_meta_asb}
-
-
-def ours(method: str, setting: Setting) -> Callable[[int, int], None]:
+def ours(method: str, setting: Setting) -> Loop:
     """Returns the strategy's own loop over episodes, hooks and all."""
-    strategy = METHODS[method](
+    strategy = STRATEGIES[method](
         model=setting.model, optimizer=setting.optimizer, inner_lr=INNER_LR, episodes=1, inner_images=INNER,
         random_images=RANDOM, evaluator=silent_evaluator(),
     )  # fmt: skip
@@ -117,25 +119,62 @@ def ours(method: str, setting: Setting) -> Callable[[int, int], None]:
         else:
             strategy.train(pretraining_experience(setting.images, setting.split), eval_streams=[])
             started.append(True)
-        assert strategy._net is not None
 
     return run
+
+
+def iid(setting: Setting, *, fast: bool) -> Loop:
+    net = manual_gradients(setting.model, BATCH, fast=fast) or setting.model
+
+    def run(first: int, last: int) -> None:
+        for number in range(first, last):
+            index = torch.arange(number, number + BATCH) % len(setting.labels)
+            setting.optimizer.zero_grad()
+            F.cross_entropy(net(setting.images(index)), setting.labels[index]).backward()
+            setting.optimizer.step()
+
+    return run
+
+
+def unfrozen(setting: Setting, *, fast: bool) -> Loop:
+    gradients = gradients_of(setting.model, 1, fast=fast)
+    optimizer = torch.optim.Adam(setting.model.parameters(), lr=OUTER_LR, fused=True)
+
+    def run(first: int, last: int) -> None:
+        for number in range(20 * first, 20 * last):
+            index = torch.tensor([number % len(setting.labels)])
+            gradients(setting.images(index), setting.labels[index])
+            optimizer.step()
+
+    return run
+
+
+METHODS: dict[str, dict[str, Callable[[Setting], Loop]]] = {
+    "asb": {"plain": plain_asb, "ours": lambda setting: ours("asb", setting)},
+    "meta_asb": {"plain": plain_meta_asb, "ours": lambda setting: ours("meta_asb", setting)},
+    "iid": {"plain": lambda setting: iid(setting, fast=False), "ours": lambda setting: iid(setting, fast=True)},
+    "unfrozen": {
+        "plain": lambda setting: unfrozen(setting, fast=False),
+        "ours": lambda setting: unfrozen(setting, fast=True),
+    },
+}
 
 
 def agreement(method: str) -> float:
     """Returns the largest relative difference of two episodes' weights in float64, 4 filters."""
     found = []
-    for loop in (PLAIN[method], lambda setting: ours(method, setting)):
+    for loop in METHODS[method].values():
         setting = Setting(4, torch.float64)
         loop(setting)(0, 2)
         found.append(torch.cat([p.detach().flatten() for p in setting.model.parameters()]))
     return float((found[0] - found[1]).norm() / found[0].norm())
 
 
-def seconds(run: Callable[[int, int], None], first: int, episodes: int) -> float:
-    start = CLOCK[0]()
+def seconds(run: Loop, first: int, episodes: int) -> tuple[float, float]:
+    """Returns an episode's seconds of the processor and of the wall clock."""
+    processor_start, start = time.process_time(), time.perf_counter()
     run(first, first + episodes)
-    return (CLOCK[0]() - start) / episodes
+    return (time.process_time() - processor_start) / episodes, (time.perf_counter() - start) / episodes
 
 
 def quartiles(values: list[float]) -> dict[str, float]:
@@ -144,22 +183,25 @@ def quartiles(values: list[float]) -> dict[str, float]:
 
 
 def measure(method: str, filters: int, *, pairs: int, episodes: int) -> dict[str, Any]:
-    loops = [PLAIN[method](Setting(filters)), ours(method, Setting(filters)), PLAIN[method](Setting(filters))]
+    plain, own = METHODS[method]["plain"], METHODS[method]["ours"]
+    loops = [make(Setting(filters)) for make in (plain, own, plain)]
     for loop in loops:
         loop(0, 1)
-    times: list[list[float]] = [[], [], []]
+    times: list[list[tuple[float, float]]] = [[], [], []]
     for pair in range(pairs):
         order = (0, 1, 2) if pair % 2 else (2, 1, 0)
         for which in order:
             times[which].append(seconds(loops[which], 1 + pair * episodes, episodes))
-    plain, own, again = times
-    return {
-        "pairs": pairs,
-        "plain_s": quartiles(plain),
-        "ours_s": quartiles(own),
-        "ratio": quartiles([p / o for p, o in zip(plain, own)]),
-        "a_a": quartiles([p / a for p, a in zip(plain, again)]),
-    }
+    found: dict[str, Any] = {"pairs": pairs}
+    for place, clock in enumerate(("processor", "wall")):
+        plain_s, own_s, again_s = ([both[place] for both in which] for which in times)
+        found[clock] = {
+            "plain_s": quartiles(plain_s),
+            "ours_s": quartiles(own_s),
+            "ratio": quartiles([p / o for p, o in zip(plain_s, own_s)]),
+            "a_a": quartiles([p / a for p, a in zip(plain_s, again_s)]),
+        }
+    return found
 
 
 def memory(method: str, filters: int) -> dict[str, float]:
@@ -173,8 +215,8 @@ def memory(method: str, filters: int) -> dict[str, float]:
 
 
 def rise(method: str, name: str, filters: int) -> float:
-    make = PLAIN[method] if name == "plain" else lambda setting: ours(method, setting)
-    make(Setting(2))(0, 1)  # libraries, compiled loops
+    make = METHODS[method][name]
+    make(Setting(4))(0, 1)  # libraries, compiled loops
     run = make(Setting(filters))
     cost = ResourceMeter()  # the peak starts again: a child's maximum of getrusage may be its parent's
     before = cost.peak_memory()
@@ -182,134 +224,47 @@ def rise(method: str, name: str, filters: int) -> float:
     return (cost.peak_memory() - before) / 2**20
 
 
-def alone(run: Callable[[], Any], *, least: float = 0.05) -> float:
-    """Returns the median seconds of an operator."""
-    run()
-    times: list[float] = []
-    while len(times) < 5 or (sum(times) < least and len(times) < 200):
-        start = CLOCK[0]()
-        run()
-        times.append(CLOCK[0]() - start)
-    return statistics.median(times)
-
-
-def operators(filters: int, images: int) -> dict[str, float]:
-    """Returns the seconds of each operator of a step on so many images, blocks added up."""
-    aten = torch.ops.aten
-    total: dict[str, float] = {}
-
-    def add(name: str, *runs: Callable[[], Any]) -> None:
-        total[name] = total.get(name, 0.0) + min(alone(run) for run in runs)
-
-    for inputs, size, pooled in ((1, 28, True), (filters, 13, True), (filters, 5, False)):
-        variants: dict[str, list[Callable[[], Any]]] = {}
-        for layout in (torch.contiguous_format, torch.channels_last):
-            x = torch.randn(images, inputs, size, size).to(memory_format=layout)
-            w = torch.randn(filters, inputs, 3, 3).to(memory_format=layout)
-            y, one = F.conv2d(x, w), torch.ones(filters)
-            g = torch.randn_like(y)
-            pixels = y.shape[2] * y.shape[3]
-
-            def back(mask: list[bool], g=g, x=x, w=w) -> Any:
-                return aten.convolution_backward(g, x, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, mask)
-
-            def norm(y=y, one=one, pixels=pixels) -> Any:
-                return aten.native_group_norm(y, one, one, images, filters, pixels, filters, 1e-5)
-
-            _, mean, rstd = norm()
-            sizes = (images, filters, pixels, filters, [True, True, True])
-
-            def norm_back(g=g, y=y, mean=mean, rstd=rstd, one=one, sizes=sizes) -> Any:
-                return aten.native_group_norm_backward(g, y, mean, rstd, one, *sizes)
-
-            runs: dict[str, Callable[[], Any]] = {
-                "convolution": lambda x=x, w=w: F.conv2d(x, w),
-                "convolution, by weights": lambda back=back: back([False, True, False]),
-                "norm": norm,
-                "norm, back": norm_back,
-                "relu": lambda y=y: torch.relu_(y),
-                "relu, back": lambda g=g, y=y: aten.threshold_backward(g, y, 0),
-            }
-            if inputs > 1:
-                runs["convolution, by images"] = lambda back=back: back([True, False, False])
-            if pooled:
-                p, place = aten.max_pool2d_with_indices(y, [2, 2], [2, 2])
-                gp = torch.randn_like(p)
-                runs["pool"] = lambda y=y: aten.max_pool2d_with_indices(y, [2, 2], [2, 2])
-                runs["pool, back"] = lambda gp=gp, y=y, place=place: aten.max_pool2d_with_indices_backward(
-                    gp, y, [2, 2], [2, 2], [0, 0], [1, 1], False, place
-                )
-            for name, run in runs.items():
-                variants.setdefault(name, []).append(run)
-        for name, both in variants.items():
-            add(name, *both)
-    weight, features = torch.randn(OUTPUTS, 9 * filters), torch.randn(images, 9 * filters)
-    error, out = torch.randn(images, OUTPUTS) * 1e-9, torch.empty(OUTPUTS, 9 * filters)
-    add("head", lambda: features @ weight.t())
-    add("head, by features", lambda: error @ weight)
-    if images == 1:
-        add("head, rank-one step", lambda: weight.addmm_(error.t(), features, alpha=-0.01))
-    else:
-        add("head, by weights", lambda: torch.mm(error.t(), features, out=out))
-    add("softmax", lambda: error.softmax(1))
-    return total
-
-
-def floor(filters: int) -> dict[str, Any]:
-    """Returns operators' milliseconds at both batch sizes, and the floors of an episode in seconds.
-
-    A product with a step's Hessian takes forward and images' backward three times, by weights twice, the rest twice.
-    """
-    one, batch = operators(filters, 1), operators(filters, INNER + RANDOM)
-    setting = Setting(filters)
-    for parameter in setting.model.parameters():
-        parameter.grad = torch.randn_like(parameter)
-    adam = alone(setting.optimizer.step)
-    asb = INNER * sum(one.values()) + sum(batch.values()) + adam
-    often = {"convolution": 3, "convolution, by images": 3, "head": 3, "head, by features": 3}
-    hessian = sum(often.get(name, 2) * value for name, value in one.items())
-    return {
-        "one_image_ms": {name: round(1e3 * value, 4) for name, value in one.items()},
-        "outer_batch_ms": {name: round(1e3 * value, 3) for name, value in batch.items()},
-        "adam_ms": round(1e3 * adam, 3),
-        "asb_s": round(asb, 4),
-        "meta_asb_s": round(asb + INNER * hessian, 4),
-    }
+def shown(found: dict[str, Any]) -> str:
+    ratio, itself = found["processor"]["ratio"], found["processor"]["a_a"]
+    plain, own = (found["processor"][key]["median"] for key in ("plain_s", "ours_s"))
+    return (
+        f"{plain:.4f} s plain, {own:.4f} s ours, ratio {ratio['median']:.2f} ({ratio['lower']:.2f}, "
+        f"{ratio['upper']:.2f}); wall clock {found['wall']['ratio']['median']:.2f}; plain to itself "
+        f"{itself['median']:.2f} ({itself['lower']:.2f}, {itself['upper']:.2f})"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--filters", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--filters", type=int, nargs="+", default=[32, 64, 128, 256])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--cpu-time", action="store_true", help="processor seconds, for a machine that others use")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--rise", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     prepare_process(options.threads)
-    CLOCK[0] = time.process_time if options.cpu_time else time.perf_counter
     if options.rise:
         print(rise(options.rise[0], options.rise[1], int(options.rise[2])))
         return
-    for method in options.methods:
+    print(f"{processor()}, {options.threads} threads, load {os.getloadavg()[0]:.1f}")
+    for method in set(options.methods) & set(STRATEGIES):
         difference = agreement(method)
         print(f"{method}: two episodes in float64 differ by {difference:.1e} of the weights' norm")
         assert difference < 1e-9
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    of_processor = results.setdefault(processor(), {})
     for filters in [4] if options.small else options.filters:
-        name = f"{filters} filters, {options.threads} threads" + (", processor seconds" if options.cpu_time else "")
-        found = results.setdefault(name, {})
-        found |= {"python": platform.python_version(), "torch": torch.__version__, "floor": floor(filters)}
+        found = of_processor.setdefault(f"{filters} filters, {options.threads} threads", {})
+        found |= {"python": platform.python_version(), "torch": torch.__version__}
         for method in options.methods:
             pairs, episodes = (2, 1) if options.small else (options.pairs, 5 if filters < 100 else 2)
             found[method] = measure(method, filters, pairs=pairs, episodes=episodes)
-            plain, own = (found[method][key]["median"] for key in ("plain_s", "ours_s"))
-            bottom = found["floor"][f"{method}_s"]
-            found[method]["gap_closed"] = round((plain - own) / (plain - bottom), 3) if plain > bottom else None
+            found[method]["load_average"] = os.getloadavg()[0]
             if method == "meta_asb" and not options.small:
                 found[method]["memory"] = memory(method, filters)
-            print(f"{name}, {method}: floor {bottom} s, {json.dumps(found[method])}", flush=True)
+            print(f"{filters} filters, {method}: {shown(found[method])}", flush=True)
+        found["ways"] = {question: way for question, way in choices().items() if not question.startswith("product")}
         if not options.small:
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -1,12 +1,11 @@
-"""How much faster unfrozen transfer is by the network written out than by autograd.
+"""How much faster unfrozen transfer is by manual gradients, where they are taken, than by autograd.
 
     python benchmarks/unfrozen.py                     # real Omniglot, 32 to 256 filters: some minutes
     python benchmarks/unfrozen.py --small             # drawn letters, two pairs, nothing kept
 
-Both are `zapbench.transfer.reference.run_trial` (`fast` on and off) from the same untrained network, head and trial, with
-`Adam(fused=True)` at 0.001, measured at the end alone; written out also where `zapbench.networks.gradients.WORTHWHILE` says that
-it does not gain. A pair is the one and the other, in turn first and second; beside the ratios (median, quartiles)
-stands the fast one against itself. Times are of the processor, on one thread.
+Both are `zapbench.transfer.reference.run_trial` (`fast` on and off) from the same untrained network, head and trial,
+with `Adam(fused=True)` at 0.001, measured at the end alone. A pair is the one and the other, in turn first and second;
+beside the ratios (median, quartiles) stands the fast one against itself. Times are of the processor, on one thread.
 """
 
 import argparse
@@ -22,7 +21,6 @@ import torch
 from transfer import quartiles, timed
 
 from zapbench.launchers.job import prepare_process
-from zapbench.networks import gradients
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
@@ -81,7 +79,6 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=9)
     options = parser.parse_args()
     prepare_process(1)
-    gradients.WORTHWHILE = 1_000_000
     scenario = glyphs() if options.small else omniglot()
     images = scenario.tensor()
     result: dict[str, object] = {

@@ -122,6 +122,8 @@ class Description:
     """Outputs of the head: chance is one over it."""
     schema: int = SCHEMA
     versions: Mapping[str, str] = field(default_factory=dict, metadata={"volatile": True})
+    choices: Mapping[str, str] = field(default_factory=dict, metadata={"volatile": True})
+    """Ways of computing that were chosen for their speed on this machine; they decide the last bits."""
     device: str = field(default="", metadata={"volatile": True})
     time: str = field(default="", metadata={"volatile": True})
     command: str = field(default="", metadata={"volatile": True})
@@ -207,6 +209,7 @@ RULES: dict[str, bounds.Rule] = {
     "outputs": bounds.integer(bounds.MOST),
     "schema": bounds.integer(bounds.MOST),
     "versions": bounds.values(bounds.text),
+    "choices": bounds.values(bounds.text),
     "device": bounds.text,
     "time": bounds.text,
     "command": bounds.text,

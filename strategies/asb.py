@@ -35,8 +35,8 @@ class ASB(Episodic):
         self.optimizer.zero_grad()
         if self._net is not None:
             self._net.load()
-            self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
-            self._net.hand_over()
+            self.mb_output = self._net.backpropagate(self.mb_x, self.mb_y)
+            self._net.assign_gradients()
             self.loss = self.criterion()
         else:
             self.mb_output = self.model(self.mb_x)

@@ -12,7 +12,8 @@ from avalanche.core import SupervisedMetaLearningPlugin
 from avalanche.training.templates import SupervisedMetaLearningTemplate
 from torch import Tensor
 
-from zapbench.networks.manual_gradients import WrittenOut, applies
+from zapbench.networks.gradients import manual_gradients
+from zapbench.networks.manual_gradients import is_mean_cross_entropy
 from zapbench.strategies.data import images_of
 from zapbench.strategies.episodes import EpisodeSampler
 
@@ -77,8 +78,8 @@ class Episodic(SupervisedMetaLearningTemplate):
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Runs the episodes."""
-        usable = self.fast and applies(self.model, self._criterion)
-        self._net = WrittenOut(self.model) if usable else None
+        fast = self.fast and is_mean_cross_entropy(self._criterion)
+        self._net = manual_gradients(self.model, 1, self.inner_images + self.random_images, fast=fast)
         for number in range(self.first_update, self.episodes):
             if self._stop_training:
                 break
@@ -92,6 +93,8 @@ class Episodic(SupervisedMetaLearningTemplate):
             self._outer_update(**kwargs)
             self._after_outer_update(**kwargs)
             self._after_training_iteration(**kwargs)
+        if self._net is not None:
+            self._net.release()
 
     def _load(self, number: int) -> None:
         episode = self._sampler(number)

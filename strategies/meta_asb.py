@@ -72,11 +72,11 @@ class MetaASB(Episodic):
     def _outer_update(self, **kwargs: Any) -> None:
         if self._net is not None:
             self.optimizer.zero_grad()
-            self.mb_output = self._net.gradients(self.mb_x, self.mb_y)
+            self.mb_output = self._net.backpropagate(self.mb_x, self.mb_y)
             self.loss = self.criterion()
             if self._steps is not None:
                 through(self._net, self._steps, lr=self.inner_lr)
-            self._net.hand_over()
+            self._net.assign_gradients()
             self.optimizer.step()
             return
         start = self._chosen(self.outer)

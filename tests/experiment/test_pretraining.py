@@ -183,6 +183,7 @@ def test_iid_equals_ten_lines_of_torch(tiny):
         epochs=3,
         batch_size=10,
         seed=5,
+        fast=False,
         plugins=[ZapEvery(every=4, seed=5)],
         evaluator=silent_evaluator(),
     )

@@ -1,4 +1,4 @@
-"""Unfrozen transfer by the network written out against the same by autograd, on real images."""
+"""Unfrozen transfer by manual gradients against the same by autograd, on real images."""
 
 import copy
 import functools
@@ -7,8 +7,9 @@ import pytest
 import torch
 from support.paths import WEIGHTS
 
+from zapbench.networks.choices import choices
 from zapbench.networks.classifier import convnet, last_layers
-from zapbench.networks.gradients import gradients_of, is_written_out
+from zapbench.networks.gradients import gradients_of, manual_gradients, reason_for_autograd, uses_manual_gradients
 from zapbench.networks.oml import oml
 from zapbench.scenarios.omniglot import omniglot
 from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
@@ -51,7 +52,7 @@ def learn(pretrained, ten_classes, protocol, *, rate, optimizer=ADAM, fast=True)
 
 @pytest.mark.parametrize("protocol", [sequential_transfer(frozen=False), iid_transfer(batch_size=5, epochs=1)])
 @pytest.mark.parametrize(("optimizer", "rate"), [(torch.optim.SGD, 0.03), (torch.optim.SGD, 0.3), (ADAM, 0.001)])
-def test_the_written_out_network_learns_as_autograd_does(pretrained, ten_classes, protocol, optimizer, rate):
+def test_manual_gradients_learn_as_autograd_does(pretrained, ten_classes, protocol, optimizer, rate):
     fast, fast_learner = learn(pretrained, ten_classes, protocol, rate=rate, optimizer=optimizer)
     plain, plain_learner = learn(pretrained, ten_classes, protocol, rate=rate, optimizer=optimizer, fast=False)
     assert fast == plain
@@ -82,20 +83,32 @@ def test_the_pretrained_model_is_left_alone(pretrained, ten_classes):
         assert torch.equal(weights, before[name])
 
 
-def test_what_is_not_the_whole_convnet_goes_through_autograd(pretrained):
-    assert is_written_out(pretrained, 1)
+def test_other_networks_go_through_autograd(pretrained):
+    assert not reason_for_autograd(pretrained, 1)
     partly = copy.deepcopy(pretrained).requires_grad_(False)
     for layer in last_layers(partly, 2):
         layer.requires_grad_(True)
-    assert not is_written_out(partly, 1)
-    assert not is_written_out(oml(outputs=5, channels=1, size=28, filters=4, hidden=8), 1)
-    assert not is_written_out(pretrained.head, 1)
+    assert "frozen" in reason_for_autograd(partly, 1)
+    assert "convnet" in reason_for_autograd(oml(outputs=5, channels=1, size=28, filters=4, hidden=8), 1)
+    assert "convnet" in reason_for_autograd(pretrained.head, 1)
 
 
-def test_wide_nets_and_large_batches_go_through_autograd_which_is_as_fast_there():
-    narrow, wide = (convnet(outputs=10, channels=1, size=28, filters=filters) for filters in (32, 128))
-    assert [is_written_out(narrow, images) for images in (1, 5, 16, 64)] == [True, True, False, False]
-    assert not is_written_out(wide, 1)
+def test_the_faster_way_is_taken_and_the_log_says_why(pretrained, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    model = convnet(outputs=7, channels=1, size=28, filters=3)
+    for way in ("manual", "autograd"):
+        monkeypatch.setattr("zapbench.networks.gradients.fastest", lambda question, ways, way=way: way)
+        net = manual_gradients(model, 1, 64)
+        assert (net is None) == (way == "autograd")
+    assert "as fast here with 1 images" in caplog.messages[-1]
+    assert "by hand" in caplog.messages[-2]
+
+
+@pytest.mark.parametrize("size", [28, 29])
+def test_images_of_the_measured_size_fit_the_network(size):
+    model = convnet(outputs=2, channels=3, size=size, filters=3)
+    assert uses_manual_gradients(model, 2) in (True, False)
+    assert any(question.startswith("gradients of convnet3x3, 2 outputs, 2 images") for question in choices())
 
 
 @pytest.mark.parametrize("fast", [True, False])

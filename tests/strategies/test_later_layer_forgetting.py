@@ -38,6 +38,7 @@ def test_every_generation_the_last_layers_and_their_moments_are_reset_and_no_oth
         optimizer=torch.optim.Adam(model.parameters()),
         epochs=5,
         batch_size=8,
+        fast=False,  # autograd: its rounding moves the convolutions' biases, too
         plugins=[plugin],
         evaluator=silent_evaluator(),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gin
 
 from zapbench.config.bindings import Binding
-from zapbench.config.errors import GIN_ERRORS, check_parameters, explain
+from zapbench.config.errors import check_parameters, explain
 from zapbench.config.outside import import_outside_code
 from zapbench.config.reach import operational, reachable, transfer_configuration
 from zapbench.config.registry import find
@@ -44,8 +44,9 @@ def compose(
             check_types(_in_reach(scenario, strategy, transfer, bindings))
             gin.parse_config(f"PRETRAIN_SEED = {pretrain_seed}")
         gin.finalize()
-    except GIN_ERRORS as error:
-        raise ValueError(explain(error)) from None
+    except Exception as error:  # what a person's own modules raise while they are imported, too
+        kind = "" if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: "
+        raise ValueError(f"{kind}{explain(error)}") from None
 
 
 def _in_reach(scenario: str, strategy: str, transfer: str | None, bindings: Sequence[Binding]) -> dict[str, str]:

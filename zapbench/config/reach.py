@@ -9,7 +9,7 @@ from zapbench.config.registry import bindings_of, mentioned
 from zapbench.config.sources import with_first_names
 
 DEVICE = "run.device"
-OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast")
+OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast", "IID.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
 
 TRANSFER_PARAMETERS = ("run.transfer", "run.transfer_optimizer", "run.transfer_strategy")

@@ -34,7 +34,8 @@ class Checkpoint:
         plugins: state dicts of the plug-ins that have one, by their position.
         seconds: wall-clock time of pre-training so far.
         point: losses and accuracies since the last point of the curves.
-        identity: hash of the data and of the code from outside the package; empty in a checkpoint of an earlier version.
+        identity: hash of data and outside code; empty in a checkpoint of an earlier version.
+        choices: ways of computing that were chosen for their speed, which decide the last bits.
     """
 
     config_hash: str
@@ -48,6 +49,7 @@ class Checkpoint:
     seconds: float = 0.0
     point: dict[str, Any] = field(default_factory=dict)
     identity: str = ""
+    choices: dict[str, str] = field(default_factory=dict)
 
 
 class DamagedError(ValueError):

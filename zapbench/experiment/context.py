@@ -20,6 +20,7 @@ from zapbench.identity import identity_of, method_hash
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import description_of
+from zapbench.networks.choices import choices
 from zapbench.networks.classifier import Classifier
 from zapbench.scenarios.scenario import Scenario
 from zapbench.tasks import Job, Outcome, Progress, TrialSpec
@@ -165,6 +166,7 @@ class Context:
                 "torch": version("torch"),
                 "avalanche": version("avalanche-lib"),
             },
+            choices=choices(),
             device=self.device if self.device == "cpu" else torch.cuda.get_device_name(self.device),
             time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             command=self.options.command,

@@ -15,6 +15,7 @@ from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.record import PretrainRecord
 from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
+from zapbench.networks.choices import choices, set_choices
 from zapbench.strategies.base import load_plugin_states, plugin_states
 from zapbench.strategies.data import ImageSource
 from zapbench.tasks import Progress, Stopped
@@ -88,6 +89,7 @@ class Monitor(SupervisedPlugin):
         """Restores optimiser, clock, plug-ins and generators from the checkpoint, after Avalanche has reset them."""
         if self._resume is None:
             return
+        set_choices(self._resume.choices)
         strategy.optimizer.load_state_dict(self._resume.optimizer)
         strategy.clock.train_iterations = self._resume.updates
         strategy.clock.total_iterations = self._resume.updates
@@ -135,6 +137,7 @@ class Monitor(SupervisedPlugin):
         return Checkpoint(
             config_hash=self._identity[0],
             identity=self._identity[1],
+            choices=choices(),
             updates=done,
             finished=False,
             model=strategy.model.state_dict(),

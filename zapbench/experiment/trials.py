@@ -16,7 +16,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.networks.classifier import Classifier, last_layers
-from zapbench.networks.gradients import is_written_out
+from zapbench.networks.gradients import uses_manual_gradients
 from zapbench.scenarios.trial import Role
 from zapbench.seeding import seed_global_state
 from zapbench.tasks import TrialSpec
@@ -139,7 +139,7 @@ class Trials:
             return "avalanche"
         if self.protocol.frozen:
             return "features"
-        fast = self.protocol.layers is None and is_written_out(self.shown, self.protocol.images_per_step)
+        fast = self.protocol.layers is None and uses_manual_gradients(self.shown, self.protocol.images_per_step)
         return "written out" if fast else "model"
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:

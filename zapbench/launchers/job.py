@@ -59,8 +59,10 @@ def check_jobs(jobs: list[Job], out: Path) -> None:
             if configuration in rehearsed:
                 continue
             experiment.rehearse()
-        except TypeError as error:  # a value of the wrong type, or a parameter that is missing
-            raise ValueError(config.explain(error)) from error
+        except (ValueError, OSError):
+            raise
+        except Exception as error:  # a value of the wrong type, or an error in a person's own code
+            raise ValueError(f"{part.run.strategy} cannot be used: {config.explain(error)}") from error
         rehearsed.add(configuration)
         bindings = [
             b for b in (*part.run.bindings, *part.run.setting, *part.setting) if b.key not in config.OPERATIONAL

@@ -89,6 +89,13 @@ def convnet(
     Raises:
         ValueError: the images are too small for so many blocks.
     """
+    for name, value, least, most in (
+        ("filters", filters, 1, 65_536),
+        ("blocks", blocks, 1, 64),
+        ("padding", padding, 0, 64),
+    ):
+        if not least <= value <= most:
+            raise ValueError(f"convnet: {name} is {value:,}; allowed: {least:,} to {most:,}")
     if not _side(size, blocks, padding, pool_last):
         least = next(side for side in itertools.count(size + 1) if _side(side, blocks, padding, pool_last))
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Compiled loops around the matrix products of a convolutional block; `Block` in `written_out` calls them.
+"""Compiled loops of a block after its convolution: instance norm, ReLU and max-pooling, and their derivatives.
 
 Images are `(n, height, width, channels)`, so that every inner loop runs over contiguous channels. Each kernel writes
-into arrays that it is given and works on the images `first..first+count-1` of them. Sums run in one fixed order.
+into arrays that it is given. Sums run in one fixed order.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 _OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compiles at the first call; the code is kept beside the source or in the user's cache, where it can be."""
     try:
         return cast(Callable[..., None], njit(cache=True, **_OPTIONS)(function))
@@ -24,42 +24,7 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
         return cast(Callable[..., None], njit(**_OPTIONS)(function))
 
 
-@_compiled
-def patches(x: Array, cols: Array, first: int, count: int, height: int, width: int) -> None:
-    """Writes the 3x3 patches of (padded) images `x` as rows `(count * height * width, 9 * channels)` of `cols`."""
-    run = 3 * x.shape[3]
-    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
-    row = 0
-    for n in range(first, first + count):
-        for i in range(height):
-            for j in range(width):
-                at = j * x.shape[3]
-                for k in range(3):
-                    for c in range(run):
-                        cols[row, k * run + c] = flat[n, i + k, at + c]
-                row += 1
-
-
-@_compiled
-def add_patches(cols: Array, x: Array, first: int, count: int, height: int, width: int) -> None:
-    """The transpose of `patches`: sets the images of `x` to the sums of what their pixels' copies in `cols` hold."""
-    run = 3 * x.shape[3]
-    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
-    row = 0
-    for n in range(first, first + count):
-        for i in range(flat.shape[1]):
-            for c in range(flat.shape[2]):
-                flat[n, i, c] = 0
-        for i in range(height):
-            for j in range(width):
-                at = j * x.shape[3]
-                for k in range(3):
-                    for c in range(run):
-                        flat[n, i + k, at + c] += cols[row, k * run + c]
-                row += 1
-
-
-@_compiled
+@compiled
 def _largest(y: Array, i: int, j: int, scale: Array, winner: Array, place: Array) -> None:
     """Of the 2x2 window at `i`, `j`: the value whose product with `scale` is largest, and which it is."""
     first, second, third, fourth = y[i, j], y[i, j + 1], y[i + 1, j], y[i + 1, j + 1]
@@ -73,7 +38,7 @@ def _largest(y: Array, i: int, j: int, scale: Array, winner: Array, place: Array
         winner[c], place[c] = fourth[c] if better else best, np.int32(3) if better else which
 
 
-@_compiled
+@compiled
 def normalise(
     y: Array,
     scale: Array,
@@ -86,8 +51,6 @@ def normalise(
     place: Array,
     mean: Array,
     rstd: Array,
-    first: int,
-    count: int,
 ) -> None:
     """Instance norm, ReLU and `pool` x `pool` max-pooling (`pool` 1 or 2) of `y`, into the inside of a padded `out`.
 
@@ -96,7 +59,7 @@ def normalise(
     as in torch. Statistics are of the whole map. Not-a-number stays so.
     """
     height, width, channels = y.shape[1:]
-    for n in range(first, first + count):
+    for n in range(y.shape[0]):
         average, inverse = mean[n], rstd[n]
         average[:] = 0
         inverse[:] = 0
@@ -127,7 +90,7 @@ def normalise(
                     into[c] = 0 if z < 0 else z
 
 
-@_compiled
+@compiled
 def normalise_back(
     y: Array,
     scale: Array,
@@ -142,8 +105,6 @@ def normalise_back(
     to_scale: Array,
     to_shift: Array,
     factor: float,
-    first: int,
-    count: int,
 ) -> None:
     """Backward of `normalise`: `grad` is laid out as `out` was, and `y` is overwritten by its own gradient.
 
@@ -154,7 +115,7 @@ def normalise_back(
     height, width, channels = y.shape[1:]
     size = height * width
     total, aligned, slope = np.zeros(channels, y.dtype), np.zeros(channels, y.dtype), np.zeros(channels, y.dtype)
-    for n in range(first, first + count):
+    for n in range(y.shape[0]):
         average, inverse = mean[n], rstd[n]
         total[:] = 0
         aligned[:] = 0
@@ -187,7 +148,7 @@ def normalise_back(
                         pixel[c] += slope[c] * (best[c] if which[c] == k else 0 * best[c])
 
 
-@_compiled
+@compiled
 def normalise_along(
     y: Array,
     y_along: Array,
@@ -239,7 +200,7 @@ def normalise_along(
                 into[c] = z if opened[c] > 0 else 0 * z
 
 
-@_compiled
+@compiled
 def normalise_back_along(
     y: Array,
     y_along: Array,

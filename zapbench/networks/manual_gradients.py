@@ -1,9 +1,7 @@
-"""The paper's network and its gradient written out: no graph, no copies, an image a time where it fits in the cache.
+"""Gradients of the paper's network on the CPU without autograd: the same to rounding, and sooner.
 
-`WrittenOut` computes what autograd computes, to rounding, for a model that `convnet` made, on the CPU:
-each convolution is a matrix product over 3x3 patches, the rest of a block two compiled loops (`kernels`), and the
-head's gradient of one image, being of rank one, goes straight into its weights. A convolution's bias is left out: the
-norm that follows takes it away again, so that its gradient is 0.
+A block is a convolution, computed in the way that is fastest for its sizes (`convolutions`), and two compiled loops
+(`kernels`). A convolution's bias is ignored: the norm that follows takes it away again, so that its gradient is 0.
 """
 
 from dataclasses import dataclass
@@ -12,25 +10,30 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from zapbench.networks.classifier import Classifier
-from zapbench.networks.kernels import Array, add_patches, normalise, normalise_back, patches
+from zapbench.networks.convolutions import Form, convolution
+from zapbench.networks.kernels import Array, normalise, normalise_back
+from zapbench.networks.low_rank import LowRankChanges
+from zapbench.networks.products import multiply
 
-CACHE_BYTES = 600_000
-"""Images whose patches are no more than this go through a block together."""
 
-
-def applies(model: nn.Module, criterion: Any) -> bool:
-    """Whether `WrittenOut` can stand in for autograd: blocks as in `convnet`, on the CPU, mean cross-entropy."""
+def reason_against(model: nn.Module) -> str:
+    """Returns in words why `ManualGradients` cannot stand in for autograd, or nothing where it can."""
     if type(model) is not Classifier or type(model.head) is not nn.Linear or _layers(model) is None:
-        return False
-    if type(criterion) is not nn.CrossEntropyLoss or vars(criterion) != vars(nn.CrossEntropyLoss()):
-        return False
+        return "the network is not of the convnet family"
     if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules()):
-        return False
-    parameters = list(model.parameters())
-    kinds = {(p.device.type, p.dtype, p.requires_grad) for p in parameters}
-    return kinds in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) and model.head.bias is not None
+        return "the network has hooks"
+    kinds = {(p.device.type, p.dtype, p.requires_grad) for p in model.parameters()}
+    if kinds not in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) or model.head.bias is None:
+        return "parameters are frozen, missing, not on the CPU, or neither float32 nor float64"
+    return ""
+
+
+def is_mean_cross_entropy(criterion: Any) -> bool:
+    """Returns whether a loss is the mean cross-entropy, without options."""
+    return type(criterion) is nn.CrossEntropyLoss and vars(criterion) == vars(nn.CrossEntropyLoss())
 
 
 def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | None:
@@ -46,7 +49,8 @@ def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | No
         if isinstance(convolution.padding, str):
             return None
         inputs, filters, padding = convolution.in_channels, convolution.out_channels, int(convolution.padding[0])
-        plain = nn.Conv2d(inputs, filters, 3, padding=padding), nn.GroupNorm(filters, filters, eps=norm.eps)
+        with torch.device("meta"):  # draws no weights
+            plain = nn.Conv2d(inputs, filters, 3, padding=padding), nn.GroupNorm(filters, filters, eps=norm.eps)
         if repr(plain) != repr((convolution, norm)):
             return None
         pool = 2 if repr(layers[3]) == repr(nn.MaxPool2d(2)) else 1
@@ -55,93 +59,100 @@ def _layers(model: Classifier) -> list[tuple[nn.Conv2d, nn.GroupNorm, int]] | No
     return found if found and repr(layers) == repr([nn.Flatten()]) else None
 
 
-class Maps:
-    """What a block keeps of `images` images between forward and backward; layouts as in `kernels`.
+class Part:
+    """What a block keeps, between forward and backward, of images that go through it together; layouts as in `kernels`.
 
     Attributes:
-        x: its padded input; the block before writes it.
+        x: their padded input; the block before writes it.
         grad_x: the gradient of `x`.
+        form: `x` as the convolution works with it.
         y: the convolution's output, and in the backward its gradient.
-        out: what the block puts out: the next block's `x`, padded by `out_pad`, or the last one's output.
+        out: what the block puts out: the next block's `x`, or the last one's output.
         grad_out: the gradient of `out`.
         winner: the raw values that pooling kept, and in the backward their gradient.
         place: which of its window each was.
         mean: of each map.
         rstd: one over each map's standard deviation.
-        parts: images that go through the block together: the first, how many, and their rows of `y`, of their patches
-            and of the patches' gradient.
-        cols: the patches of one part.
-        grad_cols: their gradient.
     """
 
-    def __init__(self, images: int, block: "Block", height: int, width: int) -> None:
-        number = block.dtype
-        inputs, filters, pad, pool = block.inputs, block.filters, block.pad, block.pool
-        self.height, self.width = height + 2 * pad - 2, width + 2 * pad - 2
-        pooled = (images, self.height // pool, self.width // pool, filters)
-        pixels = self.height * self.width
-        together = max(1, min(images, CACHE_BYTES // (pixels * 9 * inputs * number.itemsize)))
-        self.x = np.zeros((images, height + 2 * pad, width + 2 * pad, inputs), number)
-        self.grad_x = np.zeros_like(self.x)
-        self.y = np.zeros((images, self.height, self.width, filters), number)
-        self.out, self.grad_out, self.out_pad = np.zeros(pooled, number), np.zeros(pooled, number), 0
-        self.winner = np.zeros(pooled, number)
-        self.place = np.zeros(pooled, np.int8)
-        self.mean = np.zeros((images, filters), number)
-        self.rstd = np.zeros((images, filters), number)
-        self.cols = np.zeros((together * pixels, 9 * inputs), number)
-        self.grad_cols = np.zeros_like(self.cols)
-        rows, cols, grad_cols = (torch.from_numpy(a) for a in (self.y, self.cols, self.grad_cols))
-        rows = rows.view(-1, filters)
-        self.parts = []
-        for first in range(0, images, together):
-            count = min(together, images - first)
-            of_y = rows[first * pixels : (first + count) * pixels]
-            self.parts.append((first, count, of_y, cols[: count * pixels], grad_cols[: count * pixels]))
+    def __init__(self, block: "Block", x: Array, grad_x: Array, out: Array, grad_out: Array) -> None:
+        images, height, width, _ = x.shape
+        self.shape = images, height - 2, width - 2, block.filters
+        pooled = images, (height - 2) // block.pool, (width - 2) // block.pool, block.filters
+        self.x, self.grad_x, self.out, self.grad_out = x, grad_x, out, grad_out
+        self.form: Form = None
+        self.y = np.empty(0, x.dtype)
+        self.winner, self.place = np.zeros(pooled, x.dtype), np.zeros(pooled, np.int8)
+        self.mean, self.rstd = (np.zeros((images, block.filters), x.dtype) for _ in range(2))
+
+
+class Maps:
+    """What a block keeps of a batch.
+
+    Attributes:
+        x: the images, padded.
+        out: what the block puts out, padded by `out_pad` pixels for the next block.
+        grad_out: its gradient.
+        way: how the convolution is computed.
+        weight: its weights as `way` works with them.
+        parts: the images that go through the block together.
+    """
+
+    def __init__(self, block: "Block", x: Array, grad_x: Array, out: Array, grad_out: Array, out_pad: int) -> None:
+        self.x, self.out, self.grad_out, self.out_pad = x, out, grad_out, out_pad
+        self.way = convolution(x.shape, block.filters, block.weight.dtype)
+        self.weight: Form = None
+        together = max(1, min(len(x), self.way.together(x.shape, block.filters, x.itemsize)))
+        pieces = [slice(first, first + together) for first in range(0, len(x), together)]
+        self.parts = [Part(block, x[at], grad_x[at], out[at], grad_out[at]) for at in pieces]
 
 
 class Block:
     """A 3x3 convolution without bias, instance norm, ReLU and max-pooling.
 
-    `weight` `(9 * inputs, filters)`, `scale` and `shift` `(filters,)` are copies of the layers' own, to be loaded and
-    stored; `grad`, `grad_scale` and `grad_shift` are their gradients.
+    `weight` `(filters, 9 * inputs)`, `scale` and `shift` `(filters,)` are the layers' own memory after `load`, and
+    others after a step; `grad`, `grad_scale` and `grad_shift` are their gradients.
     """
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.GroupNorm, pool: int) -> None:
         self._convolution = convolution
         self._norm = norm
         self.inputs, self.filters = convolution.in_channels, convolution.out_channels
-        self.pad, self.pool = int(convolution.padding[0]), pool
-        self.weight = torch.empty(9 * self.inputs, self.filters, dtype=convolution.weight.dtype)
-        self.scale, self.shift = (p.detach().numpy().copy() for p in (norm.weight, norm.bias))
+        self.pad, self.pool, self.epsilon = int(convolution.padding[0]), pool, norm.eps
+        self.load()
         self.dtype = self.scale.dtype
         self.grad = torch.empty_like(self.weight)
         self.grad_scale, self.grad_shift = np.empty_like(self.scale), np.empty_like(self.shift)
 
-    def _as_torch(self, weight: Tensor) -> Tensor:
-        return weight.view(3, 3, self.inputs, self.filters).permute(3, 2, 0, 1)
-
     def load(self) -> None:
-        """Takes the layers' weights."""
-        self._as_torch(self.weight).copy_(self._convolution.weight.detach())
-        self.scale[:], self.shift[:] = self._norm.weight.detach().numpy(), self._norm.bias.detach().numpy()
+        """Takes the layers' weights, whose channels come last in memory from now on."""
+        convolution, norm = self._convolution, self._norm
+        if not convolution.weight.is_contiguous(memory_format=torch.channels_last):
+            convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
+        self.weight = convolution.weight.detach().permute(0, 2, 3, 1).reshape(self.filters, -1)
+        self.scale, self.shift = norm.weight.detach().numpy(), norm.bias.detach().numpy()
 
     def store(self) -> None:
-        """Gives the layers the weights back."""
+        """Gives the layers the weights."""
         self._convolution.weight.detach().copy_(self._as_torch(self.weight))
         self._norm.weight.detach().copy_(torch.from_numpy(self.scale))
         self._norm.bias.detach().copy_(torch.from_numpy(self.shift))
 
-    def share(self) -> None:
-        """Makes the layers' weights and gradients views of these."""
-        self.load()
-        layers = (self._convolution.weight, self._norm.weight, self._norm.bias)
-        weights = (self._as_torch(self.weight), torch.from_numpy(self.scale), torch.from_numpy(self.shift))
-        gradients = (self._as_torch(self.grad), torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift))
-        for layer, weight, gradient in zip(layers, weights, gradients):
-            layer.data, layer.grad = weight, gradient
-        if self._convolution.bias is not None:
-            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
+    def release(self) -> None:
+        """Lays the layers' weights out as torch does."""
+        self._convolution.weight.data = self._convolution.weight.data.contiguous()
+
+    def gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns the layers' parameters and their gradients, as long as no others are computed."""
+        convolution, norm = self._convolution, self._norm
+        found: list[tuple[Tensor, Tensor]] = [(convolution.weight, self._as_torch(self.grad))]
+        if convolution.bias is not None:
+            found.append((convolution.bias, torch.zeros_like(convolution.bias)))
+        scale, shift = torch.from_numpy(self.grad_scale), torch.from_numpy(self.grad_shift)
+        return [*found, (norm.weight, scale), (norm.bias, shift)]
+
+    def _as_torch(self, weight: Tensor) -> Tensor:
+        return weight.view(self.filters, 3, 3, self.inputs).permute(0, 3, 1, 2)
 
     def clear(self) -> None:
         """Sets the gradients to 0."""
@@ -149,47 +160,43 @@ class Block:
         self.grad_scale[:] = 0
         self.grad_shift[:] = 0
 
-    def hand_over(self) -> None:
-        """Puts the gradients where optimisers look for them."""
-        self._convolution.weight.grad = self._as_torch(self.grad).contiguous()
-        if self._convolution.bias is not None:
-            self._convolution.bias.grad = torch.zeros_like(self._convolution.bias)
-        self._norm.weight.grad = torch.from_numpy(self.grad_scale.copy())
-        self._norm.bias.grad = torch.from_numpy(self.grad_shift.copy())
-
     def forward(self, maps: Maps) -> None:
         """Puts `maps.x` through the block."""
-        for first, count, y, cols, _ in maps.parts:
-            patches(maps.x, maps.cols, first, count, maps.height, maps.width)
-            torch.mm(cols, self.weight, out=y)
+        maps.weight = maps.way.weights(self.weight)
+        for part in maps.parts:
+            part.form = maps.way.images(part.x)
+            part.y = maps.way.forward(part.form, maps.weight, part.shape)
             normalise(
-                maps.y, self.scale, self.shift, self._norm.eps, self.pool, maps.out_pad, maps.out,
-                maps.winner, maps.place, maps.mean, maps.rstd, first, count,
+                part.y, self.scale, self.shift, self.epsilon, self.pool, maps.out_pad, part.out,
+                part.winner, part.place, part.mean, part.rstd,
             )  # fmt: skip
 
     def backward(self, maps: Maps, *, lr: float | None, inwards: bool) -> None:
-        """Steps along the gradient at rate `lr`, or, where it is None, adds it to the block's gradients.
+        """Takes weights a step along the gradient at rate `lr`, or, where it is None, adds to the block's gradients.
 
         Args:
             maps: of the forward, with `grad_out` filled in.
-            lr: the rate.
-            inwards: whether `maps.grad_x` is wanted.
+            lr: the rate; the weights before the step stay as they are, for who has them.
+            inwards: whether the gradient of `maps.x` is wanted.
         """
-        factor = 1.0 if lr is None else -lr
-        weight, scale, shift = self.weight, self.scale, self.shift
-        if lr is None:
-            weight, scale, shift = self.grad, self.grad_scale, self.grad_shift
-        for first, count, y, cols, grad_cols in maps.parts:
+        scale, shift, factor = self.grad_scale, self.grad_shift, 1.0
+        if lr is not None:
+            scale, shift, factor = self.scale.copy(), self.shift.copy(), -lr
+        for part in maps.parts:
             normalise_back(
-                maps.y, self.scale, self.shift, self.pool, maps.out_pad, maps.grad_out,
-                maps.winner, maps.place, maps.mean, maps.rstd, scale, shift, factor, first, count,
+                part.y, self.scale, self.shift, self.pool, maps.out_pad, part.grad_out,
+                part.winner, part.place, part.mean, part.rstd, scale, shift, factor,
             )  # fmt: skip
+            form = maps.way.gradients(part.y)
             if inwards:
-                torch.mm(y, self.weight.t(), out=grad_cols)
-                add_patches(maps.grad_cols, maps.grad_x, first, count, maps.height, maps.width)
-            if len(maps.parts) > 1:
-                patches(maps.x, maps.cols, first, count, maps.height, maps.width)
-            weight.addmm_(cols.t(), y, alpha=factor)
+                maps.way.by_images(form, maps.weight, part.grad_x)
+            grad = maps.way.by_weights(part.form, form)
+            if lr is None:
+                self.grad.add_(grad)
+            else:
+                self.weight = torch.add(self.weight, grad, alpha=-lr, out=grad)
+        if lr is not None:
+            self.scale, self.shift = scale, shift
 
 
 @dataclass(frozen=True)
@@ -203,89 +210,107 @@ class Step:
     label: int
 
 
-class WrittenOut:
-    """A model that `convnet` made, its gradient written out; see `applies`.
+class ManualGradients:
+    """Gradients of a model that `convnet` made, without autograd; see `reason_against`.
 
-    It works on copies of the weights, which `load` takes and `store` gives back.
+    It works on the model's own weights until `descend` moves on to others.
     """
 
     def __init__(self, model: Classifier) -> None:
         self._head = model.head
-        self.weight, self.bias = model.head.weight.detach().clone(), model.head.bias.detach().clone()
-        self.grad, self.grad_bias = torch.empty_like(self.weight), torch.empty_like(self.bias)
         self.blocks = [Block(*layers) for layers in _layers(model) or ()]
+        self.grad, self.grad_bias = torch.empty_like(model.head.weight), torch.empty_like(model.head.bias)
         self._kept: dict[tuple[int, ...], list[Maps]] = {}
+        self._forward: tuple[list[Maps], Tensor] = [], torch.empty(0)
         self.load()
 
     def load(self) -> None:
-        """Takes the model's weights."""
-        self.weight.copy_(self._head.weight.detach())
-        self.bias.copy_(self._head.bias.detach())
+        """Takes the model's weights: those of the convolutions are laid out channels last from now on."""
+        self.weight, self.bias = self._head.weight.detach(), self._head.bias.detach()
         for block in self.blocks:
             block.load()
 
     def store(self) -> None:
-        """Gives the model the weights back."""
+        """Gives the model the weights that `descend` ended at."""
         self._head.weight.detach().copy_(self.weight)
         self._head.bias.detach().copy_(self.bias)
         for block in self.blocks:
             block.store()
 
-    def share(self) -> None:
-        """Makes the model's weights views of these: what an optimiser then does to the model needs no `load`."""
-        self._head.weight.data, self._head.bias.data = self.weight, self.bias
-        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
+    def release(self) -> None:
+        """Lays the model's weights out as torch does, for who goes on without this."""
         for block in self.blocks:
-            block.share()
+            block.release()
 
-    def hand_over(self) -> None:
-        """Puts the gradients where optimisers look for them."""
-        self._head.weight.grad, self._head.bias.grad = self.grad, self.grad_bias
-        for block in self.blocks:
-            block.hand_over()
+    def gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """Returns the model's parameters and their gradients, in the model's order, until others are computed."""
+        blocks = [pair for block in self.blocks for pair in block.gradients()]
+        return [*blocks, (self._head.weight, self.grad), (self._head.bias, self.grad_bias)]
+
+    def assign_gradients(self) -> None:
+        """Makes the gradients those of the model's parameters, until others are computed."""
+        for parameter, gradient in self.gradients():
+            parameter.grad = gradient
 
     @torch.no_grad()
     def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
         """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
 
-        The head's gradient of one image is of rank one: it goes straight into the weights.
+        The model stays where it is; `store` moves it.
         """
         maps = self.maps(images[:1])
+        head = LowRankChanges(self.weight, -lr)
         for image, label in zip(images, labels.tolist()):
             if steps is not None:
-                before = [(block.weight.clone(), block.scale.copy(), block.shift.copy()) for block in self.blocks]
+                before = [(block.weight, block.scale, block.shift) for block in self.blocks]
             features = self.features(maps, image[None])[0]
-            error = torch.addmv(self.bias, self.weight, features).softmax(0)
+            error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
-            put(torch.mv(self.weight.t(), error), maps[-1].grad_out)
-            self.weight.addmm_(error[:, None], features[None], alpha=-lr)
-            self.bias.add_(error, alpha=-lr)
+            put(head.transposed_times(error), maps[-1].grad_out)
+            head.add(error, features)
+            self.bias = torch.add(self.bias, error, alpha=-lr)
             self._back(maps, lr=lr)
             if steps is not None:
                 steps.append(Step(before, error, features, image, label))
+        self.weight = head.apply()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns logits `(n, outputs)` by the model's weights, which autograd takes for those of the model.
+
+        Their gradient is to be taken before the next call.
+        """
+        self.load()
+        logits: Tensor = _Logits.apply(self, images, *(parameter for parameter, _ in self.gradients()))
+        return logits
 
     @torch.no_grad()
-    def gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+    def backpropagate(self, images: Tensor, labels: Tensor) -> Tensor:
         """Computes the gradients of the mean cross-entropy; returns the logits `(n, outputs)`."""
-        for block in self.blocks:
-            block.clear()
-        maps = self.maps(images)
-        features = self.features(maps, images)
-        logits = torch.addmm(self.bias, features, self.weight.t())
+        logits = self.forward(images)
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
-        error /= len(labels)
-        torch.mm(error.t(), features, out=self.grad)
-        torch.sum(error, 0, out=self.grad_bias)
-        put(error @ self.weight, maps[-1].grad_out)
-        self._back(maps, lr=None)
+        self.backward(error.div_(len(labels)))
         return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits, and keeps what `backward` needs."""
+        maps = self.maps(images)
+        features = self.features(maps, images)
+        self._forward = maps, features
+        return multiply(features, self.weight.t()).add_(self.bias)
+
+    def backward(self, error: Tensor) -> None:
+        """Computes the gradients from that of the logits `(n, outputs)` of the last `forward`."""
+        maps, features = self._forward
+        for block in self.blocks:
+            block.clear()
+        self.grad, self.grad_bias = multiply(error.t(), features), error.sum(0)
+        put(multiply(error, self.weight), maps[-1].grad_out)
+        self._back(maps, lr=None)
 
     def features(self, maps: list[Maps], images: Tensor) -> Tensor:
         """Returns the encoder's features `(n, features)`, and keeps in `maps` what a backward needs."""
-        pad, (height, width) = self.blocks[0].pad, images.shape[2:]
-        inside = torch.from_numpy(maps[0].x)[:, pad : pad + height, pad : pad + width]
-        inside.copy_(images.permute(0, 2, 3, 1))
+        put_images(images, maps[0].x, self.blocks[0].pad)
         for block, own in zip(self.blocks, maps):
             block.forward(own)
         return as_features(maps[-1].out)
@@ -298,14 +323,46 @@ class WrittenOut:
         """Returns the arrays for a batch of this shape, made at the first."""
         shape = tuple(images.shape)
         if shape not in self._kept:
-            maps: list[Maps] = []
-            for block in self.blocks:
-                height, width = maps[-1].out.shape[1:3] if maps else shape[2:]
-                maps.append(Maps(shape[0], block, height, width))
-            for own, following, block in zip(maps, maps[1:], self.blocks[1:]):
-                own.out, own.grad_out, own.out_pad = following.x, following.grad_x, block.pad
-            self._kept[shape] = maps
+            self._kept[shape] = [Maps(*arguments) for arguments in self.ends(shape)]
         return self._kept[shape]
+
+    def ends(self, shape: tuple[int, ...]) -> list[tuple[Block, Array, Array, Array, Array, int]]:
+        """Returns each block and new arrays for images `(n, channels, height, width)`, as `Maps` takes them."""
+        images, _, height, width = shape
+        number = self.blocks[0].dtype
+        ends: list[tuple[Array, Array]] = []  # what goes into each block, and comes out of the last; its gradient
+        for block in self.blocks:
+            padded = images, height + 2 * block.pad, width + 2 * block.pad, block.inputs
+            ends.append((np.zeros(padded, number), np.zeros(padded, number)))
+            height, width = ((side + 2 * block.pad - 2) // block.pool for side in (height, width))
+        last = images, height, width, self.blocks[-1].filters
+        ends.append((np.zeros(last, number), np.zeros(last, number)))
+        pads = [block.pad for block in self.blocks[1:]] + [0]
+        return [(block, *before, *after, pad) for block, before, after, pad in zip(self.blocks, ends, ends[1:], pads)]
+
+
+class _Logits(torch.autograd.Function):
+    """The logits as a function of the parameters."""
+
+    @staticmethod
+    def forward(ctx: Any, net: ManualGradients, images: Tensor, *parameters: Tensor) -> Tensor:
+        logits = net.forward(images)
+        ctx.net, ctx.kept = net, net._forward
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.kept is not ctx.net._forward:
+            raise RuntimeError("the gradient of an earlier forward pass is asked for; it is kept until the next alone")
+        ctx.net.backward(error)
+        return None, None, *(gradient for _, gradient in ctx.net.gradients())
+
+
+def put_images(images: Tensor, x: Array, pad: int) -> None:
+    """Writes images `(n, channels, height, width)` into the inside of padded ones `(n, height, width, channels)`."""
+    height, width = images.shape[2:]
+    torch.from_numpy(x)[:, pad : pad + height, pad : pad + width].copy_(images.permute(0, 2, 3, 1))
 
 
 def as_features(maps: Array) -> Tensor:

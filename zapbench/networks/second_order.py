@@ -1,104 +1,117 @@
-"""The gradient through an inner loop, written out: steps taken back one by one, each a product with its Hessian.
+"""The gradient through an inner loop: its steps are taken back one by one, each a product with its Hessian.
 
 With theta_{i+1} = theta_i - lr * grad L_i(theta_i), the gradient v_i by theta_i is v_{i+1} - lr * H_i v_{i+1}, where
 H_i is the Hessian of L_i at theta_i. H v is the derivative of the gradient along v, computed forwards beside it.
 Nothing of a step is kept but its weights before it, and of the head the two factors of its rank-one step.
 """
 
-from itertools import pairwise
-
 import numpy as np
 import torch
 
-from zapbench.networks.kernels import add_patches, normalise_along, normalise_back_along, patches
-from zapbench.networks.manual_gradients import Block, Maps, Step, WrittenOut, as_features, put
+from zapbench.networks.convolutions import Form, convolution
+from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
+from zapbench.networks.low_rank import LowRankChanges
+from zapbench.networks.manual_gradients import Block, ManualGradients, Step, as_features, put, put_images
 
 
-class Along:
-    """The derivatives of one block's `Maps`, of one image, along a direction."""
+class Pair:
+    """What a block keeps of an image, and, as if that were a second image, of its derivative along a direction.
 
-    def __init__(self, maps: Maps) -> None:
-        self.x, self.grad_x, self.y = (np.zeros_like(a) for a in (maps.x, maps.grad_x, maps.y))
-        self.out, self.grad_out = np.zeros_like(maps.out), np.zeros_like(maps.out)
-        self.winner = np.zeros_like(maps.winner)
-        self.mean, self.slant = np.zeros_like(maps.mean[0]), np.zeros_like(maps.mean[0])
-        self.cols = torch.from_numpy(np.zeros_like(maps.cols))
-        self.rows = torch.from_numpy(self.y).view(-1, self.y.shape[3])
+    `x`, `grad_x`, `y`, `out`, `grad_out` and `winner` are as in `Part`, the value before the derivative; `place`,
+    `mean` and `rstd` are the value's; `mean_along` and `slant` as in `kernels`.
+    """
+
+    def __init__(self, block: Block, x: Array, grad_x: Array, out: Array, grad_out: Array, out_pad: int) -> None:
+        self.x, self.grad_x, self.out, self.grad_out, self.out_pad = x, grad_x, out, grad_out, out_pad
+        self.way = convolution(x.shape, block.filters, block.weight.dtype)
+        self.forms: tuple[Form, Form, Form, Form] = (None,) * 4
+        _, height, width, _ = x.shape
+        self.y = np.zeros((2, height - 2, width - 2, block.filters), x.dtype)
+        pooled = 2, (height - 2) // block.pool, (width - 2) // block.pool, block.filters
+        self.winner, self.place = np.zeros(pooled, x.dtype), np.zeros((1, *pooled[1:]), np.int8)
+        self.mean, self.rstd = (np.zeros((1, block.filters), x.dtype) for _ in range(2))
+        self.mean_along, self.slant = (np.zeros(block.filters, x.dtype) for _ in range(2))
 
 
-def forward_along(block: Block, maps: Maps, along: Along, *, first: bool) -> None:
-    """Carries the derivative through a block; the direction is the block's `grad`."""
-    (_, _, _, cols, _) = maps.parts[0]
-    torch.mm(cols, block.grad, out=along.rows)
-    if not first:
-        patches(along.x, along.cols.numpy(), 0, 1, maps.height, maps.width)
-        along.rows.addmm_(along.cols, block.weight)
+def forward_pair(block: Block, pair: Pair, *, first: bool) -> None:
+    """Puts the image through a block, and its derivative along the block's `grad`."""
+    way, shape = pair.way, (1, *pair.y.shape[1:])
+    weight, weight_along = way.weights(block.weight), way.weights(block.grad)
+    value = way.images(pair.x[:1])
+    both = value if first else way.images(pair.x)
+    if first:
+        pair.y[:1] = way.forward(value, weight, shape)
+        pair.y[1:] = way.forward(value, weight_along, shape)
+    else:
+        pair.y = way.forward(both, weight, pair.y.shape)
+        pair.y[1:] += way.forward(value, weight_along, shape)
+    pair.forms = value, both, weight, weight_along
+    normalise(
+        pair.y[:1], block.scale, block.shift, block.epsilon, block.pool, pair.out_pad, pair.out[:1],
+        pair.winner[:1], pair.place, pair.mean, pair.rstd,
+    )  # fmt: skip
     normalise_along(
-        maps.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, maps.out, along.out,
-        maps.winner, along.winner, maps.place, maps.mean, maps.rstd, along.mean, along.slant,
+        pair.y[:1], pair.y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad,
+        pair.out[:1], pair.out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
+        pair.mean_along, pair.slant,
     )  # fmt: skip
 
 
-def backward_along(block: Block, maps: Maps, along: Along, *, first: bool, lr: float) -> None:
+def backward_pair(block: Block, pair: Pair, *, first: bool, lr: float) -> None:
     """Carries gradient and derivative back through a block, and takes `lr` times the Hessian product off `grad`."""
-    (_, _, y, cols, grad_cols) = maps.parts[0]
+    value, both, weight, weight_along = pair.forms
+    way, y = pair.way, pair.y
     normalise_back_along(
-        maps.y, along.y, block.scale, block.grad_scale, block.grad_shift, block.pool, maps.out_pad, maps.out,
-        maps.grad_out, along.grad_out, maps.winner, along.winner, maps.place, maps.mean, maps.rstd,
-        along.mean, along.slant, -lr,
+        y[:1], y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad, pair.out[:1],
+        pair.grad_out[:1], pair.grad_out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
+        pair.mean_along, pair.slant, -lr,
     )  # fmt: skip
-    if not first:
-        torch.mm(along.rows, block.weight.t(), out=grad_cols)
-        grad_cols.addmm_(y, block.grad.t())
-        add_patches(maps.grad_cols, along.grad_x, 0, 1, maps.height, maps.width)
-        torch.mm(y, block.weight.t(), out=grad_cols)
-        add_patches(maps.grad_cols, maps.grad_x, 0, 1, maps.height, maps.width)
-    block.grad.addmm_(cols.t(), along.rows, alpha=-lr)
-    if not first:
-        block.grad.addmm_(along.cols.t(), y, alpha=-lr)
+    if first:
+        block.grad.add_(way.by_weights(value, way.gradients(y[1:])), alpha=-lr)
+        return
+    way.by_images(way.gradients(y[:1]), weight_along, pair.grad_x[:1])
+    from_weights = pair.grad_x[0].copy()
+    way.by_images(way.gradients(y), weight, pair.grad_x)
+    pair.grad_x[1] += from_weights
+    block.grad.add_(way.by_weights(both, way.gradients(y[::-1].copy())), alpha=-lr)
 
 
 @torch.no_grad()
-def through(net: WrittenOut, steps: list[Step], *, lr: float) -> None:
-    """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them, and its weights likewise.
+def through(net: ManualGradients, steps: list[Step], *, lr: float) -> None:
+    """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them.
 
-    Steps are taken back, the last first; the list is empty afterwards.
+    Steps are taken back, the last first; the list is empty afterwards, and the net is to `load` its weights again.
     """
     if not steps:
         return
-    maps = net.maps(steps[-1].image[None])
-    alongs = [Along(own) for own in maps]
-    for along, following in pairwise(alongs):
-        along.out, along.grad_out = following.x, following.grad_x
+    pairs = [Pair(*arguments) for arguments in net.ends((2, *steps[-1].image.shape))]
+    heads = LowRankChanges(net.weight, lr), LowRankChanges(net.grad, -lr)
     while steps:
         step = steps.pop()
-        _undo(net, step, lr)
-        net.features(maps, step.image[None])
-        _take_product(net, step, maps, alongs, lr)
+        for block, (weight, scale, shift) in zip(net.blocks, step.before):
+            block.weight, block.scale, block.shift = weight, scale, shift
+        heads[0].add(step.error, step.features)
+        put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
+        _take_product(net, step, pairs, *heads, lr=lr)
+    net.grad = heads[1].apply()
 
 
-def _undo(net: WrittenOut, step: Step, lr: float) -> None:
-    for block, (weight, scale, shift) in zip(net.blocks, step.before):
-        block.weight.copy_(weight)
-        block.scale[:], block.shift[:] = scale, shift
-    net.weight.addmm_(step.error[:, None], step.features[None], alpha=lr)
-    net.bias.add_(step.error, alpha=lr)
-
-
-def _take_product(net: WrittenOut, step: Step, maps: list[Maps], alongs: list[Along], lr: float) -> None:
-    """Takes `lr` times the Hessian's product with `net`'s gradients off them, the maps being those of a forward."""
-    for block, own, along in zip(net.blocks, maps, alongs):
-        forward_along(block, own, along, first=own is maps[0])
-    error, features = step.error, step.features
-    features_along = as_features(alongs[-1].out)[0]
-    logits_along = torch.addmv(net.grad_bias, net.grad, features).addmv_(net.weight, features_along)
+def _take_product(
+    net: ManualGradients, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
+) -> None:
+    """Takes `lr` times the Hessian's product with `net`'s gradients off them."""
+    for block, pair in zip(net.blocks, pairs):
+        forward_pair(block, pair, first=pair is pairs[0])
+    features, features_along = as_features(pairs[-1].out)
+    error = step.error
+    logits_along = grad_head.times(features).add_(net.grad_bias).add_(head.times(features_along))
     probability = error.clone()
     probability[step.label] += 1
     error_along = probability * (logits_along - probability.dot(logits_along))
-    put(torch.mv(net.weight.t(), error), maps[-1].grad_out)
-    put(torch.mv(net.weight.t(), error_along).addmv_(net.grad.t(), error), alongs[-1].grad_out)
-    left, right = torch.stack([error_along, error], dim=1), torch.stack([features, features_along])
-    net.grad.addmm_(left, right, alpha=-lr)
+    back_along = head.transposed_times(error_along).add_(grad_head.transposed_times(error))
+    put(torch.stack([head.transposed_times(error), back_along]), pairs[-1].grad_out)
+    grad_head.add(error_along, features)
+    grad_head.add(error, features_along)
     net.grad_bias.add_(error_along, alpha=-lr)
-    for block, own, along in zip(reversed(net.blocks), reversed(maps), reversed(alongs)):
-        backward_along(block, own, along, first=own is maps[0], lr=lr)
+    for block, pair in zip(reversed(net.blocks), reversed(pairs)):
+        backward_pair(block, pair, first=pair is pairs[0], lr=lr)

@@ -1,0 +1,49 @@
+"""A matrix that is changed by products of a column and a row, of which many are applied at once.
+
+One image's gradient of a linear layer is of rank one. To write a large matrix at every step takes longer than to read
+it: memory is what a single image's step waits for.
+"""
+
+import torch
+from torch import Tensor
+
+ROWS = 32
+"""Products that are kept before they are applied."""
+
+
+class LowRankChanges:
+    """A matrix plus `factor` times the sum of the outer products of pairs of vectors.
+
+    Attributes:
+        matrix: `(outputs, features)`, without the changes until `apply`.
+        factor: of every product.
+    """
+
+    def __init__(self, matrix: Tensor, factor: float) -> None:
+        self.matrix, self.factor = matrix, factor
+        self._left, self._right = (matrix.new_empty(ROWS, side) for side in matrix.shape)
+        self._count = 0
+
+    def add(self, left: Tensor, right: Tensor) -> None:
+        """Adds the product of `left` `(outputs,)` and `right` `(features,)`."""
+        if self._count == ROWS:
+            self.apply()
+        self._left[self._count], self._right[self._count] = left, right
+        self._count += 1
+
+    def times(self, features: Tensor) -> Tensor:
+        """Returns the changed matrix times a vector `(features,)`."""
+        left, right = self._left[: self._count], self._right[: self._count]
+        return torch.mv(self.matrix, features).addmv_(left.t(), torch.mv(right, features), alpha=self.factor)
+
+    def transposed_times(self, outputs: Tensor) -> Tensor:
+        """Returns the transpose of the changed matrix times a vector `(outputs,)`."""
+        left, right = self._left[: self._count], self._right[: self._count]
+        return torch.mv(self.matrix.t(), outputs).addmv_(right.t(), torch.mv(left, outputs), alpha=self.factor)
+
+    def apply(self) -> Tensor:
+        """Returns the changed matrix, which is another than the one before."""
+        left, right = self._left[: self._count], self._right[: self._count]
+        self.matrix = torch.addmm(self.matrix, left.t(), right, alpha=self.factor)
+        self._count = 0
+        return self.matrix

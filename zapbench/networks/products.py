@@ -1,0 +1,73 @@
+"""Matrix products by the library that is fastest for their sizes on this machine.
+
+torch's own product is MKL's, which has no AVX-512 code for processors of AMD: on an EPYC, one thread, it reaches 100
+GFLOP/s where oneDNN reaches 200 to 240. oneDNN multiplies float32 matrices as 1x1 convolutions, torch's public way to
+it, which takes 16 images or more, or by an operator that torch keeps for its compiler.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zapbench.networks.choices import fastest
+
+LEAST_OPERATIONS = 200_000
+"""Multiply-adds below which a product is not worth a choice."""
+
+LEAST_IMAGES = 16
+MOST_PIXELS = 64
+
+
+def multiply(left: Tensor, right: Tensor) -> Tensor:
+    """Returns the product `(rows, columns)` of `left` `(rows, inner)` and `right` `(inner, columns)`, on the CPU.
+
+    Args:
+        left: any strides.
+        right: the same.
+    """
+    rows, inner, columns = *left.shape, right.shape[1]
+    if left.dtype is not torch.float32 or rows * inner * columns < LEAST_OPERATIONS or not has_onednn():
+        return torch.mm(left, right)
+    return WAYS[_way(left, right)](left, right)
+
+
+def has_onednn() -> bool:
+    """Returns whether torch was built with oneDNN, and it is switched on."""
+    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+
+
+def _way(left: Tensor, right: Tensor) -> str:
+    sizes = "x".join(map(str, (*left.shape, right.shape[1])))
+    question = f"product {sizes} {_order(left)}{_order(right)}"
+    ways = {name: partial(way, left, right) for name, way in WAYS.items()}
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        del ways["oneDNN operator"]
+    return fastest(question, ways)
+
+
+def _order(matrix: Tensor) -> str:
+    return "N" if matrix.stride(1) == 1 else "T"
+
+
+def _as_convolution(left: Tensor, right: Tensor) -> Tensor:
+    """Multiplies as a 1x1 convolution of images `(height, 1)`, channels last."""
+    rows, inner = left.shape
+    height = max(d for d in range(1, MOST_PIXELS + 1) if rows % d == 0 and (d == 1 or rows // d >= LEAST_IMAGES))
+    images = left.reshape(rows // height, height, 1, inner).permute(0, 3, 1, 2)
+    return F.conv2d(images, right.t()[:, :, None, None]).permute(0, 2, 3, 1).reshape(rows, -1)
+
+
+def _by_operator(left: Tensor, right: Tensor) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.t(), None, "none", [], "")
+    return product
+
+
+WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "torch.mm": torch.mm,
+    "oneDNN convolution": _as_convolution,
+    "oneDNN operator": _by_operator,
+}
+"""Public interfaces first."""
