@@ -118,7 +118,7 @@ def test_two_modules_of_one_name_are_two_and_an_edited_one_is_imported_again(tmp
     first, second = idea(tmp_path / "a", 1), idea(tmp_path / "b", 2)
     for path, value in ((first, 1), (second, 2), (first, 1)):
         import_outside_code([path])
-        assert importlib.import_module("my_ideas").VALUE == value
+        assert value == importlib.import_module("my_ideas").VALUE
     idea(tmp_path / "a", 5)
     import_outside_code([first])
     assert importlib.import_module("my_ideas").VALUE == 5

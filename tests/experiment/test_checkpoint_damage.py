@@ -34,6 +34,13 @@ def saved(tmp_path):
     return path, checkpoint
 
 
+def load_or_none(path):
+    try:
+        return checkpoints.load(path)
+    except DamagedError:
+        return None
+
+
 def same(one, other):
     return checkpoints.digest_of(vars(one)) == checkpoints.digest_of(vars(other))
 
@@ -52,13 +59,9 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(saved):
         damaged = bytearray(content)
         damaged[place] ^= 1 << (number % 8)
         path.write_bytes(damaged)
-        try:
-            found = checkpoints.load(path)
-        except DamagedError as error:
-            noticed += 1
-            assert "\n" not in str(error)
-        else:
-            assert same(found, checkpoint), place
+        found = load_or_none(path)
+        noticed += found is None
+        assert found is None or same(found, checkpoint), place
     assert noticed > PLACES // 4
 
 

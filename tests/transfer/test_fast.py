@@ -79,7 +79,7 @@ def task(dtype, optimizer, rate, *, seed=0, protocol=PROTOCOL):
 
 def plain(dtype, optimizer, rate, protocol=PROTOCOL):
     one = task(dtype, optimizer, rate, protocol=protocol)
-    return run_trial(features(dtype), TrialPlan(one.trial, one.head, protocol, optimizer=optimizer, rate=rate, points=one.points, order=torch.Generator()))  # fmt: skip
+    return run_trial(features(dtype), one)
 
 
 def learn(dtype, optimizer, tasks, protocol=PROTOCOL):
@@ -151,7 +151,7 @@ def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omni
         whole.head.bias.data[label] = certain
         fast = columns._Head(features(torch.float32), replace(whole, trial=trial, points=[1]))
         fast.step(0, 1)
-        run_trial(features(torch.float32), TrialPlan(trial, whole.head, PROTOCOL, optimizer=Momentum, rate=1.0, points=[1], order=torch.Generator()))  # fmt: skip
+        run_trial(features(torch.float32), TrialPlan(trial, whole.head, PROTOCOL, Momentum, rate=1.0, points=[1]))
         expected = whole.head.weight.detach()[label].numpy()
         assert bool(expected.any()) == moved
         np.testing.assert_array_equal(fast._state[0][:-1, label], expected)

@@ -73,7 +73,7 @@ def test_unfrozen_transfer_moves_the_encoder_of_a_copy_and_leaves_the_model_alon
     learner = learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), tiny.tensor())
     start = learner.encoder[0].weight.detach().clone()
     images, trial = tiny.tensor(), tiny.trial(0, 0)
-    run_trial(images, TrialPlan(trial, learner, protocol, optimizer=torch.optim.Adam, rate=0.01, points=[4], order=trial_generator("order", "tiny", 0, 0, "report")))  # fmt: skip
+    run_trial(images, TrialPlan(trial, learner, protocol, torch.optim.Adam, rate=0.01, points=[4]))
     assert not torch.equal(learner.encoder[0].weight, start)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before))
 
@@ -86,7 +86,7 @@ def test_of_the_last_two_layers_both_learn_and_the_last_alone_is_drawn_anew(tiny
     head = new_head(5, 10, generator=trial_generator("head", "tiny", 0, 0, "report"))
     hidden = copy.deepcopy(model.encoder.hidden)
     assert torch.equal(learner.encoder.hidden.weight, hidden.weight)
-    run_trial(images, TrialPlan(trial, learner, protocol, optimizer=torch.optim.SGD, rate=0.1, points=[4], order=trial_generator("order", "tiny", 0, 0, "report")))  # fmt: skip
+    run_trial(images, TrialPlan(trial, learner, protocol, torch.optim.SGD, rate=0.1, points=[4]))
 
     with torch.no_grad():
         before = model.encoder[:-2](images(torch.arange(96)))

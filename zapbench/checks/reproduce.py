@@ -122,7 +122,7 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False) -> list[Com
 
 
 def _refuse_files(folder: Path, about: Description) -> None:
-    """Refuses to run what a log names, which may be another person's: only shipped names are run without being asked."""
+    """Refuses files that a log names, which may be another person's: shipped names alone are run unasked."""
     for kind, name in {"scenario": about.scenario, "strategy": about.strategy, **about.sources}.items():
         shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
         if shipped and str(name) not in config.names(shipped):
