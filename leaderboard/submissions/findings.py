@@ -96,7 +96,7 @@ def on_curves(logs: Logs, beside: Logs | None) -> Iterator[str]:
 
 
 def _results(logs: Logs) -> Iterator[tuple[str, str]]:
-    """Yields a hash of each trial's curve in steps of 0.01%, and its file; curves that hardly move may well be equal."""
+    """Yields a hash of each trial's curve, to 0.01%, and its file; curves that hardly move may well be equal."""
     points = logs.curves.to_numpy(dtype=np.float64)
     starts = np.searchsorted(points[:, 0], np.arange(len(logs.trials) + 1))
     for place, file in enumerate(logs.trials["file"]):

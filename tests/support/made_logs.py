@@ -51,10 +51,10 @@ def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **ab
         forgetting=[0.0 for _ in accuracies],
         class_accuracy=[accuracies[-1]] * 2 if accuracies else [],
     )
-    place = (
-        f"{abs(hash(description.method))}{description.learner}/{len(description.setting)}{sorted(map(str, description.setting.values()))}/seed={description.pretrain_seed}/lr={description.rate}"
-        f"/{description.role}={description.transfer_seed}"
-    )
+    setting = "".join(f"{key}={value}," for key, value in description.setting.items()) or "default"
+    method = f"{abs(hash(description.method))}{description.learner}"
+    run = f"{method}/{setting}/seed={description.pretrain_seed}"
+    place = f"{run}/lr={description.rate}/{description.role}={description.transfer_seed}"
     write_trial(folder / place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(status, reason))
 
 
