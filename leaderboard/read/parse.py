@@ -128,11 +128,16 @@ def summarise(found: EventFile) -> dict[str, Any]:
         "parameters": last(found, contract.PARAMETERS),
         "images_seen": last(found, contract.IMAGES_SEEN),
         "gradient_steps": last(found, contract.GRADIENT_STEPS),
+        "class_mean": _mean(found.class_accuracy),
         "last_step": max(found.curves.get(contract.HELD_OUT, ([], []))[0], default=0),
     }
     about = found.description.stable() if found.description is not None else None
     closing = {"status": found.closing.status, "reason": found.closing.reason}
     return {"problem": found.problem, "about": about, **closing, **scores}
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def last(found: EventFile, tag: str) -> float | None:

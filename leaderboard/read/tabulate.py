@@ -17,7 +17,7 @@ TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
     "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting",
-    "area", "seconds", "peak_memory", "last_step",
+    "area", "seconds", "peak_memory", "last_step", "class_mean",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
@@ -25,7 +25,7 @@ RUN_COLUMNS = (
 )  # fmt: skip
 _NUMBERS = (
     "held_out", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation", "images_seen",
-    "gradient_steps", "parameters", "common_classes",
+    "gradient_steps", "parameters", "common_classes", "class_mean",
 )  # fmt: skip
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hostile import good_bytes, in_a_process_of_its_own, one_line
-from support.made_logs import describe, write, write_submission
+from support.made_logs import SIX, describe, write, write_submission
 
 from zapbench.experiment.record import EventWriter
-from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.submissions.archives import LARGEST_FILE, unpack
 from zapbench.leaderboard.submissions.check import check
@@ -157,9 +156,8 @@ def test_a_configuration_that_imports_is_kept_as_text(tmp_path):
 
 
 def test_curves_of_zeros_or_chance_are_no_copies(tmp_path):
-    facts = {name: 1 for name in contract.FINGERPRINT_FIELDS} | {"classes_per_trial": 6, "protocol": "sequential"}
     for seed in range(3):
-        write(tmp_path / "logs", list(np.zeros(6)), seed=seed, facts=facts)
+        write(tmp_path / "logs", list(np.zeros(6)), seed=seed, facts=SIX)
     from zapbench.leaderboard.submissions.archives import pack
 
     pack(tmp_path / "logs", Path(tmp_path / "s.zip"))

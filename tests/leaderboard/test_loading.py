@@ -26,7 +26,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert found.description == describe("m", setting={"ASB.inner_lr": "0.1"})
     assert found.closing == Closing(contract.FINISHED)
     assert found.curves[contract.HELD_OUT] == ([1, 2], [0.5, 0.25])
-    assert found.class_accuracy == [0.5, 0.25]
+    assert found.class_accuracy == [0.25, 0.25]
     assert not found.problem
 
 

@@ -1,23 +1,25 @@
 """A submission is packed the same twice, and a check says in words whether it can be ranked."""
 
+import dataclasses
 import os
 import zipfile
 
 import pytest
 from support.hostile import rewrite
-from support.made_logs import FACTS, write, write_submission
+from support.made_logs import FACTS, SIX, describe, write, write_submission
 from support.paths import DEMO
 
 from zapbench.cli.main import main
+from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.data import to_json
 from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
-
-SIX = FACTS | {"classes_per_trial": 6, "protocol": "sequential"}
+from zapbench.transfer.reference import Trajectory
 
 
 def checked(folder, beside=None):
@@ -100,6 +102,7 @@ def test_updates_of_iid_transfer_are_counted_in_batches(tmp_path):
         "images_trained_on": 3,
         "passes": 2,
         "images_per_step": 6,
+        "images_held_out": 10_000,
     }
     write_submission(tmp_path / "logs", facts=facts)  # two passes over 15 images, 6 a step: six updates
     assert checked(tmp_path / "logs").problems == []
@@ -107,14 +110,89 @@ def test_updates_of_iid_transfer_are_counted_in_batches(tmp_path):
 
 def test_a_curve_that_is_anothers_is_named(logs):
     write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
-    refused(logs, "to the last digit")
+    refused(logs, ": its curve is that of ")
 
 
-def test_a_curve_that_is_one_of_the_logs_beside_it_is_named(logs, tmp_path):
+def test_a_curve_that_is_one_of_the_logs_beside_it_is_named_whatever_its_method_is_called(logs, tmp_path):
     assert checked(logs, load(DEMO)).problems == []
-    problems = checked(logs, load(logs)).problems
+    write_submission(tmp_path / "theirs", ("a", "b"))
+    problems = checked(logs, load(tmp_path / "theirs")).problems
     assert len(problems) == 12
-    assert "in the logs beside it, to the last digit" in problems[0]
+    assert "in the logs beside it" in problems[0]
+
+
+def test_a_method_that_is_there_already_is_refused_with_the_seeds_that_it_would_add(logs, tmp_path):
+    theirs = load(logs)
+    write_submission(tmp_path / "mine", ("x",), seeds=6)
+    refused(tmp_path / "mine", "x: is in the logs beside it already (s: sequential, frozen)", theirs)
+    refused(tmp_path / "mine", "and adds pre-training seeds 3, 4, 5", theirs)
+
+
+def test_a_pretraining_that_is_there_already_is_refused_unless_it_is_a_copy(logs, tmp_path):
+    run = dataclasses.replace(
+        describe("z"), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
+    )
+    write_trial(logs / "run", run, "", Trajectory(), {}, Closing(contract.FINISHED))
+    theirs = load(logs)
+    write_submission(tmp_path / "mine", ("new",))
+    write_trial(tmp_path / "mine" / "run", run, "", Trajectory(), {}, Closing(contract.FINISHED))
+    assert not any("pre-training" in problem for problem in checked(tmp_path / "mine", theirs).problems)
+    other = dataclasses.replace(run, pretrain_seed=1)
+    write_trial(tmp_path / "mine" / "other", other, "", Trajectory(), {}, Closing(contract.FINISHED))
+    refused(tmp_path / "mine", "z: pre-training of seed 1 is added to a method in the logs beside it", theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x\u200b", "characters that cannot be seen (U+200B)"), ("аsb_zap", "mixes letters of Cyrillic and Latin"),
+        ("ѕаѕ", "is of Cyrillic letters"), ("ａｓｂ", "compatibility characters; its plain form is asb"),
+        ("ASB-zap", "reads like asb_zap"), ("äsb_zap", "reads like asb_zap"), ("a5b_zap", "reads like asb_zap"),
+    ],
+)  # fmt: skip
+def test_a_name_that_reads_like_another_is_refused(tmp_path, name, words):
+    write_submission(tmp_path / "logs", (name,))
+    write_submission(tmp_path / "theirs", ("asb_zap",))
+    refused(tmp_path / "logs", words, load(tmp_path / "theirs"))
+
+
+def test_other_outputs_than_those_beside_are_named(logs, tmp_path):
+    write_submission(tmp_path / "theirs", ("a",), outputs=20)
+    refused(logs, "x: outputs of the head 10; the logs beside it have 20", load(tmp_path / "theirs"))
+
+
+def test_a_last_trial_that_is_dropped_is_missed_beside_others(logs, tmp_path):
+    write_submission(tmp_path / "theirs", ("a",), trials=3)
+    refused(logs, "x: seed 0 has 2 trials, and lacks trial 2", load(tmp_path / "theirs"))
+
+
+def test_seeds_that_do_not_begin_with_0_are_named(logs):
+    for path in list(logs.rglob("*tfevents*")):
+        if "seed=0" in str(path):
+            path.unlink()
+    refused(logs, "x: lacks pre-training seed 0: seeds are numbered from 0")
+
+
+def test_curves_that_nobody_measured_are_named(logs):
+    write(logs, [0.7] * 6, method="x", seed=0, trial=0, facts=SIX)
+    refused(logs, "its curve never moves, above chance")
+    write(logs, [1.0, 0.8, 0.6, 0.6, 0.6, 0.35], method="x", seed=0, trial=1, facts=SIX | {"images_held_out": 5})
+    refused(logs, "at step 6 its accuracy is no share of 30 images")
+
+
+def test_a_final_score_that_is_not_the_mean_of_its_classes_is_named(logs):
+    trajectory = Trajectory(
+        steps=[*range(1, 7)], held_out=[0.9, 0.8, 0.7, 0.6, 0.5, 0.96], trained_on=[1.0] * 6, forgetting=[0.0] * 6,
+        class_accuracy=[0.1] * 6,
+    )  # fmt: skip
+    write_trial(logs / "forged", describe("z", facts=SIX), "", trajectory, {}, Closing(contract.FINISHED))
+    refused(logs, "its final accuracy is 96.0%, and the mean of its classes 10.0%")
+
+
+def test_fewer_settings_said_than_run_are_named(logs):
+    for value in ("1", "2"):
+        write(logs, [0.9, 0.1234], method="x", setting={"A.b": value}, role="select", facts=SIX)
+    refused(logs, "x: says 1 pre-training settings tried, and holds 3")
 
 
 def test_failed_and_unfinished_trials_and_copies_are_named(logs):
@@ -147,7 +225,7 @@ def test_the_command_says_each_problem_in_a_line_and_exits_1(tmp_path, capsys):
     assert len(lines) == 2
     assert lines[-1].endswith("s.zip cannot be ranked: 1 problem")
     assert main(["leaderboard", str(tmp_path / "logs"), "--check", str(tmp_path / "s.zip")]) == 1
-    assert "in the logs beside it" in capsys.readouterr().out
+    assert "x: is in the logs beside it already" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_line_and_exit_2(tmp_path, capsys):

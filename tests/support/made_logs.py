@@ -49,12 +49,12 @@ def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **ab
         held_out=list(accuracies),
         trained_on=[min(1.0, a + 0.1) for a in accuracies],
         forgetting=[0.0 for _ in accuracies],
-        class_accuracy=list(accuracies),
+        class_accuracy=[accuracies[-1]] * 2 if accuracies else [],
     )
-    place = (
-        f"{abs(hash(description.method))}{description.learner}/{description.setting}/seed={description.pretrain_seed}/lr={description.rate}"
-        f"/{description.role}={description.transfer_seed}"
-    )
+    setting = "".join(f"{key}={value}," for key, value in description.setting.items()) or "default"
+    method = f"{abs(hash(description.method))}{description.learner}"
+    run = f"{method}/{setting}/seed={description.pretrain_seed}"
+    place = f"{run}/lr={description.rate}/{description.role}={description.transfer_seed}"
     write_trial(folder / place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(status, reason))
 
 
@@ -76,9 +76,13 @@ def write_table(folder):
             write(folder, [0.4], method=method, seed=seed, role="select", rate=0.1)
 
 
-def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, facts=None):
+SIX = FACTS | {"classes_per_trial": 6, "protocol": "sequential", "images_held_out": 10_000}
+"""Facts of a submission: accuracies are shares of so many images that any with four digits is one."""
+
+
+def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, facts=None, **more):
     """Whole trials of a protocol of six classes; every curve is another one."""
-    facts = facts or FACTS | {"classes_per_trial": 6, "protocol": "sequential"}
+    facts = facts or SIX
     for number, method in enumerate(methods):
         for seed in range(seeds):
             for trial in range(trials):
@@ -90,4 +94,5 @@ def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, 
                     seed=seed,
                     trial=trial,
                     facts=facts,
+                    **more,
                 )
