@@ -11,7 +11,7 @@ from pathlib import Path
 from zapbench import config
 from zapbench.leaderboard import contract
 from zapbench.suites.costs import Costs, shipped
-from zapbench.suites.plan import Plan
+from zapbench.suites.plan import Plan, rates_of
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
 
@@ -148,7 +148,7 @@ def _grid(suite: Suite, task: Task) -> str:
     counts = {} if chosen else {"setting": len(suite.settings_of(task.run.scenario, task.run.strategy))}
     counts["seed"] = len(suite.seed_list)
     if trial is not None:
-        counts |= {} if chosen else {"rate": len(suite.rates)}
+        counts |= {} if chosen else {"rate": len(rates_of(suite, trial.transfer))}
         counts["trial"] = suite.trials if trial.role == contract.REPORT else suite.select_trials
     words = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
     return " x ".join(words) + (", as chosen" if chosen else "")

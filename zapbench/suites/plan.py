@@ -1,7 +1,7 @@
 """From a suite to its tasks: pure, and without torch."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from zapbench.leaderboard import contract
 from zapbench.suites.suite import Setting, Suite
 from zapbench.tasks import RunSpec, Task, TrialSpec
 from zapbench.text import nearest
+
+HEAD = "run.transfer_head"
+"""A transfer that binds it takes no gradient step, and so has no learning rate."""
 
 Choice = Mapping[tuple[str, str, str], tuple[tuple[Binding, ...], float]]
 """(scenario, strategy, transfer) -> the setting and the rate that selection trials chose."""
@@ -80,11 +83,16 @@ def plan(suite: Suite) -> Plan:
     tasks = []
     for run in runs(suite):
         tasks.append(Task(run))
-        for transfer, rate in itertools.product(suite.transfers, suite.rates):
+        for transfer, rate in ((t, r) for t in suite.transfers for r in rates_of(suite, t)):
             own = _reaching(run, transfer)
             tasks += [Task(run, TrialSpec(transfer, rate, "select", t, own)) for t in range(suite.select_trials)]
             tasks += [Task(run, TrialSpec(transfer, rate, "report", t, own)) for t in range(suite.trials)]
     return Plan(suite, tuple(tasks))
+
+
+def rates_of(suite: Suite, transfer: str) -> Sequence[float]:
+    """Returns the rates of a transfer's trials: one stands for all where the head is computed without steps."""
+    return suite.rates[:1] if HEAD in config.bindings_of("transfers", transfer) else suite.rates
 
 
 def _is_reported(task: Task) -> bool:

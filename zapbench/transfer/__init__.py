@@ -3,7 +3,8 @@
 `protocol` says how, and which scores may be compared; `plan` is one trial to be learned, `features` what its learner is
 given. A transfer engine turns inputs and a plan into a trajectory (`metrics`): the plain loop (`reference`), any
 Avalanche strategy (`avalanche`, with `avalanche_fixes`), the fast engines for frozen transfer (`fast`: `fast_sgd`,
-`fast_adam`, for an optimiser's `step_rule`), or a head without steps (`closed_form`). May import networks, scenarios,
+`fast_adam`, for an optimiser's `step_rule`), or heads computed without
+steps (package `closed_form`). May import networks, scenarios,
 plugins; experiment and checks import it.
 """
 

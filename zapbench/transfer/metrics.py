@@ -57,9 +57,13 @@ class Curve:
         self.trajectory.forgetting.append(float((self._best[:seen] - accuracy).mean()))
         self.trajectory.class_accuracy = [float(a) for a in accuracy]
 
-    def end(self, step: int, unit: str = "class") -> None:
-        """Says that the loss stopped being finite at `step`."""
-        self.trajectory.diverged = f"the loss is not finite at {unit} {step}"
+    def end(self, step: int, unit: str = "class", *, what: str = "the loss") -> None:
+        """Records that the loss (or something else) is not finite at `step`."""
+        self.stop(f"{what} is not finite at {unit} {step}")
+
+    def stop(self, reason: str) -> None:
+        """Records why the trial diverged, in one line."""
+        self.trajectory.diverged = reason
 
 
 class Measure:
