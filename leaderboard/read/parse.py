@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tensorboard.compat.proto.event_pb2 import Event
 
 from zapbench.leaderboard import contract
@@ -108,7 +110,8 @@ def implausible(found: EventFile) -> str:
     about = found.description
     if about is not None and about.transfer is not None and not _stands_for_its_fields(about):
         return f"fingerprint {about.fingerprint!r} is not that of its fields"
-    for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
+    bounded = (contract.HELD_OUT, contract.HELD_OUT_SEEN, contract.TRAINED_ON, contract.FORGETTING)
+    for tag in (*bounded, contract.VALIDATION_ACCURACY):
         steps, values = found.curves.get(tag, ([], []))
         for value in values:
             if not 0.0 <= value <= 1.0:
@@ -198,6 +201,25 @@ def ending_of(path: Path, records: int = 2) -> tuple[str, float]:
         return contract.UNFINISHED, math.nan
     told = [value.simple_value for event in before for value in event.summary.value if value.tag == contract.SECONDS]
     return status, told[0] if told else math.nan
+
+
+def correct_per_class(path: Path) -> npt.NDArray[np.int64] | None:
+    """Returns a trial's table `(points, classes)` of held-out images predicted right; None where there is none.
+
+    It is read apart from the curves, for it may be a hundred times as large.
+
+    Raises:
+        ValueError: the file holds something else under its tag.
+        OSError: the file cannot be read.
+    """
+    for event in read_events(path):
+        for value in event.summary.value:
+            if value.tag == contract.CORRECT:
+                shape = [int(dimension.size) for dimension in value.tensor.tensor_shape.dim]
+                if len(shape) != 2:
+                    raise ValueError(f"{contract.CORRECT} has {len(shape)} dimensions; allowed: 2")
+                return np.array(numbers_of(value)).astype(np.int64).reshape(shape)
+    return None
 
 
 def config_of(path: Path) -> str:

@@ -173,7 +173,9 @@ def test_a_trials_curve_is_measured_with_the_batch_computation_at_every_class(ti
         for images, curve in ((trial.held_out, found.held_out), (trial.train, found.trained_on)):
             predicted = np.unique(y)[judge(table[images[:seen].reshape(-1)]).argmax(1)]
             assert curve[seen - 1] == pytest.approx((predicted == trial.labels[:seen].repeat(images.shape[1])).mean())
-    assert found.steps == [1, 2, 3, 4]
+    assert found.steps == found.loss_steps == [1, 2, 3, 4]
+    assert found.held_out_seen == found.held_out, "an output of an unseen class is never predicted either way"
+    assert np.isfinite(found.held_out_loss).all()
     assert not found.diverged
 
 
@@ -248,7 +250,8 @@ def test_what_cannot_be_computed_is_refused_in_words(make, words):
 def test_the_command_refuses_in_one_line_before_it_trains(tmp_path, capsys, binding, words):
     arguments = ["glyphs", "iid", "--transfer", "slda", "-p", binding, "--out", str(tmp_path)]
     assert main(["run", *arguments]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("zapbench: ")
     assert words in line
     assert not list(tmp_path.rglob("events*"))
 

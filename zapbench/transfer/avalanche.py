@@ -187,7 +187,7 @@ def run_strategy(
         logits: Tensor = strategy.model.eval()(batch)
         return logits
 
-    measure = Measure(predict, inputs, trial)
+    measure = Measure(predict, inputs, trial, plan.loss_points)
     wanted = set(plan.points)
     if rules.iid:
         strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from numba import njit
+from torch import nn
 
 from zapbench.transfer.features import EVALUATION_BATCH, Features
 from zapbench.transfer.metrics import Curve, Trajectory
@@ -215,12 +216,18 @@ class _Head:
         whole = torch.from_numpy(self._state[0])
         rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
         labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape)
-        right = []
+        losses = seen in self.plan.loss_points
+        parts = []
         for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
             logits = torch.addmm(whole[-1], self._features.table[part], whole[:-1])
-            right.append(logits.gather(1, own[:, None])[:, 0] >= logits.amax(1))
-        found = torch.cat(right).view(rows.shape).numpy()
-        self.curve.add(seen, found[:, trained:], found[:, :trained])
+            label = logits.gather(1, own[:, None])[:, 0]
+            right, right_seen = label >= logits.amax(1), label >= logits.index_select(1, labels[:, 0]).amax(1)
+            found = nn.functional.cross_entropy(logits, own, reduction="none").double() if losses else label
+            parts.append((right, right_seen, found))
+        right, right_seen, found = (torch.cat(column).view(rows.shape) for column in zip(*parts))
+        self.curve.add(seen, right[:, trained:].numpy(), right[:, :trained].numpy(), right_seen[:, trained:].numpy())
+        if losses:
+            self.curve.add_losses(seen, float(found[:, trained:].mean()), float(found[:, :trained].mean()))
 
 
 def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list[Trajectory]:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zapbench.transfer.features import Features
 from zapbench.transfer.metrics import Curve, Trajectory
@@ -39,7 +39,9 @@ class _Rate:
         plan: what is learned.
         errors: of every step, times the rate; `(steps, outputs)`.
         logits: of every image, at the start of its block; `(images, outputs)`.
-        right: whether each image is classified right, at each point; `(points, images)`.
+        right: whether each image is predicted right, at each point; `(points, images)`.
+        right_seen: the same of held-out images where predictions are among the classes seen; `(points, images)`.
+        losses: of each image where losses are wanted; `(points with losses, images)`.
         ends: class at which the loss was not finite, from 0; the number of classes if it always was.
     """
 
@@ -47,6 +49,8 @@ class _Rate:
     errors: Tensor
     logits: Tensor
     right: Tensor
+    right_seen: Tensor
+    losses: Tensor
     ends: int
 
 
@@ -72,7 +76,10 @@ class _Draw:
         errors = self._table.new_zeros(self.classes * self.steps, outputs)
         logits = self._table.new_empty(self.classes * self.images, outputs)
         right = torch.zeros(len(plan.points), self.classes * self.images, dtype=torch.bool)
-        return _Rate(plan, errors, logits, right, self.classes)
+        held_out = self.images - self.trained
+        right_seen = torch.zeros(len(plan.points), self.classes * held_out, dtype=torch.bool)
+        losses = torch.zeros(len(plan.loss_points), self.classes * self.images, dtype=torch.float64)
+        return _Rate(plan, errors, logits, right, right_seen, losses, self.classes)
 
     def block(self, first: int, last: int, steps: slice) -> tuple[Tensor, Tensor]:
         """Returns the features of classes `first` to `last`, and their products with those of some steps."""
@@ -133,18 +140,47 @@ class _Draw:
             logits.addmm_(products[:, part], rate.errors[at * n : point * n], alpha=-1)
             at = point
             seen = (min(point, last) - first) * images
-            highest = logits[:seen].amax(1)
-            right = logits[:seen].gather(1, labels[:seen])[:, 0] >= highest
-            rate.right[number, first * images : first * images + seen] = right
+            own = logits[:seen].gather(1, labels[:seen])[:, 0]
+            rate.right[number, first * images : first * images + seen] = own >= logits[:seen].amax(1)
+            self._measure_among_seen(rate, number, first, logits[:seen], own)
+            if point in rate.plan.loss_points:
+                found = nn.functional.cross_entropy(logits[:seen], labels[:seen, 0], reduction="none")
+                place = rate.plan.loss_points.index(point)
+                rate.losses[place, first * images : first * images + seen] = found
+
+    def _measure_among_seen(self, rate: _Rate, number: int, first: int, logits: Tensor, own: Tensor) -> None:
+        """Keeps whether held-out images are predicted right among the classes seen at the point of this number.
+
+        Args:
+            rate: the plan.
+            number: of the point.
+            first: class of the first image.
+            logits: of the images of some classes, `(images, outputs)`.
+            own: those of the images' labels, `(images,)`.
+        """
+        held_out = self.images - self.trained
+        seen = self._labels[: rate.plan.points[number]]
+        rows = logits.view(-1, self.images, logits.shape[1])[:, self.trained :]
+        highest = rows.index_select(2, seen).amax(2)
+        right = own.view(-1, self.images)[:, self.trained :] >= highest
+        rate.right_seen[number, first * held_out : first * held_out + right.numel()] = right.flatten()
 
     def trajectory(self, rate: _Rate) -> Trajectory:
         """Returns the curves of one plan."""
         curve = Curve(self.classes)
         right = rate.right.view(-1, self.classes, self.images).numpy()
+        right_seen = rate.right_seen.view(len(right), self.classes, -1).numpy()
+        losses = rate.losses.view(-1, self.classes, self.images)
         for number, point in enumerate(rate.plan.points):
             if point <= rate.ends:
                 seen = right[number, :point]
-                curve.add(point, seen[:, self.trained :], seen[:, : self.trained])
+                curve.add(point, seen[:, self.trained :], seen[:, : self.trained], right_seen[number, :point])
+        for found, point in zip(losses, rate.plan.loss_points):
+            if point <= rate.ends:
+                curve.add_losses(
+                    point,
+                    *(float(part[:point].mean()) for part in (found[:, self.trained :], found[:, : self.trained])),
+                )
         if rate.ends < self.classes:
             curve.end(rate.ends + 1)
         return curve.trajectory
@@ -190,6 +226,7 @@ def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
     for plan in plans:
         outputs, trained = plan.head.out_features, plan.trial.train.size * plan.protocol.passes
         images = plan.trial.train.size + plan.trial.held_out.size
-        total += features.table.element_size() * (trained + images) * outputs + len(plan.points) * images
+        total += features.table.element_size() * (trained + images) * outputs
+        total += (2 * len(plan.points) + 8 * len(plan.loss_points)) * images
         shared[plan.draw] = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
     return total + features.table.element_size() * sum(shared.values())

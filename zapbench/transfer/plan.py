@@ -12,6 +12,7 @@ from zapbench.networks.classifier import Classifier, last_layers, new_head
 from zapbench.scenarios.scenario import Role, Trial
 from zapbench.seeding import torch_generator
 from zapbench.transfer.features import Features, Inputs
+from zapbench.transfer.metrics import spread
 from zapbench.transfer.protocol import Protocol
 from zapbench.transfer.step_rule import StepRule, step_rule_of
 
@@ -49,6 +50,11 @@ class TrialPlan:
         """The new head of a frozen transfer."""
         assert isinstance(self.learner, nn.Linear)
         return self.learner
+
+    @property
+    def loss_points(self) -> list[int]:
+        """The points at which losses are measured, too."""
+        return spread(self.points, self.protocol.losses)
 
     @cached_property
     def step_rule(self) -> StepRule:

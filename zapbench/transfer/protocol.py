@@ -21,6 +21,8 @@ class Protocol:
         every_select: the same for selection trials.
         first: whether a reported trial is measured after the first class (or update), too; the official code's points
             on Omniglot are `first = True, every = 50`.
+        losses: points of a trial at which losses are measured, too, at most; they are spread evenly, the last among
+            them. A loss takes an exponential per image and output, which costs more than a prediction.
         learner: empty for plain fine-tuning, else what the row's name gets: `asb_zap + learner`.
         layers: where not frozen, how many of the last linear or convolutional layers learn; None for the whole model.
             The last is drawn anew, the others start from pre-training.
@@ -36,6 +38,7 @@ class Protocol:
     every: int = 1
     every_select: int = 0
     first: bool = False
+    losses: int = 20
     learner: str = ""
     layers: int | None = None
     start: Literal["random", "lstsq"] = "random"
@@ -52,7 +55,7 @@ class Protocol:
         if self.layers is not None and (self.frozen or self.layers < 1):
             wrong = "frozen" if self.frozen else str(self.layers)
             raise ValueError(f"{self.protocol}: layers is for unfrozen transfer and at least 1, got {wrong}")
-        for name in ("every", "every_select"):
+        for name in ("every", "every_select", "losses"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{self.protocol}: {name} must be at least 0, got {getattr(self, name)}")
 
@@ -102,6 +105,7 @@ def sequential_transfer(
     every: int = 1,
     every_select: int = 0,
     first: bool = False,
+    losses: int = 20,
     learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 2: class after class, by default an image a step and one pass; see `Protocol`."""
@@ -113,6 +117,7 @@ def sequential_transfer(
         every=every,
         every_select=every_select,
         first=first,
+        losses=losses,
         learner=_row(learner, head),
         layers=layers,
         head=head,
@@ -131,6 +136,7 @@ def iid_transfer(
     every: int = 1,
     every_select: int = 0,
     first: bool = False,
+    losses: int = 20,
     learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
@@ -142,6 +148,7 @@ def iid_transfer(
         every=every,
         every_select=every_select,
         first=first,
+        losses=losses,
         learner=_row(learner, head),
         layers=layers,
         start=start,
