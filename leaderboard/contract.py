@@ -60,6 +60,9 @@ GRADIENT_STEPS = "cost/gradient_steps"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
 
+ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT)
+"""Tags that records of zapbench 0.1.0 lack."""
+
 FINISHED = "finished"
 DIVERGED = "diverged"
 FAILED = "failed"

@@ -1,7 +1,7 @@
 """What a reader of a table must know, in words, generated from the logs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import pandas as pd
@@ -67,6 +67,22 @@ def _numbers(setting: str) -> dict[str, float]:
         with suppress(ValueError):
             found[name] = float(value)
     return found
+
+
+def on_bound(name: str, means: Mapping[str, list[float]], bounds: Collection[str]) -> str:
+    """Says that a method is an upper bound, and which methods of the same pre-training are above it.
+
+    Args:
+        name: the bound, `STRATEGY + LEARNER`.
+        means: method -> means per seed.
+        bounds: all of the table's bounds.
+    """
+    strategy = name.split(" + ")[0]
+    mean = sum(means[name]) / len(means[name])
+    rivals = [other for other in means if other.split(" + ")[0] == strategy and other not in bounds]
+    above = sorted(other for other in rivals if sum(means[other]) / len(means[other]) > mean)
+    words = f"; it bounds nothing here: {', '.join(above)} above it" if above else ""
+    return f"{name}: an upper bound, not ranked{words}"
 
 
 def on_statistics(

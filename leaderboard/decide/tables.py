@@ -14,7 +14,7 @@ from zapbench.leaderboard.decide.compare import Estimate, Pair
 from zapbench.leaderboard.decide.select import Chosen, choose, reported
 from zapbench.leaderboard.read.load import Logs
 
-BOUNDS = ("cumulative",)
+BOUNDS = ("cumulative", "joint")
 """Learners that see all earlier images again: an upper bound beside the table, not a competitor in it."""
 
 
@@ -141,7 +141,7 @@ def _table(scenario: str, protocol: str, fingerprint: str, trials: pd.DataFrame,
     ranks = compare.ranks(ranked, compared)
     letters = compare.letters([name for name in order if name in ranks], compared) if compared else {}
     notes += [f"{name}: not ranked until its failed tasks are repeated" for name in sorted(failed & set(means))]
-    notes += [f"{name}: an upper bound, not ranked" for name in sorted(bounds & set(means))]
+    notes += [notes_of.on_bound(name, means, bounds) for name in sorted(bounds & set(means))]
     for name in order:
         if len(means[name]) < compare.LEAST_SEEDS:
             more = compare.LEAST_SEEDS - len(means[name])

@@ -168,3 +168,10 @@ def test_an_upper_bound_is_shown_and_not_ranked(logs):
     assert table.rows[0].rank is None
     assert "best + cumulative: an upper bound, not ranked" in table.notes
     assert [row.rank for row in table.rows[1:]] == [1, 1, 3]
+
+
+def test_an_upper_bound_that_something_of_its_pretraining_is_above_is_said_to_bound_nothing(logs):
+    for seed in range(3):
+        write(logs, [0.1], method="best", learner="joint", seed=seed)
+    (table,) = tables(load(logs))
+    assert "best + joint: an upper bound, not ranked; it bounds nothing here: best above it" in table.notes

@@ -208,7 +208,8 @@ class Pretraining(Origin):
         }
         done = strategy.clock.train_iterations
         seen, steps = strategy.effort(count) if hasattr(strategy, "effort") else (strategy.train_epochs * count, total)
-        costs |= {contract.IMAGES_SEEN: seen * done / total, contract.GRADIENT_STEPS: steps * done / total}
+        share = done / total if total else 0.0
+        costs |= {contract.IMAGES_SEEN: seen * share, contract.GRADIENT_STEPS: steps * share}
         record.finish(closing, costs, step=done)
         if closing.status == contract.FINISHED:
             self.keep(model, done)

@@ -194,12 +194,12 @@ def run_strategy(
         strategy.train(experiences(inputs, trial, protocol), eval_streams=[])
         return measure.trajectory
     for seen, experience in enumerate(experiences(inputs, trial, protocol), start=1):
-        strategy.asked = seen in wanted
+        strategy.is_measured = seen in wanted
         strategy.train(experience, eval_streams=[])
         if not rules.all_finite():
             measure.curve.end(seen, "class")
             break
-        if strategy.asked:
+        if strategy.is_measured:
             measure(seen, seen=seen)
         tell()
     return measure.trajectory
