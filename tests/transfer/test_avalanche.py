@@ -298,7 +298,7 @@ def test_a_strategy_without_a_name_for_its_row_or_under_another_protocol_is_refu
         try_under(sequential_transfer())
     with pytest.raises(ValueError, match=r"transfer/iid_transfer\.learner"):
         try_under(iid_transfer())
-    with pytest.raises(ValueError, match="step by step, and the protocol is 'at once, frozen'"):
+    with pytest.raises(ValueError, match="step by step, but the protocol is 'at once, frozen'"):
         try_under(least_squares_transfer())
 
 

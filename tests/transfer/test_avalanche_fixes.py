@@ -1,6 +1,6 @@
-"""Each contender does what it is for; what is mended was broken.
+"""Each contender works as its paper describes; what is fixed was broken.
 
-On drawn letters' pixels: a linear head on them forgets, and a memory helps.
+On the pixels of drawn letters: a linear head on them forgets, and a memory helps.
 """
 
 import copy
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.scenario import Trial
-from zapbench.transfer import avalanche_fixes as mended
+from zapbench.transfer import avalanche_fixes
 from zapbench.transfer.avalanche_fixes import (
     AGEMPlugin,
     CumulativeInBatches,
@@ -417,6 +417,6 @@ def test_impossible_sizes_are_refused_in_words(make):
         make()
 
 
-def test_a_plugin_that_is_mended_stands_for_avalanches_own_name():
+def test_a_fixed_plugin_replaces_avalanches_under_its_name():
     for name in ("SynapticIntelligencePlugin", "MASPlugin", "AGEMPlugin"):
-        assert gin.config._REGISTRY.get_match(name).wrapped is getattr(mended, name)
+        assert gin.config._REGISTRY.get_match(name).wrapped is getattr(avalanche_fixes, name)

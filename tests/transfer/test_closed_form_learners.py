@@ -232,7 +232,7 @@ def test_a_trial_of_one_image_per_class_is_measured(tiny, inputs):
         ),
         (lambda: check_protocol(sequential_transfer(passes=2, learner="x")), "frozen', passes = 2"),
         (lambda: check_protocol(iid_transfer(frozen=True, learner="x")), "frozen encoder, got 'iid, frozen'"),
-        (lambda: check_protocol(sequential_transfer()), "is another row: name it"),
+        (lambda: check_protocol(sequential_transfer()), "needs a name for its row"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_in_words(make, words):

@@ -1,16 +1,16 @@
-"""Frozen sequential transfer with plain SGD, from the products of features alone.
+"""Frozen sequential transfer with plain SGD, computed from inner products of features.
 
-A step takes `rate * error x features` from the head, so after any steps the logits of an image are its first ones
-minus the sum over steps of `rate * error * <features of the step, features of the image>`. Two passes:
+A step subtracts `rate * error x features` from the head. So after any number of steps, the logits of an image are its
+initial logits minus the sum over steps of `rate * error * <features of the step, features of the image>`. Two passes:
 
-1. A block of classes after another: the logits of its images by one product with all earlier errors, then the steps of
-   each class on the products of its own images, which gives their errors.
-2. A block of images after another: from where pass 1 left them through all later classes, by one product between two
-   points of the curve, while the block's logits stay in the cache.
+1. For each block of classes, one matrix product with all earlier errors gives the logits of the block's images before
+   its first class. The steps of each class then use the inner products of its own images, and give their errors.
+2. For each block of images, one matrix product per interval between two points updates the logits from pass 1 through
+   all later classes, while they stay in the cache.
 
-So every class may be a point of the curve, and nothing that an update gives is computed anew. The bias is a feature
-that is always 1. Rates share the products of features and the first logits; what only touches the logits is done a
-rate at a time, so that a trajectory is the same, bit for bit, whatever the other rates are.
+So a trial can be measured after every class without computing logits again. The bias is the weight of a feature that is
+always 1. Rates share the inner products and the initial logits. Everything else is computed one rate at a time, so that
+a trajectory does not depend, bit for bit, on the other rates.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -28,21 +28,21 @@ from zapbench.transfer.plan import TrialPlan
 Tick = Callable[[], None]
 
 BLOCK = 100
-"""Images whose logits go together: 400 kB with 1,000 outputs, which stay in the second-level cache."""
+"""Images per block: with 1,000 outputs their logits take 400 kB and stay in the second-level cache."""
 
 
 @dataclass
 class _Rate:
-    """One plan's steps and logits.
+    """The steps and logits of one plan.
 
     Attributes:
         plan: what is learned.
-        errors: of every step, times the rate; `(steps, outputs)`.
-        logits: of every image, at the start of its block; `(images, outputs)`.
+        errors: rate times error of every step, `(steps, outputs)`.
+        logits: of every image at the start of its block, `(images, outputs)`.
         right: whether each image is predicted right, at each point; `(points, images)`.
         right_seen: the same of held-out images where predictions are among the classes seen; `(points, images)`.
         losses: of each image where losses are wanted; `(points with losses, images)`.
-        ends: class at which the loss was not finite, from 0; the number of classes if it always was.
+        ends: index of the class at which the loss was not finite; the number of classes where it always was.
     """
 
     plan: TrialPlan
@@ -55,7 +55,7 @@ class _Rate:
 
 
 class _Draw:
-    """Tasks that differ by rate alone: the same classes, images and first head."""
+    """Plans that differ only in their rate: the same classes, images and initial head."""
 
     def __init__(self, features: Features, plans: Sequence[TrialPlan]) -> None:
         head, trial = plans[0].head, plans[0].trial
@@ -65,7 +65,7 @@ class _Draw:
         self._rows = torch.cat([train, held_out], 1)
         self.images = self._rows.shape[1]
         self._labels = torch.from_numpy(trial.labels)
-        # A class's steps are its images trained on, as often as there are passes.
+        # One step per image trained on and pass.
         self._order = torch.arange(self.trained).repeat(plans[0].protocol.passes)
         self.steps = len(self._order)
         self._trained = self._table[train].repeat(1, plans[0].protocol.passes, 1).flatten(0, 1)
@@ -82,12 +82,12 @@ class _Draw:
         return _Rate(plan, errors, logits, right, right_seen, losses, self.classes)
 
     def block(self, first: int, last: int, steps: slice) -> tuple[Tensor, Tensor]:
-        """Returns the features of classes `first` to `last`, and their products with those of some steps."""
+        """Returns the features of classes `first` to `last` and their inner products with those of some steps."""
         own = self._table[self._rows[first:last].flatten()]
         return own, torch.mm(own, self._trained[steps].T).add_(1.0)
 
     def learn(self, first: int, last: int) -> None:
-        """Pass 1 for classes `first` to `last`: their errors, and the logits of their images before any of them."""
+        """Pass 1 for classes `first` to `last`: computes their errors and the logits before class `first`."""
         n, images = self.steps, self.images
         own, products = self.block(first, last, slice(0, last * n))
         start = torch.addmm(self._bias, own, self._weight.T)
@@ -209,7 +209,7 @@ def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list
 
 @contextmanager
 def _threads() -> Iterator[tuple[Executor, int]]:
-    """Makes every thread of a pool do its own products: they are too small to be shared."""
+    """Yields a pool whose threads each compute their own products, which are too small to be split."""
     count = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -220,7 +220,7 @@ def _threads() -> Iterator[tuple[Executor, int]]:
 
 
 def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
-    """Returns the bytes that plans take here: each its errors and logits, each draw its images trained on."""
+    """Returns the bytes that plans need: errors and logits per plan, features trained on per draw."""
     total = 0
     shared: dict[Hashable, int] = {}
     for plan in plans:

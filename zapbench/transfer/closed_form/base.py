@@ -103,7 +103,7 @@ def check_protocol(protocol: Protocol) -> None:
         )
     if not protocol.learner:
         raise ValueError(
-            'a head in closed form is another row: name it, `transfer/sequential_transfer.learner = "ncm"`'
+            'a head in closed form needs a name for its row: bind `transfer/sequential_transfer.learner = "ncm"`'
         )
 
 
