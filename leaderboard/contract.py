@@ -11,7 +11,14 @@ tag                                value                                       s
 ``transfer/held_out_accuracy``     mean over the classes seen, in [0, 1]       classes seen, or updates
 ``transfer/trained_on_accuracy``   the same on the images trained on           classes seen, or updates
 ``transfer/forgetting``            mean of best so far minus now, in [0, 1]    classes seen, or updates
+``transfer/held_out_accuracy_...   the same where predictions are among the    classes seen, or updates
+seen_classes``                     classes seen so far, in [0, 1]
+``transfer/held_out_loss``         mean cross-entropy in nats, at some points  classes seen, or updates
+``transfer/trained_on_loss``       the same on the images trained on           classes seen, or updates
 ``transfer/class_accuracy``        1-D tensor, in the order learned            classes seen, or updates
+``transfer/correct_per_class``     2-D tensor ``(points, classes)``, in the    last step
+                                   order learned: held-out images predicted
+                                   right; of reported trials
 ``cost/seconds``                   wall-clock seconds of this task             last step
 ``cost/peak_memory_bytes``         peak resident (or device) memory            last step
 ``cost/parameters``                trainable parameters of the model           last step
@@ -43,7 +50,11 @@ VALIDATION_ACCURACY = "pretrain/validation_accuracy"
 HELD_OUT = "transfer/held_out_accuracy"
 TRAINED_ON = "transfer/trained_on_accuracy"
 FORGETTING = "transfer/forgetting"
+HELD_OUT_SEEN = "transfer/held_out_accuracy_seen_classes"
+HELD_OUT_LOSS = "transfer/held_out_loss"
+TRAINED_ON_LOSS = "transfer/trained_on_loss"
 CLASS_ACCURACY = "transfer/class_accuracy"
+CORRECT = "transfer/correct_per_class"
 SECONDS = "cost/seconds"
 PEAK_MEMORY = "cost/peak_memory_bytes"
 PARAMETERS = "cost/parameters"
@@ -51,6 +62,9 @@ IMAGES_SEEN = "cost/images_seen"
 GRADIENT_STEPS = "cost/gradient_steps"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
+
+ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT)
+"""Tags that records of zapbench 0.1.0 lack."""
 
 FINISHED = "finished"
 DIVERGED = "diverged"

@@ -90,12 +90,28 @@ def _numbers(setting: str) -> dict[str, float]:
     return found
 
 
+def on_bound(name: str, means: Mapping[str, Sequence[float]], bounds: Collection[str]) -> str:
+    """Says that a method is an upper bound, and which methods of the same pre-training are above it.
+
+    Args:
+        name: the bound, `STRATEGY + LEARNER`.
+        means: method -> means per seed.
+        bounds: all of the table's bounds.
+    """
+    strategy = name.split(" + ")[0]
+    mean = sum(means[name]) / len(means[name])
+    rivals = [other for other in means if other.split(" + ")[0] == strategy and other not in bounds]
+    above = sorted(other for other in rivals if sum(means[other]) / len(means[other]) > mean)
+    words = f"; it bounds nothing here: {', '.join(above)} above it" if above else ""
+    return f"{name}: an upper bound, not ranked{words}"
+
+
 def on_ranks(
     order: Sequence[str], means: Mapping[str, Sequence[float]], failed: Collection[str], bounds: Collection[str]
 ) -> list[str]:
     """Says why a method has no rank: a failed task, an upper bound, too few pre-training seeds."""
     notes = [f"{name}: not ranked: a task failed and has to be repeated" for name in sorted(failed) if name in means]
-    notes += [f"{name}: an upper bound, not ranked" for name in sorted(bounds) if name in means]
+    notes += [on_bound(name, means, bounds) for name in sorted(bounds) if name in means]
     for name in order:
         seeds = len(means[name])
         if seeds < compare.LEAST_SEEDS:

@@ -16,7 +16,7 @@ from zapbench.leaderboard.decide.rows import Row, is_number, row_of, seed_means
 from zapbench.leaderboard.decide.select import Chosen, choose, reported
 from zapbench.leaderboard.read.tabulate import Logs
 
-UPPER_BOUNDS = ("cumulative",)
+UPPER_BOUNDS = ("cumulative", "joint")
 """Learners that see all earlier images again: an upper bound beside the table, not a competitor in it."""
 
 

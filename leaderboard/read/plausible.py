@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 
+ACCURACIES = (
+    contract.HELD_OUT,
+    contract.HELD_OUT_SEEN,
+    contract.TRAINED_ON,
+    contract.FORGETTING,
+    contract.VALIDATION_ACCURACY,
+)
+
 Curves = dict[str, tuple[list[int], list[float]]]
 """Tag -> (steps, values)."""
 
@@ -17,7 +25,7 @@ def implausible(about: Description | None, closing: Closing, curves: Curves, cla
         problem = _of_trial(about, closing, curves)
         if problem:
             return problem
-    for tag in (contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING, contract.VALIDATION_ACCURACY):
+    for tag in ACCURACIES:
         if problem := _of_curve(tag, *curves.get(tag, ([], []))):
             return problem
     if not all(0.0 <= value <= 1.0 for value in class_accuracy):

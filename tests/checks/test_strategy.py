@@ -14,7 +14,7 @@ TRAINED_HERE = [name for name in config.names("strategies") if name != "pretrain
 def test_every_shipped_strategy_keeps_the_contract(name):
     findings = list(check_strategy(name))
     assert [f.clause for f in findings if not f.holds] == []
-    assert len(findings) >= 6
+    assert len(findings) >= (4 if name == "untrained" else 6)
 
 
 PLUGINS = '''

@@ -16,7 +16,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.read.parse import read_file
+from zapbench.leaderboard.read.parse import correct_per_class, read_file
 from zapbench.transfer.reference import Trajectory
 
 
@@ -30,13 +30,38 @@ def test_what_is_written_is_read_again(tmp_path):
     assert not found.problem
 
 
-def test_a_trial_has_at_most_eight_tags(tmp_path):
-    write(tmp_path, [0.5, 0.25])
+def test_a_trial_has_at_most_twelve_tags(tmp_path):
+    extra = Trajectory(
+        [1, 2], [0.5, 0.25], [0.5, 0.5], [0.0, 0.1], [0.5, 0.5], "",
+        [0.6, 0.5], [[2], [1, 1]], [2], [1.5], [0.5],
+    )  # fmt: skip
+    costs = {contract.SECONDS: 1.0, contract.PEAK_MEMORY: 2.0}
+    write_trial(tmp_path / "trial", describe("m"), "gin", extra, costs, Closing(contract.FINISHED))
     from zapbench.leaderboard.read.events import read_events
 
     events = read_events(next(tmp_path.rglob("*tfevents*")))
     tags = {value.tag for event in events for value in event.summary.value}
-    assert len({tag for tag in tags if not tag.startswith("_hparams_")}) <= 8
+    assert len({tag for tag in tags if not tag.startswith("_hparams_")}) == 12
+    found = read_file(next(tmp_path.rglob("*tfevents*")))
+    assert found.curves[contract.HELD_OUT_SEEN] == ([1, 2], [pytest.approx(0.6), 0.5])
+    assert found.curves[contract.HELD_OUT_LOSS] == ([2], [1.5])
+    assert found.curves[contract.TRAINED_ON_LOSS] == ([2], [0.5])
+
+
+def test_counts_per_class_are_read_as_written_and_take_a_byte_each(tmp_path):
+    counts = [[(place + seen) % 6 for place in range(seen)] for seen in range(1, 601)]
+    ones = [1.0] * 600
+    trajectory = Trajectory(list(range(1, 601)), ones, ones, ones, held_out_seen=ones, correct=counts)
+    for role in ("report", "select"):
+        about = describe("m", role=role)
+        write_trial(tmp_path / role, about, "", trajectory, {}, Closing(contract.FINISHED))
+    found = correct_per_class(tmp_path / "report" / contract.EVENT_FILE)
+    assert found.shape == (600, 600)
+    assert all(list(row[:seen]) == counts[seen - 1] and not row[seen:].any() for seen, row in enumerate(found, 1))
+    assert correct_per_class(tmp_path / "select" / contract.EVENT_FILE) is None, "of reported trials alone"
+    sizes = [(tmp_path / role / contract.EVENT_FILE).stat().st_size for role in ("report", "select")]
+    assert 360_000 < sizes[0] - sizes[1] < 361_000
+    assert read_file(tmp_path / "report" / contract.EVENT_FILE).problem == ""
 
 
 def test_tensorboard_reads_a_trial_and_warns_of_nothing(tmp_path, monkeypatch):

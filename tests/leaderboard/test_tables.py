@@ -205,3 +205,10 @@ def test_what_was_selected_on_is_said(logs):
     assert selection_heading(paper).startswith("Selected (*) on the reported trials")
     assert any(note.startswith("Settings and rates are selected on the reported trials") for note in paper.notes)
     assert not any("Selection trials" in note for note in paper.notes)
+
+
+def test_an_upper_bound_that_something_of_its_pretraining_is_above_is_said_to_bound_nothing(logs):
+    for seed in range(3):
+        write(logs, [0.1], method="best", learner="joint", seed=seed)
+    (table,) = tables(load(logs))
+    assert "best + joint: an upper bound, not ranked; it bounds nothing here: best above it" in table.notes

@@ -37,6 +37,12 @@ def test_selection_adds_the_reported_trials_of_one_setting_and_rate():
     assert {str(task.run.setting[0]) for task in report} == {"ASB.inner_lr = 0.2"}
 
 
+def test_a_head_in_closed_form_has_no_rate_and_is_learned_once():
+    tasks = plan(Suite(**GRID, transfers=("slda", "sequential"))).known_tasks()
+    rates = {(task.trial.transfer, task.trial.rate) for task in tasks if task.trial}
+    assert rates == {("slda", 0.01), ("sequential", 0.01), ("sequential", 0.1)}
+
+
 def test_a_full_plan_has_the_reported_trials_of_every_setting_and_rate():
     report = [t for t in plan(Suite(**GRID, full=True)).known_tasks() if t.trial and t.trial.role == "report"]
     assert len(report) == 4 * 2 * 4

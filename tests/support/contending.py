@@ -1,7 +1,9 @@
 """What tests of contenders share: a way to run one, small trials, and what a strategy did step by step."""
 
 import functools
+from dataclasses import replace
 
+import pytest
 import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.supervised import Naive
@@ -28,6 +30,14 @@ def contend(factory, learner, inputs, trial, *, rate=0.001, optimizer=ADAM, poin
             points=list(points) or [len(trial.classes)],
         ),
     )
+
+
+def assert_alike(found, expected, *, rel=1e-9):
+    """The same curves; losses, which are sums of rounded numbers, up to rounding."""
+    empty = {"held_out_loss": [], "trained_on_loss": []}
+    assert replace(found, **empty) == replace(expected, **empty)
+    for name in empty:
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=rel), name
 
 
 def with_plugin(make, *more):

@@ -1,6 +1,6 @@
-"""Each contender does what it is for; what is mended was broken.
+"""Each contender works as its paper describes; what is fixed was broken.
 
-On drawn letters' pixels: a linear head on them forgets, and a memory helps.
+On the pixels of drawn letters: a linear head on them forgets, and a memory helps.
 """
 
 import copy
@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.trial import Trial
-from zapbench.transfer import avalanche_fixes as mended
+from zapbench.transfer import avalanche_fixes
 from zapbench.transfer.avalanche_fixes import (
     AGEMPlugin,
     CumulativeInBatches,
     GDumbWhenAsked,
+    JointInBatches,
     MASPlugin,
     SynapticIntelligencePlugin,
 )
@@ -341,6 +342,41 @@ def test_cumulative_ends_with_one_pass_over_all_classes(pixels, trial):
     assert equal(kept["model"], learner)
 
 
+def test_joint_training_is_a_plain_loop_over_all_images_from_the_first_head(pixels, trial):
+    watch = Watch("after_training_iteration", lambda s: (s.clock.train_exp_counter, s.mb_x, s.mb_y))
+    learner = head()
+    contend(strategy_of(JointInBatches, watch, epochs=3, batch_size=16), learner, pixels, trial)
+    assert {experience for experience, *_ in watch.seen} == {5}, "nothing is learned where nothing is measured"
+    images = len(trial.train.reshape(-1))
+    assert len(watch.seen) == 3 * -(-images // 16)
+    for epoch in range(3):
+        seen = torch.cat([y for _, _, y in watch.seen[epoch * len(watch.seen) // 3 :][: len(watch.seen) // 3]])
+        assert Counter(seen.tolist()) == dict.fromkeys(trial.labels.tolist(), trial.train.shape[1])
+    plain = head()
+    optimizer = ADAM(plain.parameters(), lr=0.001)
+    for _, x, y in watch.seen:
+        optimizer.zero_grad()
+        functional.cross_entropy(plain(x), y).backward()
+        optimizer.step()
+    assert equal(plain, learner)
+
+
+def test_joint_training_ends_the_same_however_often_it_is_measured_before(pixels, trial):
+    ends = []
+    for points in ([6], [2, 3, 6]):
+        learner = head()
+        contend(strategy_of(JointInBatches, epochs=2, batch_size=16), learner, pixels, trial, points=points)
+        ends.append(learner)
+    assert equal(*ends)
+
+
+def test_joint_training_bounds_finetuning_and_fits_what_it_is_trained_on(letters, pixels, plain):
+    trial = cut(letters.trial(0, 0), 12)
+    found = contend(strategy_of(JointInBatches, epochs=200, batch_size=16), head(), pixels, trial, rate=0.003)
+    assert found.trained_on[-1] > 0.99
+    assert found.held_out[-1] > plain.max()
+
+
 def test_cumulative_of_avalanche_is_shuffled_too(pixels, trial):
     watch = Watch("after_training_iteration", lambda s: (s.clock.train_exp_counter, int(s.mb_y)))
     contend(strategy_of(Cumulative, watch), head(), pixels, trial)
@@ -373,6 +409,7 @@ def test_what_is_left_out_still_fails(pixels, trial):
         lambda: GDumbWhenAsked(mem_size=0),
         lambda: GDumbWhenAsked(epochs=0),
         lambda: CumulativeInBatches(batch_size=0, model=head(), optimizer=None, criterion=None),
+        lambda: JointInBatches(epochs=0, model=head(), optimizer=None, criterion=None),
     ],
 )
 def test_impossible_sizes_are_refused_in_words(make):
@@ -380,6 +417,6 @@ def test_impossible_sizes_are_refused_in_words(make):
         make()
 
 
-def test_a_plugin_that_is_mended_stands_for_avalanches_own_name():
+def test_a_fixed_plugin_replaces_avalanches_under_its_name():
     for name in ("SynapticIntelligencePlugin", "MASPlugin", "AGEMPlugin"):
-        assert gin.config._REGISTRY.get_match(name).wrapped is getattr(mended, name)
+        assert gin.config._REGISTRY.get_match(name).wrapped is getattr(avalanche_fixes, name)

@@ -9,6 +9,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
+from support.contending import assert_alike
 from support.paths import ROOT
 from torch import nn
 
@@ -102,7 +103,8 @@ def test_in_float64_every_engine_gives_the_plain_loops_curves_a_diverging_rate_a
     whole = (*rates, BEYOND[torch.float64])
     found = learn(torch.float64, optimizer, [task(torch.float64, optimizer, rate) for rate in whole])
     for rate, curves in zip(whole, found):
-        assert curves == plain(torch.float64, optimizer, rate), rate
+        assert_alike(curves, plain(torch.float64, optimizer, rate))
+        assert len(curves.held_out_seen) == len(curves.correct) == len(curves.loss_steps) == len(curves.steps)
     assert found[-1].diverged.startswith("the loss is not finite at class ")
     assert not any(curves.diverged for curves in found[:-1])
     assert max(found[0].held_out) > 0.1
@@ -113,22 +115,22 @@ def test_in_float32_an_image_differs_only_where_its_two_largest_logits_are_equal
     real_omniglot, monkeypatch, optimizer, rate
 ):
     right, margins = [], []
-    add, measure = Curve.add, Measure._right
+    add, measure = Curve.add, Measure._judged
 
-    def adding(self, step, held_out, trained_on):
+    def adding(self, step, held_out, trained_on, held_out_seen):
         right.append(np.concatenate([held_out.flatten(), trained_on.flatten()]))
-        add(self, step, held_out, trained_on)
+        add(self, step, held_out, trained_on, held_out_seen)
 
-    def measuring(self, images):
+    def measuring(self, images, *, losses):
         largest = self._learner(self._inputs(torch.from_numpy(images.flatten()))).detach().topk(2).values
         margins.append((largest[:, 0] - largest[:, 1]).numpy())
-        return measure(self, images)
+        return measure(self, images, losses=losses)
 
     monkeypatch.setattr(Curve, "add", adding)
-    monkeypatch.setattr(Measure, "_right", measuring)
+    monkeypatch.setattr(Measure, "_judged", measuring)
     both = [task(torch.float32, optimizer, r) for r in (BEYOND[torch.float32], rate)]
     diverged, _ = learn(torch.float32, optimizer, both)
-    assert diverged == plain(torch.float32, optimizer, BEYOND[torch.float32])
+    assert_alike(diverged, plain(torch.float32, optimizer, BEYOND[torch.float32]))
     fast = np.concatenate(right[-CLASSES:])
     right.clear()
     margins.clear()
@@ -172,7 +174,15 @@ def test_points_and_passes_are_the_plain_loops(real_omniglot, optimizer):
     protocol = replace(sequential_transfer(every=6, first=True), passes=2)
     (found,) = learn(torch.float64, optimizer, [task(torch.float64, optimizer, 0.01, protocol=protocol)], protocol)
     assert found.steps == [1, 6, 12, 15]
-    assert found == plain(torch.float64, optimizer, 0.01, protocol)
+    assert_alike(found, plain(torch.float64, optimizer, 0.01, protocol))
+
+
+@pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])
+def test_losses_are_measured_at_as_many_points_as_the_protocol_says_and_are_the_plain_loops(real_omniglot, optimizer):
+    protocol = sequential_transfer(losses=4)
+    (found,) = learn(torch.float64, optimizer, [task(torch.float64, optimizer, 0.01, protocol=protocol)], protocol)
+    assert found.loss_steps == [3, 7, 11, 15]
+    assert_alike(found, plain(torch.float64, optimizer, 0.01, protocol))
 
 
 def test_chunks_keep_to_the_budget_and_lose_nothing(real_omniglot):

@@ -45,6 +45,7 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
     head.load_state_dict(drawn.state_dict())
     stepper = optimizer(head.parameters(), lr=0.02)
     held_out, trained_on, best = [], [], {}
+    among_seen, losses, correct = [], [], []
     for seen, label in enumerate(trial.labels, start=1):
         for image in trial.train[seen - 1]:
             stepper.zero_grad()
@@ -56,6 +57,14 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
             accuracies.append(right.float().mean().item())
             best[place] = max(best.get(place, 0.0), accuracies[-1])
         held_out.append(np.mean(accuracies))
+        correct.append([round(3 * accuracy) for accuracy in accuracies])
+        with torch.no_grad():
+            scores = head(features[trial.held_out[:seen].reshape(-1)])
+            targets = torch.from_numpy(trial.labels[:seen].repeat(3))
+            losses.append(float(nn.functional.cross_entropy(scores, targets)))
+            unseen = [output for output in range(10) if output not in trial.labels[:seen]]
+            scores[:, unseen] = -np.inf
+            among_seen.append(float((scores.argmax(1) == targets).double().mean()))
         each = [(head(features[trial.train[p]]).argmax(1) == trial.labels[p]).float().mean() for p in range(seen)]
         trained_on.append(np.mean(each))
         forgotten = np.mean([best[place] - accuracies[place] for place in range(seen)])
@@ -64,7 +73,23 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
     assert found.trained_on == pytest.approx(trained_on)
     assert found.forgetting[-1] == pytest.approx(forgotten)
     assert found.class_accuracy == pytest.approx(accuracies)
+    assert found.held_out_seen == pytest.approx(among_seen)
+    assert found.held_out_loss == pytest.approx(losses, rel=1e-5)
+    assert found.correct == correct
+    assert found.loss_steps == found.steps
     assert max(trained_on) > 0
+    assert among_seen != held_out, "the two ways of choosing differ in this trial"
+
+
+def test_after_the_first_class_every_prediction_among_the_classes_seen_is_right(tiny, model):
+    _, found = run(tiny, model, sequential_transfer(), rate=0.0)
+    assert found.held_out_seen[0] == 1.0
+    assert all(among >= every for among, every in zip(found.held_out_seen, found.held_out))
+
+
+def test_a_loss_that_is_not_finite_where_it_is_measured_is_no_point_of_a_curve(tiny, model):
+    _, found = run(tiny, model, sequential_transfer(every=0), rate=1e30, optimizer=torch.optim.SGD)
+    assert np.isfinite([*found.held_out_loss, *found.trained_on_loss]).all()
 
 
 def test_unfrozen_transfer_moves_the_encoder_of_a_copy_and_leaves_the_model_alone(tiny, model):

@@ -149,7 +149,8 @@ def compare(before: EventFile, after: EventFile) -> Iterator[Comparison]:
     for name in sorted({*first, *second}):
         yield Comparison(name, first.get(name) == second.get(name), str(first.get(name)), str(second.get(name)))
     yield Comparison("status", before.closing == after.closing, before.closing.status, after.closing.status)
-    for tag in sorted({*before.curves, *after.curves}):
+    unknown = set(contract.ADDED) - set(before.curves)  # to the version that made the first record
+    for tag in sorted({*before.curves, *after.curves} - unknown):
         if not tag.startswith("cost/"):
             one, other = before.curves.get(tag, ([], [])), after.curves.get(tag, ([], []))
             yield Comparison(tag, _same(one, other), _last(one), _last(other))

@@ -33,6 +33,7 @@ from zapbench.experiment.root import configured
 from zapbench.leaderboard import contract
 from zapbench.plugins import own_plugins
 from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies.base import updates_of
 from zapbench.tasks import Job, RunSpec, TrialSpec
 
 TRIAL = TrialSpec("sequential", 0.001, "report", 0)
@@ -68,6 +69,9 @@ def _check_training(pretraining: Pretraining) -> Iterator[Finding]:
     before = copy_of(strategy.model)
     after = _trained(pretraining, strategy)
     changed = [name for name, value in after.items() if not torch.equal(value, before[name])]
+    if is_floor(strategy):
+        yield finding("a strategy without updates leaves the model unchanged", not changed, ", ".join(changed[:1]))
+        return
     reached = any(name.startswith("encoder.") for name in changed)
     yield finding("gradients reach the encoder", reached, "none of its weights changed")
     now = tuple(strategy.model.head.weight.shape)
@@ -86,8 +90,9 @@ def _check_records(run: RunSpec, out: Path) -> Iterator[Finding]:
     first, _ = execute_until(run, (TRIAL,), out / "first")
     record = record_in(out / "first" / run.folder)
     trial = record_in(out / "first" / run.folder / TRIAL.folder)
+    floor = contract.LOSS not in record.curves and record.curves.get(contract.GRADIENT_STEPS) == ([0], [0.0])
     problem = (
-        incomplete(record, [contract.LOSS, contract.TRAIN_ACCURACY, contract.SECONDS])
+        incomplete(record, [contract.SECONDS, *(() if floor else (contract.LOSS, contract.TRAIN_ACCURACY))])
         or incomplete(trial, [contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING])
         or next(iter(first.failed.values()), "")
     )
@@ -97,6 +102,8 @@ def _check_records(run: RunSpec, out: Path) -> Iterator[Finding]:
     execute_until(run, (TRIAL,), out / "second")
     same = _same_run(run, out / "first", out / "second")
     yield finding("the same seed gives the same bits", same, "two runs of one seed differ")
+    if floor:
+        return  # there is nothing to stop
     execute_until(run, (TRIAL,), out / "third", stop_after=len(record.curves[contract.LOSS][0]) // 2)
     too_short = record_in(out / "third" / run.folder).closing.status == contract.FINISHED
     execute_until(run, (TRIAL,), out / "third")
@@ -105,6 +112,11 @@ def _check_records(run: RunSpec, out: Path) -> Iterator[Finding]:
     if not same:
         detail = "a run that was stopped and resumed differs from one that was not"
     yield Finding("a stopped run resumes to the same bits", same, detail)
+
+
+def is_floor(strategy: Any) -> bool:
+    """Returns whether a strategy makes no update, however many images there are."""
+    return updates_of(strategy, 1_000_000) == 0
 
 
 def _trained(pretraining: Pretraining, strategy: Any) -> State:

@@ -12,7 +12,7 @@ DEVICE = "run.device"
 OPERATIONAL = (DEVICE, "run.checkpoint_seconds", "run.transfer_memory", "ASB.fast", "MetaASB.fast", "IID.fast")
 """How and where, not what: these bindings make no other method, folder or configuration."""
 
-TRANSFER_PARAMETERS = ("run.transfer", "run.transfer_optimizer", "run.transfer_strategy")
+TRANSFER_PARAMETERS = ("run.transfer", "run.transfer_optimizer", "run.transfer_strategy", "run.transfer_head")
 """Parameters of `run` that say how trials learn."""
 
 TRANSFER_SCOPE = "transfer/"

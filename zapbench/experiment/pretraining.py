@@ -227,9 +227,10 @@ class Pretraining(Origin):
         }
         done = strategy.clock.train_iterations
         effort = effort_of(strategy, count)
+        share = done / total if total else 0.0
         costs |= {
-            contract.IMAGES_SEEN: effort.images * done / total,
-            contract.GRADIENT_STEPS: effort.gradient_steps * done / total,
+            contract.IMAGES_SEEN: effort.images * share,
+            contract.GRADIENT_STEPS: effort.gradient_steps * share,
         }
         record.finish(closing, costs, step=done)
         if closing.status == contract.FINISHED:

@@ -8,9 +8,9 @@ not written again.
 import io
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
@@ -44,9 +44,9 @@ class EventWriter:
         parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=parts)))
 
-    def vector(self, tag: str, values: Sequence[float], *, step: int) -> None:
-        """Writes a 1-D tensor."""
-        tensor = tensor_util.make_tensor_proto(np.asarray(values, dtype=np.float32))
+    def tensor(self, tag: str, values: np.typing.NDArray[Any], *, step: int) -> None:
+        """Writes an array."""
+        tensor = tensor_util.make_tensor_proto(values)
         # TensorBoard cannot show such a tensor, and warns about every file in which it has no plug-in's name.
         view = SummaryMetadata.PluginData(plugin_name="zapbench")
         metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
@@ -93,20 +93,38 @@ def write_trial(
     writer = EventWriter(buffer)
     writer.start(description, config)
     writer.hparams(description)
-    curves = zip(trajectory.steps, trajectory.held_out, trajectory.trained_on, trajectory.forgetting)
-    for step, held_out, trained_on, forgetting in curves:
-        values = {
-            contract.HELD_OUT: held_out,
-            contract.TRAINED_ON: trained_on,
-            contract.FORGETTING: forgetting,
-        }
+    for step, values in _points(trajectory):
         writer.scalars(values, step=step)
     last = trajectory.steps[-1] if trajectory.steps else 0
     if trajectory.class_accuracy:
-        writer.vector(contract.CLASS_ACCURACY, trajectory.class_accuracy, step=last)
+        writer.tensor(contract.CLASS_ACCURACY, np.asarray(trajectory.class_accuracy, dtype=np.float32), step=last)
+    if trajectory.correct and description.role == contract.REPORT:
+        writer.tensor(contract.CORRECT, _table(trajectory.correct), step=last)
     writer.scalars(dict(costs), step=last)
     writer.close_with(closing, step=last)
     write_atomically(folder / contract.EVENT_FILE, buffer.getvalue())
+
+
+def _points(trajectory: Trajectory) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yields what each point of the curves holds: step, and tag -> value."""
+    curves = {
+        contract.HELD_OUT: trajectory.held_out,
+        contract.TRAINED_ON: trajectory.trained_on,
+        contract.FORGETTING: trajectory.forgetting,
+        contract.HELD_OUT_SEEN: trajectory.held_out_seen,
+    }
+    losses = dict(zip(trajectory.loss_steps, zip(trajectory.held_out_loss, trajectory.trained_on_loss)))
+    for place, step in enumerate(trajectory.steps):
+        values = {tag: curve[place] for tag, curve in curves.items() if curve}
+        yield step, values | dict(zip((contract.HELD_OUT_LOSS, contract.TRAINED_ON_LOSS), losses.get(step, ())))
+
+
+def _table(rows: Sequence[Sequence[int]]) -> np.typing.NDArray[np.uint8 | np.uint16]:
+    """Returns counts as a table, `(points, classes)`, of as few bytes as hold them; 0 for classes not seen yet."""
+    table = np.zeros((len(rows), max(map(len, rows))), dtype=np.uint16)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = row
+    return table.astype(np.uint8) if table.max(initial=0) < 256 else table
 
 
 class PretrainRecord:

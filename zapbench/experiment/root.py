@@ -24,6 +24,7 @@ from zapbench.networks.weights import digest_of
 from zapbench.scenarios.scenario import Scenario
 from zapbench.tasks import Job, Outcome
 from zapbench.transfer.avalanche import StrategyFactory
+from zapbench.transfer.closed_form import HeadFactory
 from zapbench.transfer.plan import OptimizerFactory
 from zapbench.transfer.protocol import Protocol
 
@@ -127,6 +128,7 @@ def run(
     transfer: Protocol | None = None,
     transfer_optimizer: OptimizerFactory | None = None,
     transfer_strategy: StrategyFactory | None = None,
+    transfer_head: HeadFactory | None = None,
     device: str = "cpu",
     checkpoint_seconds: float = 15.0,
     transfer_memory: float = 1e9,
@@ -144,6 +146,7 @@ def run(
         transfer: the protocol.
         transfer_optimizer: called with the learner's parameters and `lr`.
         transfer_strategy: the Avalanche strategy that learns the new classes; None for plain fine-tuning.
+        transfer_head: makes a head that is computed in closed form; None where new classes are learned by steps.
         device: where to compute.
         checkpoint_seconds: seconds between two checkpoints.
         transfer_memory: bytes that trials may take which are learned in one call of a fast engine.
@@ -170,7 +173,7 @@ def run(
     if transfer is None or transfer_optimizer is None:
         raise ValueError(f"transfer {job.transfer!r} binds no run.transfer or no run.transfer_optimizer")
     context.check(transfer)
-    learns = Transfer(transfer, transfer_optimizer, transfer_strategy, transfer_memory)
+    learns = Transfer(transfer, transfer_optimizer, transfer_strategy, transfer_head, transfer_memory)
     return Experiment(context, pretraining, learns)
 
 

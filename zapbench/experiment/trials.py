@@ -7,6 +7,7 @@ from typing import Any
 import gin
 import numpy as np
 import torch
+from torch import nn
 
 from zapbench import config
 from zapbench.experiment.context import Context
@@ -21,7 +22,7 @@ from zapbench.scenarios.trial import Role
 from zapbench.seeding import seed_global_state
 from zapbench.tasks import TrialSpec
 from zapbench.transfer.avalanche import StrategyFactory, rehearse, run_strategy
-from zapbench.transfer.closed_form import start_from_least_squares
+from zapbench.transfer.closed_form import HeadFactory, check_protocol, run_closed_form, start_from_least_squares
 from zapbench.transfer.fast import FastEngine, chunks, fast_engine_for
 from zapbench.transfer.features import Features, Inputs
 from zapbench.transfer.metrics import Trajectory
@@ -38,13 +39,27 @@ class Transfer:
         protocol: the protocol.
         optimizer: called with the learner's parameters and `lr`.
         strategy: makes the Avalanche strategy that learns; None for plain fine-tuning.
+        head: makes a head that is computed in closed form, without gradient steps; None where there are steps.
         memory: bytes that trials may take which are learned in one call of a fast engine.
     """
 
     protocol: Protocol
     optimizer: OptimizerFactory
     strategy: StrategyFactory | None = None
+    head: HeadFactory | None = None
     memory: float = 1e9
+
+    def __post_init__(self) -> None:
+        """Checks that what learns fits the protocol.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self.head is None:
+            return
+        check_protocol(self.protocol)
+        if self.strategy is not None:
+            raise ValueError("run.transfer_head and run.transfer_strategy are both bound; allowed: one of them")
 
 
 @dataclass
@@ -78,6 +93,8 @@ class Trials:
         if self.protocol.layers is not None:
             last_layers(self.shown, self.protocol.layers)
         self.transfer.optimizer([torch.nn.Parameter(torch.zeros(1))], lr=self.context.job.trials[0].rate)
+        if self.transfer.head is not None:
+            self.transfer.head(features=self.shown.head.in_features, outputs=1)
         if self.transfer.strategy is None:
             return
         context, spec = self.context, self.context.job.trials[0]
@@ -101,7 +118,8 @@ class Trials:
         inputs: Inputs = context.scenario.tensor(device=context.device)
         if missing and self.model is not None and protocol.frozen:
             inputs = self.features(self.model, missing)
-        if self.transfer.strategy is None and isinstance(inputs, Features):
+        plain = self.transfer.strategy is None and self.transfer.head is None
+        if plain and isinstance(inputs, Features):
             engine = fast_engine_for(protocol, self.transfer.optimizer, inputs, {spec.rate for spec in missing})
             if engine is not None:
                 self._sweep(engine, inputs, {spec: replace(described[spec], engine=engine.name) for spec in missing})
@@ -137,6 +155,8 @@ class Trials:
     def _engine(self) -> str:
         if self.transfer.strategy is not None:
             return "avalanche"
+        if self.transfer.head is not None:
+            return "closed form"
         if self.protocol.frozen:
             return "features"
         fast = self.protocol.layers is None and uses_manual_gradients(self.shown, self.protocol.images_per_step)
@@ -226,6 +246,8 @@ class Trials:
         self, spec: TrialSpec, inputs: Inputs, plan: TrialPlan, tell: Callable[[], None] = lambda: None
     ) -> Trajectory:
         """Learns and measures a trial; nothing is recorded."""
+        if self.transfer.head is not None:
+            return run_closed_form(inputs, plan, tell=tell)
         if self.transfer.strategy is None:
             return run_trial(inputs, plan)
         seed_global_state("contender", *self._key(spec))
@@ -236,7 +258,13 @@ class Trials:
         scenario, protocol = self.context.scenario, self.protocol
         trial = scenario.trial(self.context.job.run.seed, spec.seed, role=spec.role)
         generator = trial_generator("head", *self._key(spec))
-        learner = learner_for(model, protocol, protocol.outputs(scenario), generator, inputs)
+        outputs = protocol.outputs(scenario)
+        learner: nn.Module
+        if self.transfer.head is not None:
+            assert isinstance(inputs, Features)
+            learner = self.transfer.head(features=inputs.width, outputs=outputs, generator=generator)
+        else:
+            learner = learner_for(model, protocol, outputs, generator, inputs)
         if protocol.start == "lstsq":
             start_from_least_squares(learner, inputs, trial)
         return TrialPlan(

@@ -11,7 +11,7 @@ from pathlib import Path
 from zapbench import config
 from zapbench.leaderboard import contract
 from zapbench.suites.costs import Cost, Costs, shipped
-from zapbench.suites.plan import Plan
+from zapbench.suites.plan import Plan, rates_of
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
 
@@ -164,7 +164,7 @@ def _grid(suite: Suite, task: Task) -> str:
         counts["setting"] *= len(suite.settings_of(task.run.scenario, trial.transfer))
     counts["seed"] = len(suite.seed_list)
     if trial is not None:
-        counts |= {} if selected else {"rate": len(suite.rates)}
+        counts |= {} if selected else {"rate": len(rates_of(suite, trial.transfer))}
         counts["trial"] = suite.trials if trial.role == contract.REPORT else suite.select_trials
     factors = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
     return " x ".join(factors) + (", as selected" if selected else "")

@@ -1,7 +1,7 @@
 """From a suite to its tasks: pure, and without torch."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,8 @@ from zapbench.text import nearest
 
 Choice = Mapping[tuple[str, str, str], tuple[tuple[Binding, ...], tuple[Binding, ...], float]]
 """(scenario, strategy, transfer) -> the settings of both and the rate that were selected."""
+HEAD = "run.transfer_head"
+"""A transfer that binds it takes no gradient step, and so has no learning rate."""
 
 
 def runs(suite: Suite) -> list[RunSpec]:
@@ -91,9 +93,14 @@ def _trials(suite: Suite, run: RunSpec, transfer: str) -> Iterator[Task]:
     settings = [_setting(s) for s in suite.settings_of(run.scenario, transfer)]
     tried = run.settings_tried * len(settings) * suite.tried_before_of(run.scenario, transfer)
     roles: tuple[tuple[Role, int], ...] = (("select", suite.select_trials), ("report", suite.trials))
-    for setting, rate, (role, count) in itertools.product(settings, suite.rates, roles):
+    for setting, rate, (role, count) in itertools.product(settings, rates_of(suite, transfer), roles):
         for seed in range(count):
             yield Task(run, TrialSpec(transfer, rate, role, seed, own, setting, tried))
+
+
+def rates_of(suite: Suite, transfer: str) -> Sequence[float]:
+    """Returns the rates of a transfer's trials: one stands for all where the head is computed without steps."""
+    return suite.rates[:1] if HEAD in config.bindings_of("transfers", transfer) else suite.rates
 
 
 def _is_reported(task: Task) -> bool:

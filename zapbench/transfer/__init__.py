@@ -1,10 +1,10 @@
 """Transfer: a pre-trained model learns unseen classes from few images.
 
-`protocol` says how, and which scores may be compared; `plan` is one trial to be learned, `features` what its learner is
-given. A transfer engine turns inputs and a plan into a trajectory (`metrics`): the plain loop (`reference`), any
-Avalanche strategy (`avalanche`, with `avalanche_fixes`), the fast engines for frozen transfer (`fast`: `fast_sgd`,
-`fast_adam`, for an optimiser's `step_rule`), or a head without steps (`closed_form`). May import networks, scenarios,
-plugins; experiment and checks import it.
+`protocol` defines how classes are learned, and so which scores may be compared. `plan` holds what one trial needs, and
+`features` the inputs of its learner. A transfer engine computes a trajectory (`metrics`) from inputs and a plan: the
+plain loop (`reference`), any Avalanche strategy (`avalanche`, with `avalanche_fixes`), the fast engines for frozen
+transfer (`fast`: `fast_sgd` and `fast_adam`, each for the optimisers of a `step_rule`), or heads in closed form
+(`closed_form`). May import networks, scenarios, plugins; experiment and checks import it.
 """
 
 from zapbench.transfer.avalanche import run_strategy

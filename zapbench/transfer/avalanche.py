@@ -1,16 +1,19 @@
-"""The general engine of transfer: any Avalanche strategy or plug-in learns a trial's classes.
+"""The general transfer engine: any Avalanche strategy or plug-in learns a trial's classes.
 
-Sequential, an experience is a class; i.i.d., one experience holds all classes, and an epoch is a pass over it.
+In sequential transfer an experience is a class. In i.i.d. transfer one experience holds all classes, and an epoch is a
+pass over it.
 
-A transfer's .gin file names them, `run.transfer_strategy = @transfer/Naive` and
+A transfer's .gin file binds the strategy, `run.transfer_strategy = @transfer/Naive`, its plug-ins,
 `transfer/Naive.plugins = [@transfer/ReplayPlugin()]`, and the row's name, `sequential_transfer.learner = "replay"`.
-Everything in `avalanche.training.supervised` and `avalanche.training.plugins` is registered under its own name, but
-for what `zapbench.transfer.avalanche_fixes` replaces; a person's own class is registered by `@gin.register`.
+Every class of `avalanche.training.supervised` and `avalanche.training.plugins` is registered under its own name, except
+those that `zapbench.transfer.avalanche_fixes` replaces. A class of your own is registered by `@gin.register`.
 
-Frozen, the strategy's model is the head and an experience holds features; unfrozen, the whole model and images. As in
-the plain loop the model is in eval mode, also where a plug-in computes with it, and images come in that loop's order.
-What a strategy adds to them (say, from a memory) is its own affair. A strategy's `asked` says whether it is measured
-after the class at hand: what starts anew with every class may leave the others out.
+In frozen transfer the strategy's model is the head and an experience holds features; in unfrozen transfer it is the
+model and an experience holds images. As in the plain loop, the model is in eval mode, also while a plug-in computes
+with it, and images come in the same order. A strategy may add other images, from a memory for example.
+
+Before each class `strategy.is_measured` is set: whether the trial is measured after that class. A strategy that trains
+from the start with every class can skip the classes after which it is not measured.
 """
 
 from collections.abc import Callable
@@ -38,8 +41,8 @@ from zapbench.transfer.protocol import Protocol
 StrategyFactory = Callable[..., Any]
 
 UNVERIFIED = frozenset({"ReplayPlugin", "EWCPlugin", "ER_ACE", "DER"})
-"""What of Avalanche is shipped as a contender with numbers that are ours: nobody was seen to give them for one class at
-a time, one image at a time. The docstrings in `zapbench.transfer.avalanche_fixes` say it of theirs."""
+"""Avalanche's contenders whose shipped numbers are ours: we found no source that gives them for one class at a time and
+one image at a time. The docstrings of `zapbench.transfer.avalanche_fixes` say so of theirs."""
 
 
 def _register() -> None:
@@ -54,12 +57,12 @@ _register()
 
 
 class InTransfer(SupervisedPlugin):
-    """Keeps a strategy to transfer's rules; the first of its plug-ins.
+    """Makes a strategy train in the trial's order, and keeps its losses; the first of its plug-ins.
 
     Attributes:
-        losses: of the experience at hand.
-        iid: whether each epoch has an order of its own.
-        generator: draws those orders.
+        losses: of the current experience.
+        iid: whether the images are shuffled in each epoch.
+        generator: draws these orders.
     """
 
     def __init__(self, *, iid: bool = False, generator: torch.Generator | None = None) -> None:
@@ -69,12 +72,12 @@ class InTransfer(SupervisedPlugin):
         self.generator = generator
 
     def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keeps the data set, if it is the experience's alone: what a strategy puts in its place has its own order."""
+        """Keeps the data set where it holds only the experience's images; others keep their own order."""
         alone = len(strategy.adapted_dataset) == len(strategy.experience.dataset)
         self._own: Any = strategy.adapted_dataset if alone else None
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Puts the images of plain mini-batches into the trial's order; a strategy's own loader stays as it is."""
+        """Puts the images of plain mini-batches into the trial's order; a strategy's own loader is not changed."""
         self.losses = []
         self._plain: Any = None
         loader = strategy.dataloader
@@ -85,7 +88,7 @@ class InTransfer(SupervisedPlugin):
             )
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """I.i.d., shuffles plain mini-batches."""
+        """Shuffles plain mini-batches in i.i.d. transfer."""
         if self.iid and strategy.dataloader is self._plain:
             loader = self._plain
             order = torch.randperm(len(loader.dataset), generator=self.generator)
@@ -103,12 +106,12 @@ class InTransfer(SupervisedPlugin):
 
 
 class MeasureUpdates(SupervisedPlugin):
-    """Measures an i.i.d. trial after the wanted updates, ends it where a loss is not finite; the last plug-in.
+    """Measures an i.i.d. trial after some updates and ends it where a loss is not finite; the last plug-in.
 
     Args:
-        measure: what measures.
+        measure: adds a point to the curves.
         wanted: updates after which to measure.
-        classes: how many there are.
+        classes: number of classes.
         tell: called after each update.
     """
 
@@ -121,7 +124,7 @@ class MeasureUpdates(SupervisedPlugin):
         self._done = 0
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Measures where it is wanted."""
+        """Measures after the wanted updates."""
         self._done += 1
         if not strategy.loss.isfinite().all():
             self._measure.curve.end(self._done, "update")
@@ -146,24 +149,24 @@ def make(factory: StrategyFactory, plan: TrialPlan) -> Any:
 
 
 def rehearse(factory: StrategyFactory, inputs: Inputs, plan: TrialPlan) -> None:
-    """Trains a strategy on a trial's first two classes, so that what cannot work is reported before training starts.
+    """Trains a strategy on a trial's first two classes, so that errors are reported before training starts.
 
     Raises:
         ValueError: the protocol has no steps, the row has no name, or a plug-in would have no effect.
     """
     protocol = plan.protocol
     if protocol.protocol == "at_once":
-        raise ValueError(f"a strategy learns step by step, and the protocol is {protocol.name!r}")
+        raise ValueError(f"a strategy learns step by step, but the protocol is {protocol.name!r}")
     if not protocol.learner:
         kind = f"{protocol.protocol}_transfer"
-        raise ValueError(f'a strategy makes another row: name it, `transfer/{kind}.learner = "replay"`')
+        raise ValueError(f'a strategy needs a name for its row: bind `transfer/{kind}.learner = "replay"`')
     strategy = make(factory, replace(plan, rate=1e-6))
     first = {name: rows[:2] for name, rows in vars(plan.trial).items()}
     refuse_inert(strategy, experiences(inputs, replace(plan.trial, **first), protocol))
 
 
 def experiences(inputs: Inputs, trial: Trial, protocol: Protocol) -> list[Any]:
-    """Returns what a strategy is trained on, one after another: each class, or (i.i.d.) all classes at once."""
+    """Returns a strategy's experiences in order: one per class, or (i.i.d.) one of all classes."""
     return list(stream_of(inputs, trial, 1 if protocol.protocol == "sequential" else None).train_stream)
 
 
@@ -173,7 +176,7 @@ def run_strategy(
     """Learns one trial with an Avalanche strategy and measures it; see `zapbench.transfer.reference.run_trial`.
 
     Args:
-        factory: makes the strategy.
+        factory: returns the strategy.
         inputs: image indices -> the learner's inputs.
         plan: what to learn; its learner is trained in place.
         tell: called after each class (i.i.d.: update).
@@ -187,19 +190,19 @@ def run_strategy(
         logits: Tensor = strategy.model.eval()(batch)
         return logits
 
-    measure = Measure(predict, inputs, trial)
+    measure = Measure(predict, inputs, trial, plan.loss_points)
     wanted = set(plan.points)
     if rules.iid:
         strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))
         strategy.train(experiences(inputs, trial, protocol), eval_streams=[])
         return measure.trajectory
     for seen, experience in enumerate(experiences(inputs, trial, protocol), start=1):
-        strategy.asked = seen in wanted
+        strategy.is_measured = seen in wanted
         strategy.train(experience, eval_streams=[])
         if not rules.all_finite():
             measure.curve.end(seen, "class")
             break
-        if strategy.asked:
+        if strategy.is_measured:
             measure(seen, seen=seen)
         tell()
     return measure.trajectory

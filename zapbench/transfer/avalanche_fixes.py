@@ -1,7 +1,7 @@
-"""Contenders of Avalanche 0.6.0 that do not do what they are for, mended; each says what was wrong.
+"""Fixes of contenders of Avalanche 0.6.0 that do not work as their papers describe; each says what was wrong.
 
-The plug-ins that bear Avalanche's own name stand for it in .gin files: `@transfer/AGEMPlugin()` is the one below.
-`GDumbWhenAsked` and `CumulativeInBatches` are Avalanche's under names of their own, as they take other settings.
+A plug-in with Avalanche's own name replaces it in .gin files: `@transfer/AGEMPlugin()` is the one below.
+`GDumbWhenAsked`, `CumulativeInBatches` and `JointInBatches` have names of their own, because their settings differ.
 """
 
 import copy
@@ -16,21 +16,21 @@ from avalanche.training.supervised import Cumulative
 from torch import Tensor, nn
 
 CLIP = 0.001
-"""The most that an importance of synaptic intelligence may be (Avalanche's)."""
+"""The largest importance of synaptic intelligence (Avalanche's value)."""
 
 
 @gin.register
 class SynapticIntelligencePlugin(plugins.SynapticIntelligencePlugin):
-    """Synaptic intelligence (Zenke et al. 2017): a pull to earlier weights, by what each did for the loss on its way.
+    """Synaptic intelligence (Zenke et al. 2017): a penalty on changes, weighted by each weight's effect on the loss.
 
-    Avalanche's does nothing on a CPU: what it keeps of the weights are views of the weights themselves, so that no
-    weight is ever seen to move, and every importance is 0. This one keeps copies. An importance is in [0, CLIP]:
-    Avalanche's may be negative, which would push weights away. The strength is unverified.
+    Avalanche's has no effect on a CPU: it keeps views of the weights instead of copies, so that no weight appears to
+    change, and every importance is 0. This one keeps copies. An importance is in [0, CLIP]; Avalanche's may be
+    negative, which would push weights away. The strength is unverified.
 
     Args:
         si_lambda: strength, at least 0.
-        eps: damping of the squared way, above 0.
-        excluded_parameters: names of weights that are left alone; `*` stands for anything.
+        eps: damping of the squared change, above 0.
+        excluded_parameters: names of weights without a penalty; `*` matches any name.
     """
 
     def __init__(self, si_lambda: float, eps: float = 1e-7, excluded_parameters: Sequence[str] | None = None) -> None:
@@ -38,18 +38,18 @@ class SynapticIntelligencePlugin(plugins.SynapticIntelligencePlugin):
         self.strength = si_lambda
         self.importance: dict[str, Tensor] = {}
         self._summed: dict[str, Tensor] = {}
-        self._way: dict[str, Tensor] = {}
+        self._effect: dict[str, Tensor] = {}
         self._anchor: dict[str, Tensor] = {}
         self._before: dict[str, Tensor] = {}
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Starts a way from the weights as they are."""
+        """Starts to sum each weight's effect, from the current weights."""
         self._weights = dict(self.allowed_parameters(strategy.model, self.excluded_parameters))
         self._anchor = self._copies()
-        self._way = {name: torch.zeros_like(weight) for name, weight in self._anchor.items()}
+        self._effect = {name: torch.zeros_like(weight) for name, weight in self._anchor.items()}
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keeps where the step starts."""
+        """Keeps the weights before the step."""
         self._before = self._copies()
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -59,17 +59,17 @@ class SynapticIntelligencePlugin(plugins.SynapticIntelligencePlugin):
 
     @torch.no_grad()
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Adds what the step did for the loss: gradient times way."""
+        """Adds the step's effect on the loss: gradient times change."""
         for name, weight in self._weights.items():
             if weight.grad is not None:
-                self._way[name] += weight.grad * (weight - self._before[name])
+                self._effect[name] += weight.grad * (weight - self._before[name])
 
     @torch.no_grad()
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Makes importances of what the steps did, over the squared way from start to end."""
+        """Computes importances: the effect of the steps over the squared change from the first to the last."""
         for name, weight in self._weights.items():
             moved = (weight - self._anchor[name]) ** 2
-            self._summed[name] = self._summed.get(name, 0) - self._way[name] / (moved + self.eps)
+            self._summed[name] = self._summed.get(name, 0) - self._effect[name] / (moved + self.eps)
             self.importance[name] = self._summed[name].clamp(0, CLIP)
 
     def _copies(self) -> dict[str, Tensor]:
@@ -78,10 +78,10 @@ class SynapticIntelligencePlugin(plugins.SynapticIntelligencePlugin):
 
 @gin.register
 class MASPlugin(plugins.MASPlugin):
-    """Memory aware synapses (Aljundi et al. 2018): a pull to earlier weights, by how much each moves the outputs.
+    """Memory aware synapses (Aljundi et al. 2018): a penalty on changes, weighted by each weight's effect on outputs.
 
-    Avalanche's raises `Loss is not available` where a loss is exactly 0, as that of a learned image becomes. The
-    numbers are unverified: here an old class's importance is halved with every new class.
+    Avalanche's raises `Loss is not available` where a loss is exactly 0, which happens for an image that is learned
+    well. The numbers are unverified: an old class's importance is halved with every new class.
     """
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -94,11 +94,11 @@ class MASPlugin(plugins.MASPlugin):
 
 @gin.register
 class AGEMPlugin(plugins.AGEMPlugin):
-    """A-GEM (Chaudhry et al. 2019): a step never goes against the gradient of a sample of earlier images.
+    """A-GEM (Chaudhry et al. 2019): a step never opposes the gradient of a sample of earlier images.
 
-    Avalanche's takes `sample_size // experiences` images of each earlier experience: none from the one on that makes
-    this 0, where it fails, and all its data loaders are made anew with every class. This one draws `sample_size` of all
-    remembered images. The sizes are unverified.
+    Avalanche's takes `sample_size // experiences` images of each earlier experience. It fails where this is 0, and
+    builds all its data loaders again with every class. This one draws `sample_size` of all remembered images. The sizes
+    are unverified.
     """
 
     _images: Tensor
@@ -106,7 +106,7 @@ class AGEMPlugin(plugins.AGEMPlugin):
 
     @torch.no_grad()
     def update_memory(self, dataset: Any, num_workers: int = 0, **kwargs: Any) -> None:
-        """Keeps images of the experience, drawn at random where there are more than are kept."""
+        """Keeps images of the experience, at random where it has more than are kept."""
         places = random.sample(range(len(dataset)), min(len(dataset), self.patterns_per_experience))
         images, labels = _gather(dataset, places)
         if self.buffers:
@@ -122,15 +122,15 @@ class AGEMPlugin(plugins.AGEMPlugin):
 
 @gin.register
 class GDumbWhenAsked(plugins.GDumbPlugin):
-    """GDumb (Prabhu et al. 2020): a balanced memory, and a learner that starts anew from it when it is asked.
+    """GDumb (Prabhu et al. 2020): a balanced memory, and a model that is trained on it from the start when measured.
 
-    Avalanche's starts anew after every class, whether or not anybody asks, and learns the memory by the strategy's
-    steps, one image at a time in one pass. This one has batches and epochs of its own, and learns after the classes
-    that are measured. The numbers are unverified: the paper trains on many more epochs, with augmentation.
+    Avalanche's trains from the start after every class, measured or not, one image at a time in one pass over the
+    memory. This one has batches and epochs of its own, and trains only after the classes at which it is measured. The
+    numbers are unverified: the paper trains for many more epochs, with augmentation.
 
     Args:
-        mem_size: images that are remembered.
-        epochs: passes over them.
+        mem_size: images in the memory.
+        epochs: passes over the memory.
         batch_size: images per step.
     """
 
@@ -144,7 +144,7 @@ class GDumbWhenAsked(plugins.GDumbPlugin):
         self._first: dict[str, Tensor] = {}
 
     def before_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Puts the model back to where it started, and clears the optimiser's moments."""
+        """Restores the initial model and clears the optimiser's moments."""
         if self._first:
             strategy.model.load_state_dict(self._first)
             strategy.optimizer.state.clear()
@@ -152,23 +152,23 @@ class GDumbWhenAsked(plugins.GDumbPlugin):
             self._first = copy.deepcopy(strategy.model.state_dict())
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Puts the memory in place of the experience; orders are drawn whether or not it is learned."""
+        """Trains on the memory instead of the experience; orders are drawn whether or not it is trained on."""
         memory = strategy.adapted_dataset
         orders = [torch.randperm(len(memory)) for _ in range(self.epochs)]
         strategy.dataloader = ()
-        if getattr(strategy, "asked", True):
+        if getattr(strategy, "is_measured", True):
             strategy.dataloader = list(_batches(*_gather(memory, range(len(memory))), orders, self.batch_size))
 
     def before_eval_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: the model is the strategy's own."""
+        """Does nothing: Avalanche's would evaluate another model."""
 
 
 @gin.register
 class CumulativeInBatches(Cumulative):
-    """Training on all classes so far, with every class: an upper bound, for nothing is forgotten that is seen again.
+    """Training on all classes so far with every class: an upper bound, because every image is seen again.
 
-    Avalanche's takes the strategy's steps: image by image it would make 75,750 of them for 100 classes of 15 images.
-    This one makes one pass in shuffled batches of its own. The batch is unverified: it is ours.
+    Avalanche's makes one step per image: 75,750 steps for 100 classes of 15 images. This one makes one pass in shuffled
+    batches. The size of a batch is unverified: it is ours.
 
     Args:
         batch_size: images per step.
@@ -191,25 +191,58 @@ class CumulativeInBatches(Cumulative):
         self._labels.append(labels)
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
-        """Makes the batches of one pass; it is the same list in every pass."""
+        """Makes the batches of one pass, the same in every pass."""
         images, labels = torch.cat(self._images), torch.cat(self._labels)
         self.dataloader = list(_batches(images, labels, [torch.randperm(len(labels))], self.batch_size))
 
 
+@gin.register
+class JointInBatches(CumulativeInBatches):
+    """Joint training on all classes so far, from the start and for many epochs: an upper bound.
+
+    It trains only after the classes at which it is measured: after the last, unless the protocol has more points. It
+    sees every class equally often, while `CumulativeInBatches` sees early classes more often than late ones. It has
+    converged where the accuracy on the images trained on is near 1.
+
+    Args:
+        epochs: passes over all images so far.
+        batch_size: images per step.
+        kwargs: Avalanche's.
+    """
+
+    def __init__(self, *, epochs: int = 50, batch_size: int = 64, **kwargs: Any) -> None:
+        super().__init__(batch_size=batch_size, **kwargs)
+        if epochs < 1:
+            raise ValueError(f"JointInBatches: epochs must be at least 1, got {epochs}")
+        self.epochs = epochs
+        self._first: dict[str, Tensor] = {}
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Restores the initial model and optimiser and makes the batches of all epochs; none where not measured."""
+        self._first = self._first or copy.deepcopy(self.model.state_dict())
+        images, labels = torch.cat(self._images), torch.cat(self._labels)
+        orders = [torch.randperm(len(labels)) for _ in range(self.epochs)]  # drawn whether or not they are used
+        self.dataloader = []
+        if getattr(self, "is_measured", True):
+            self.model.load_state_dict(self._first)
+            self.optimizer.state.clear()
+            self.dataloader = list(_batches(images, labels, orders, self.batch_size))
+
+
 def _gather(dataset: Any, places: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Returns the images of a data set at some places, and their labels."""
+    """Returns images of a data set by their indices, and their labels."""
     found = [dataset[place] for place in places]
     return torch.stack([one[0] for one in found]), torch.tensor([int(one[1]) for one in found])
 
 
 def _batches(images: Tensor, labels: Tensor, orders: Sequence[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """Yields mini-batches as Avalanche's loaders do: images, labels, tasks."""
+    """Yields mini-batches in the form of Avalanche's loaders: images, labels, tasks."""
     for order in orders:
         for places in order.split(size):
             yield [images[places], labels[places], torch.zeros_like(places)]
 
 
 def stay_in_eval_mode(module: nn.Module, inputs: Any) -> None:
-    """Puts a module into eval mode before it computes, whatever a plug-in asked for: a forward pre-hook."""
+    """Sets a module to eval mode before it computes, whatever mode a plug-in has set: a forward pre-hook."""
     if module.training:
         module.eval()

@@ -1,9 +1,9 @@
-"""Fast engines for frozen sequential transfer, and which of them applies.
+"""Fast engines for frozen sequential transfer, and the choice of one.
 
-A fast engine takes features and plans and returns the plain loop's trajectories (`zapbench.transfer.reference`) up to
-rounding, one a plan. Every engine makes the steps in the plain loop's order, and a trajectory has the same bits
-whichever other plans are in the call. So plans are learned in chunks that fit a memory budget, and a sweep resumes at
-the first trial that is not recorded. Where no engine is exact, the plain loop runs.
+A fast engine takes features and plans and returns one trajectory per plan, equal to the plain loop's
+(`zapbench.transfer.reference`) up to rounding. Every engine makes the steps in the plain loop's order, and a trajectory
+does not depend, bit for bit, on the other plans of the call. So plans are learned in chunks that fit a memory budget,
+and a sweep resumes at the first trial that is not recorded. Where no engine is exact, the plain loop runs.
 """
 
 import sys
@@ -19,7 +19,7 @@ from zapbench.transfer.protocol import Protocol
 from zapbench.transfer.step_rule import step_rule_of
 
 Tick = Callable[[], None]
-"""Called repeatedly while an engine works; may raise to stop it."""
+"""Called repeatedly while an engine runs; may raise to stop it."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class FastEngine:
     """One fast engine.
 
     Attributes:
-        name: what the log calls it.
+        name: its name in logs.
         transfer: learns and measures some plans.
         memory: bytes that plans take together.
-        most: plans in one call beyond which nothing more is gained.
+        most: number of plans in one call beyond which a larger call is not faster.
     """
 
     name: str
@@ -42,7 +42,7 @@ class FastEngine:
 def fast_engine_for(
     protocol: Protocol, optimizer: OptimizerFactory, features: Features, rates: Iterable[float]
 ) -> FastEngine | None:
-    """Returns the engine that gives the plain loop's trajectories at all rates, or None where only that loop does."""
+    """Returns the engine whose trajectories equal the plain loop's at all rates, or None where there is none."""
     one_by_one = protocol.protocol == "sequential" and protocol.frozen and protocol.images_per_step == 1
     known = features.table.device.type == "cpu" and features.table.dtype in (torch.float32, torch.float64)
     if not (one_by_one and known):
@@ -54,7 +54,7 @@ def fast_engine_for(
         from zapbench.transfer import fast_sgd
 
         return FastEngine("gram", fast_sgd.transfer, fast_sgd.memory, sys.maxsize)
-    from zapbench.transfer import fast_adam  # compiles when imported
+    from zapbench.transfer import fast_adam  # compiles on import
 
     return FastEngine("columns", fast_adam.transfer, fast_adam.memory, torch.get_num_threads())
 
@@ -62,7 +62,7 @@ def fast_engine_for(
 def chunks(
     engine: FastEngine, features: Features, plans: Iterable[TrialPlan], budget: float
 ) -> Iterator[list[TrialPlan]]:
-    """Yields plans in order, as many at a time as the budget of bytes holds, but at least one."""
+    """Yields plans in order, in chunks that fit the budget of bytes, with at least one plan each."""
     chunk: list[TrialPlan] = []
     for plan in plans:
         full = len(chunk) >= engine.most or engine.memory(features, [*chunk, plan]) > budget

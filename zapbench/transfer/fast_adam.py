@@ -1,12 +1,12 @@
-"""Frozen sequential transfer with Adam, AdamW or momentum: a column of the head is stepped when its feature is needed.
+"""Frozen sequential transfer with Adam, AdamW or momentum, where each column of the head is updated lazily.
 
-A step's gradient is the error times the image's features, and half or more of the features are 0 after a ReLU. Where
-feature j is 0, column j has no gradient and does not enter the logits, so its update can wait: until the next image
-in which j is not 0, then all the steps it has missed are made in one go, in the cache. What is computed is what the
-optimiser computes, step by step, to rounding; what is saved are passes over the head and its two moments through
-memory, which are what a plain loop waits for. Heads are independent, so each thread steps its own.
+The gradient of a step is the error times the image's features, and after a ReLU half or more of the features are 0.
+Where feature j is 0, column j of the head has no gradient and does not affect the logits. Its update can therefore be
+deferred to the next image in which feature j is not 0; then all deferred steps are computed together, in the cache. The
+result equals the optimiser's, step by step, up to rounding. This avoids most of the passes over the head and its two
+moments, and memory bandwidth is what limits a plain loop. Heads are independent, so each thread updates its own.
 
-Everything is transposed: a head is `(features + 1, outputs)`, its last row the bias, whose feature is always 1.
+All matrices are transposed: a head is `(features + 1, outputs)`. Its last row is the bias, whose feature is always 1.
 """
 
 import math
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from numba import njit
+from torch import nn
 
 from zapbench.transfer.features import EVALUATION_BATCH, Features
 from zapbench.transfer.metrics import Curve, Trajectory
@@ -27,24 +28,24 @@ Tick = Callable[[], None]
 
 Floats = npt.NDArray[np.floating]
 LONGEST = 256
-"""Steps after which every column is brought up to date: it bounds the errors that are kept, and tables."""
+"""Steps after which every column is updated: it bounds the number of errors kept and the size of tables."""
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @compiled
 def _adam(w, m, v, root, error, x, at, missed, table):  # type: ignore[no-untyped-def]
-    """Makes, on one column, a step with gradient `error * x` (none where x is 0), then `missed` without.
+    """Updates one column by a step with gradient `error * x` (none where x is 0), then by `missed` steps without.
 
     Args:
         w: weights of the column `(outputs,)`.
         m: its first moments.
         v: its second moments.
-        root: room for the roots of these.
+        root: a buffer for the square roots of the second moments.
         error: of the step with a gradient.
-        x: the feature then; 0 where there was none.
-        at: number of steps made before all these.
-        missed: steps without gradient.
+        x: the feature in that step; 0 where no step had a gradient.
+        at: number of steps before these.
+        missed: number of steps without a gradient.
         table: see `_table`.
     """
     rates, floors, powers1, powers2, decays, betas = table
@@ -80,7 +81,7 @@ def _adam(w, m, v, root, error, x, at, missed, table):  # type: ignore[no-untype
 
 @compiled
 def _momentum(w, m, error, x, missed, table):  # type: ignore[no-untyped-def]
-    """The same for SGD with momentum, where the missed steps are a geometric series."""
+    """The same for SGD with momentum, whose steps without a gradient add up to a geometric series."""
     rates, series, powers = table[0], table[1], table[2]
     if x != 0:
         momentum, rate = powers[1], rates[0]
@@ -96,7 +97,7 @@ def _momentum(w, m, error, x, missed, table):  # type: ignore[no-untyped-def]
 
 @compiled
 def _catch_up(j, until, start, state, since, table, is_adam):  # type: ignore[no-untyped-def]
-    """Brings column `j` up to date, to `until` steps after `start`."""
+    """Computes the deferred updates of column `j`, up to `until` steps after `start`."""
     w, m, v, errors, root, then, touched = state
     first = since[j]
     if is_adam:
@@ -114,7 +115,7 @@ def _catch_up(j, until, start, state, since, table, is_adam):  # type: ignore[no
 
 @compiled
 def _steps(features, rows, labels, start, state, since, logits, table, is_adam):  # type: ignore[no-untyped-def]
-    """Makes a step for each of `rows` of the features; returns how many until the loss is not finite, or -1."""
+    """Makes one step per row of the features; returns the step whose loss is not finite, or -1."""
     w, _, _, errors, _, then, touched = state
     width = len(w) - 1
     since[:] = -1
@@ -136,7 +137,7 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
         total = 0.0
         for i in range(len(logits)):
             total += np.exp(logits[i] - highest)
-        # As torch rounds it: a label's error is what is left of 1 minus its probability, and Adam makes much of that.
+        # As torch rounds it: a label's error, its probability minus 1, may be all rounding, which Adam scales up.
         spread = np.log(logits.dtype.type(total))
         if not np.isfinite(spread - (logits[labels[s]] - highest)):
             return s
@@ -150,11 +151,12 @@ def _steps(features, rows, labels, start, state, since, logits, table, is_adam):
 
 @np.errstate(over="ignore")
 def _table(rule: StepRule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ...]:
-    """Returns what the steps need of the optimiser, computed in float64.
+    """Returns the constants of the optimiser's steps, computed in float64.
 
-    For Adam: each step's rate and eps, both with the corrections of bias taken in; powers of beta1 and beta2; powers
-    of the weights' decay; and `(beta1, 1 - beta1, beta2, 1 - beta2, root of beta2, steps after which a first moment
-    without gradients moves nothing any more)`. For momentum: the rate, what missed steps add up to, powers.
+    For Adam: the rate and eps of each step, both including bias correction; powers of beta1 and beta2; powers of the
+    weight decay; and `(beta1, 1 - beta1, beta2, 1 - beta2, square root of beta2, number of steps after which a first
+    moment without gradients no longer changes a weight)`. For momentum: the rate, the sums of the geometric series,
+    and powers of the momentum.
     """
     count = np.arange(LONGEST + 1.0)
     if rule.kind == "momentum":
@@ -174,7 +176,7 @@ def _table(rule: StepRule, steps: int, dtype: npt.DTypeLike) -> tuple[Floats, ..
 
 
 class _Head:
-    """One plan's head while it learns."""
+    """The head of one plan."""
 
     def __init__(self, features: Features, plan: TrialPlan) -> None:
         weight = plan.head.weight.detach()
@@ -184,19 +186,19 @@ class _Head:
         self.steps = len(self._rows)
         self._labels = np.repeat(plan.trial.labels, self.steps // len(plan.trial.labels))
         self.curve = Curve(len(plan.trial.labels))
-        whole = torch.cat([weight, plan.head.bias.detach()[:, None]], 1).T.contiguous().numpy()
-        width, outputs = whole.shape
+        joined = torch.cat([weight, plan.head.bias.detach()[:, None]], 1).T.contiguous().numpy()
+        width, outputs = joined.shape
         self._is_adam = plan.step_rule.kind == "adam"
         second = (width if self._is_adam else 0, outputs)
-        errors, room, then = (np.zeros(n, whole.dtype) for n in ((LONGEST, outputs), outputs, width))
+        errors, room, then = (np.zeros(n, joined.dtype) for n in ((LONGEST, outputs), outputs, width))
         then[-1] = 1
         touched = np.zeros(width, np.bool_)
-        self._state = (whole, np.zeros_like(whole), np.zeros(second, whole.dtype), errors, room, then, touched)
-        self._since, self._logits = np.zeros(width, np.int64), np.zeros(outputs, whole.dtype)
-        self._table = _table(plan.step_rule, self.steps, whole.dtype)
+        self._state = (joined, np.zeros_like(joined), np.zeros(second, joined.dtype), errors, room, then, touched)
+        self._since, self._logits = np.zeros(width, np.int64), np.zeros(outputs, joined.dtype)
+        self._table = _table(plan.step_rule, self.steps, joined.dtype)
 
     def step(self, start: int, end: int) -> None:
-        """Makes steps `start` to `end`; says so where the loss is not finite."""
+        """Makes steps `start` to `end`; ends the curve where the loss is not finite."""
         if self.curve.trajectory.diverged:
             return
         part = slice(start, end)
@@ -212,15 +214,21 @@ class _Head:
         """Adds a point over the first `seen` classes."""
         if self.curve.trajectory.diverged:
             return
-        whole = torch.from_numpy(self._state[0])
+        joined = torch.from_numpy(self._state[0])
         rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
         labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape)
-        right = []
+        losses = seen in self.plan.loss_points
+        parts = []
         for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
-            logits = torch.addmm(whole[-1], self._features.table[part], whole[:-1])
-            right.append(logits.gather(1, own[:, None])[:, 0] >= logits.amax(1))
-        found = torch.cat(right).view(rows.shape).numpy()
-        self.curve.add(seen, found[:, trained:], found[:, :trained])
+            logits = torch.addmm(joined[-1], self._features.table[part], joined[:-1])
+            label = logits.gather(1, own[:, None])[:, 0]
+            right, right_seen = label >= logits.amax(1), label >= logits.index_select(1, labels[:, 0]).amax(1)
+            found = nn.functional.cross_entropy(logits, own, reduction="none").double() if losses else label
+            parts.append((right, right_seen, found))
+        right, right_seen, found = (torch.cat(column).view(rows.shape) for column in zip(*parts))
+        self.curve.add(seen, right[:, trained:].numpy(), right[:, :trained].numpy(), right_seen[:, trained:].numpy())
+        if losses:
+            self.curve.add_losses(seen, float(found[:, trained:].mean()), float(found[:, :trained].mean()))
 
 
 def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list[Trajectory]:
@@ -244,7 +252,7 @@ def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list
 
 
 def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
-    """Returns the bytes that plans take here: each its heads, old and new, its moments and some errors."""
+    """Returns the bytes that plans need: initial and current heads, moments and some errors per plan."""
     total = 0
     for plan in plans:
         outputs, width = plan.head.weight.shape

@@ -1,16 +1,16 @@
-"""Frozen sequential transfer with plain SGD, from the products of features alone.
+"""Frozen sequential transfer with plain SGD, computed from inner products of features.
 
-A step takes `rate * error x features` from the head, so after any steps the logits of an image are its first ones
-minus the sum over steps of `rate * error * <features of the step, features of the image>`. Two passes:
+A step subtracts `rate * error x features` from the head. So after any number of steps, the logits of an image are its
+initial logits minus the sum over steps of `rate * error * <features of the step, features of the image>`. Two passes:
 
-1. A block of classes after another: the logits of its images by one product with all earlier errors, then the steps of
-   each class on the products of its own images, which gives their errors.
-2. A block of images after another: from where pass 1 left them through all later classes, by one product between two
-   points of the curve, while the block's logits stay in the cache.
+1. For each block of classes, one matrix product with all earlier errors gives the logits of the block's images before
+   its first class. The steps of each class then use the inner products of its own images, and give their errors.
+2. For each block of images, one matrix product per interval between two points updates the logits from pass 1 through
+   all later classes, while they stay in the cache.
 
-So every class may be a point of the curve, and nothing that an update gives is computed anew. The bias is a feature
-that is always 1. Rates share the products of features and the first logits; what only touches the logits is done a
-rate at a time, so that a trajectory is the same, bit for bit, whatever the other rates are.
+So a trial can be measured after every class without computing logits again. The bias is the weight of a feature that is
+always 1. Rates share the inner products and the initial logits. Everything else is computed one rate at a time, so that
+a trajectory does not depend, bit for bit, on the other rates.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zapbench.transfer.features import Features
 from zapbench.transfer.metrics import Curve, Trajectory
@@ -28,30 +28,34 @@ from zapbench.transfer.plan import TrialPlan
 Tick = Callable[[], None]
 
 BLOCK = 100
-"""Images whose logits go together: 400 kB with 1,000 outputs, which stay in the second-level cache."""
+"""Images per block: with 1,000 outputs their logits take 400 kB and stay in the second-level cache."""
 
 
 @dataclass
 class _Rate:
-    """One plan's steps and logits.
+    """The steps and logits of one plan.
 
     Attributes:
         plan: what is learned.
-        errors: of every step, times the rate; `(steps, outputs)`.
-        logits: of every image, at the start of its block; `(images, outputs)`.
-        right: whether each image is classified right, at each point; `(points, images)`.
-        ends: class at which the loss was not finite, from 0; the number of classes if it always was.
+        errors: rate times error of every step, `(steps, outputs)`.
+        logits: of every image at the start of its block, `(images, outputs)`.
+        right: whether each image is predicted right, at each point; `(points, images)`.
+        right_seen: the same of held-out images where predictions are among the classes seen; `(points, images)`.
+        losses: of each image where losses are wanted; `(points with losses, images)`.
+        ends: index of the class at which the loss was not finite; the number of classes where it always was.
     """
 
     plan: TrialPlan
     errors: Tensor
     logits: Tensor
     right: Tensor
+    right_seen: Tensor
+    losses: Tensor
     ends: int
 
 
 class _Draw:
-    """Tasks that differ by rate alone: the same classes, images and first head."""
+    """Plans that differ only in their rate: the same classes, images and initial head."""
 
     def __init__(self, features: Features, plans: Sequence[TrialPlan]) -> None:
         head, trial = plans[0].head, plans[0].trial
@@ -61,7 +65,7 @@ class _Draw:
         self._rows = torch.cat([train, held_out], 1)
         self.images = self._rows.shape[1]
         self._labels = torch.from_numpy(trial.labels)
-        # A class's steps are its images trained on, as often as there are passes.
+        # One step per image trained on and pass.
         self._order = torch.arange(self.trained).repeat(plans[0].protocol.passes)
         self.steps = len(self._order)
         self._trained = self._table[train].repeat(1, plans[0].protocol.passes, 1).flatten(0, 1)
@@ -72,15 +76,18 @@ class _Draw:
         errors = self._table.new_zeros(self.classes * self.steps, outputs)
         logits = self._table.new_empty(self.classes * self.images, outputs)
         right = torch.zeros(len(plan.points), self.classes * self.images, dtype=torch.bool)
-        return _Rate(plan, errors, logits, right, self.classes)
+        held_out = self.images - self.trained
+        right_seen = torch.zeros(len(plan.points), self.classes * held_out, dtype=torch.bool)
+        losses = torch.zeros(len(plan.loss_points), self.classes * self.images, dtype=torch.float64)
+        return _Rate(plan, errors, logits, right, right_seen, losses, self.classes)
 
     def block(self, first: int, last: int, steps: slice) -> tuple[Tensor, Tensor]:
-        """Returns the features of classes `first` to `last`, and their products with those of some steps."""
+        """Returns the features of classes `first` to `last` and their inner products with those of some steps."""
         own = self._table[self._rows[first:last].flatten()]
         return own, torch.mm(own, self._trained[steps].T).add_(1.0)
 
     def learn(self, first: int, last: int) -> None:
-        """Pass 1 for classes `first` to `last`: their errors, and the logits of their images before any of them."""
+        """Pass 1 for classes `first` to `last`: computes their errors and the logits before class `first`."""
         n, images = self.steps, self.images
         own, products = self.block(first, last, slice(0, last * n))
         start = torch.addmm(self._bias, own, self._weight.T)
@@ -133,18 +140,47 @@ class _Draw:
             logits.addmm_(products[:, part], rate.errors[at * n : point * n], alpha=-1)
             at = point
             seen = (min(point, last) - first) * images
-            highest = logits[:seen].amax(1)
-            right = logits[:seen].gather(1, labels[:seen])[:, 0] >= highest
-            rate.right[number, first * images : first * images + seen] = right
+            own = logits[:seen].gather(1, labels[:seen])[:, 0]
+            rate.right[number, first * images : first * images + seen] = own >= logits[:seen].amax(1)
+            self._measure_among_seen(rate, number, first, logits[:seen], own)
+            if point in rate.plan.loss_points:
+                found = nn.functional.cross_entropy(logits[:seen], labels[:seen, 0], reduction="none")
+                place = rate.plan.loss_points.index(point)
+                rate.losses[place, first * images : first * images + seen] = found
+
+    def _measure_among_seen(self, rate: _Rate, number: int, first: int, logits: Tensor, own: Tensor) -> None:
+        """Keeps whether held-out images are predicted right among the classes seen at the point of this number.
+
+        Args:
+            rate: the plan.
+            number: of the point.
+            first: class of the first image.
+            logits: of the images of some classes, `(images, outputs)`.
+            own: those of the images' labels, `(images,)`.
+        """
+        held_out = self.images - self.trained
+        seen = self._labels[: rate.plan.points[number]]
+        rows = logits.view(-1, self.images, logits.shape[1])[:, self.trained :]
+        highest = rows.index_select(2, seen).amax(2)
+        right = own.view(-1, self.images)[:, self.trained :] >= highest
+        rate.right_seen[number, first * held_out : first * held_out + right.numel()] = right.flatten()
 
     def trajectory(self, rate: _Rate) -> Trajectory:
         """Returns the curves of one plan."""
         curve = Curve(self.classes)
         right = rate.right.view(-1, self.classes, self.images).numpy()
+        right_seen = rate.right_seen.view(len(right), self.classes, -1).numpy()
+        losses = rate.losses.view(-1, self.classes, self.images)
         for number, point in enumerate(rate.plan.points):
             if point <= rate.ends:
                 seen = right[number, :point]
-                curve.add(point, seen[:, self.trained :], seen[:, : self.trained])
+                curve.add(point, seen[:, self.trained :], seen[:, : self.trained], right_seen[number, :point])
+        for found, point in zip(losses, rate.plan.loss_points):
+            if point <= rate.ends:
+                curve.add_losses(
+                    point,
+                    *(float(part[:point].mean()) for part in (found[:, self.trained :], found[:, : self.trained])),
+                )
         if rate.ends < self.classes:
             curve.end(rate.ends + 1)
         return curve.trajectory
@@ -173,7 +209,7 @@ def transfer(features: Features, plans: Sequence[TrialPlan], tick: Tick) -> list
 
 @contextmanager
 def _threads() -> Iterator[tuple[Executor, int]]:
-    """Makes every thread of a pool do its own products: they are too small to be shared."""
+    """Yields a pool whose threads each compute their own products, which are too small to be split."""
     count = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -184,12 +220,13 @@ def _threads() -> Iterator[tuple[Executor, int]]:
 
 
 def memory(features: Features, plans: Sequence[TrialPlan]) -> int:
-    """Returns the bytes that plans take here: each its errors and logits, each draw its images trained on."""
+    """Returns the bytes that plans need: errors and logits per plan, features trained on per draw."""
     total = 0
     shared: dict[Hashable, int] = {}
     for plan in plans:
         outputs, trained = plan.head.out_features, plan.trial.train.size * plan.protocol.passes
         images = plan.trial.train.size + plan.trial.held_out.size
-        total += features.table.element_size() * (trained + images) * outputs + len(plan.points) * images
+        total += features.table.element_size() * (trained + images) * outputs
+        total += (2 * len(plan.points) + 8 * len(plan.loss_points)) * images
         shared[plan.draw] = trained * features.width + 2 * BLOCK * (trained + features.width + outputs)
     return total + features.table.element_size() * sum(shared.values())

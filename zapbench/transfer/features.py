@@ -1,5 +1,6 @@
-"""What a learner is given for an image: the image itself, or a frozen encoder's features of it, computed once."""
+"""A learner's inputs: images, or a frozen encoder's features of them, computed once."""
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -16,12 +17,12 @@ EVALUATION_BATCH = 1024
 
 
 class Features:
-    """A frozen encoder's features of images, each computed once, whatever the number of trials.
+    """A frozen encoder's features of images, computed once for all trials.
 
     Calling it with image indices gives features `(n, features)`.
 
     Attributes:
-        table: `(images, features)`, a row an image.
+        table: `(images, features)`, one row per image.
         width: number of features.
     """
 
@@ -36,12 +37,27 @@ class Features:
         self.width = int(self.table.shape[1])
 
     def rows(self, index: Tensor) -> Tensor:
-        """Returns where in `table` images `index` are."""
+        """Returns the rows of `table` that hold images `index`."""
         return self._row[index]
 
     def rows_of(self, trial: Trial) -> tuple[Tensor, Tensor]:
-        """Returns rows of `table`: of a trial's images trained on and of those held out, each `(classes, images)`."""
+        """Returns the rows of a trial's images trained on and of those held out, each `(classes, images)`."""
         return self.rows(torch.from_numpy(trial.train)), self.rows(torch.from_numpy(trial.held_out))
+
+    def mapped(self, wanted: Tensor, function: Callable[[Tensor], Tensor]) -> "Features":
+        """Returns a function's values of the features of some images, as features in a table of their own.
+
+        Args:
+            wanted: image indices, of any shape.
+            function: features `(n, features)` -> others `(n, ...)`.
+        """
+        wanted = wanted.unique()
+        found = copy.copy(self)
+        found._row = torch.full_like(self._row, -1)
+        found._row[wanted] = torch.arange(len(wanted))
+        found.table = torch.cat([function(self(part)) for part in wanted.split(EVALUATION_BATCH)])
+        found.width = int(found.table.shape[1])
+        return found
 
     def __call__(self, index: Tensor) -> Tensor:
         """Returns the features of images `index`."""

@@ -1,4 +1,4 @@
-"""One trial to be learned: the one object that every transfer engine takes."""
+"""What one trial needs: the single object that every transfer engine takes."""
 
 import copy
 from collections.abc import Callable, Hashable
@@ -12,6 +12,7 @@ from zapbench.networks.classifier import Classifier, last_layers, new_head
 from zapbench.scenarios.trial import Role, Trial
 from zapbench.seeding import torch_generator
 from zapbench.transfer.features import Features, Inputs
+from zapbench.transfer.metrics import spread
 from zapbench.transfer.protocol import Protocol
 from zapbench.transfer.step_rule import StepRule, step_rule_of
 
@@ -25,14 +26,14 @@ class TrialPlan:
 
     Attributes:
         trial: classes, labels and images.
-        learner: maps inputs to logits: a new head (frozen transfer), or the whole model under a new head. The plain
-            loop and Avalanche train it in place; the fast engines copy it.
+        learner: maps inputs to logits: a new head (frozen transfer), or the model with a new head. The plain loop and
+            Avalanche train it in place; the fast engines copy it.
         protocol: sequential or i.i.d., passes, images per step.
         optimizer: called with the learner's parameters and `lr`.
         rate: learning rate.
-        points: steps at which to measure, rising; see `Protocol.points`.
+        points: steps at which to measure, in ascending order; see `Protocol.points`.
         order: draws the order of the images of an i.i.d. trial.
-        draw: identifies the trial and its head; plans with the same draw differ by their rate alone.
+        draw: identifies the trial and its head; plans with the same draw differ only in their rate.
     """
 
     trial: Trial
@@ -50,12 +51,17 @@ class TrialPlan:
         assert isinstance(self.learner, nn.Linear)
         return self.learner
 
+    @property
+    def loss_points(self) -> list[int]:
+        """The points at which losses are measured, too."""
+        return spread(self.points, self.protocol.losses)
+
     @cached_property
     def step_rule(self) -> StepRule:
-        """How the optimiser makes a step.
+        """The optimiser's step.
 
         Raises:
-            ValueError: the optimiser is none of those that fast engines know.
+            ValueError: no fast engine knows the optimiser.
         """
         rule = step_rule_of(self.optimizer, self.rate)
         if rule is None:
@@ -63,20 +69,20 @@ class TrialPlan:
         return rule
 
     def new_optimizer(self) -> torch.optim.Optimizer:
-        """Returns the optimiser of those of the learner's parameters that learn."""
+        """Returns an optimiser of the learner's trainable parameters."""
         return self.optimizer([p for p in self.learner.parameters() if p.requires_grad], lr=self.rate)
 
 
 def learner_for(
     model: Classifier, protocol: Protocol, outputs: int, generator: torch.Generator, inputs: Inputs
 ) -> nn.Module:
-    """Returns what a trial trains, in eval mode: a new head, or a copy of the whole model under a new head.
+    """Returns what a trial trains, in eval mode: a new head, or a copy of the model with a new head.
 
     Parameters that do not learn have `requires_grad` False.
 
     Args:
-        model: the pre-trained model; it is left as it is.
-        protocol: says whether the encoder is frozen, or how many layers learn.
+        model: the pre-trained model; it is not changed.
+        protocol: whether the encoder is frozen, or how many layers learn.
         outputs: outputs of the new head.
         generator: draws the new head.
         inputs: image indices -> the learner's inputs.
@@ -95,5 +101,5 @@ def learner_for(
 
 
 def trial_generator(name: str, scenario: str, pretrain_seed: int, transfer_seed: int, role: Role) -> torch.Generator:
-    """Returns a named generator of a trial (`head`, `order`): the same for every method and rate."""
+    """Returns the generator of a trial by its name (`head`, `order`): the same for every method and rate."""
     return torch_generator(f"transfer {name} {role}", scenario, pretrain_seed, transfer_seed)

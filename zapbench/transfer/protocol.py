@@ -11,23 +11,25 @@ from zapbench.scenarios.trial import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How new classes are learned; the part of a transfer that decides which scores may be compared.
+    """How new classes are learned. Scores may be compared only where this is the same.
 
     Attributes:
         protocol: `sequential`, `iid` or `at_once`.
         frozen: whether only the head learns.
         passes: passes over the images trained on.
         images_per_step: images per gradient step; 0 for all (at once).
-        every: classes (or updates) between two points of a reported trial's curves; 0 for the end alone.
+        every: classes (or updates) between two points of a reported trial's curves; 0 for the last point only.
         every_select: the same for selection trials.
-        first: whether a reported trial is measured after the first class (or update), too; the official code's points
+        first: whether a reported trial is also measured after the first class (or update). The official code's points
             on Omniglot are `first = True, every = 50`.
-        learner: empty for plain fine-tuning, else what the row's name gets: `asb_zap + learner`.
-        layers: where not frozen, how many of the last linear or convolutional layers learn; None for the whole model.
-            The last is drawn anew, the others start from pre-training.
-        start: whether the head is drawn at `random` or set by least squares (`lstsq`) on all images trained on.
-        head: whether the head has the `scenario`'s number of outputs (the official code) or one a transfer class
-            (`classes`), which makes another row of a table.
+        losses: number of points, at most, at which losses are measured, too: spread evenly, including the last. A loss
+            takes an exponential per image and output, and so costs more than a prediction.
+        learner: suffix of the row's name, `asb_zap + learner`; empty for plain fine-tuning.
+        layers: in unfrozen transfer, how many of the last linear or convolutional layers learn; None for all layers.
+            The last layer is re-initialised, the others start from their pre-trained weights.
+        start: whether the head is initialised at `random` or by least squares (`lstsq`) on all images trained on.
+        head: whether the head has the `scenario`'s number of outputs (the official code) or one output per transfer
+            class (`classes`), which makes another row of a table.
     """
 
     protocol: Literal["sequential", "iid", "at_once"]
@@ -37,6 +39,7 @@ class Protocol:
     every: int = 1
     every_select: int = 0
     first: bool = False
+    losses: int = 20
     learner: str = ""
     layers: int | None = None
     start: Literal["random", "lstsq"] = "random"
@@ -53,13 +56,13 @@ class Protocol:
         if self.layers is not None and (self.frozen or self.layers < 1):
             wrong = "frozen" if self.frozen else str(self.layers)
             raise ValueError(f"{self.protocol}: layers is for unfrozen transfer and at least 1, got {wrong}")
-        for name in ("every", "every_select"):
+        for name in ("every", "every_select", "losses"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{self.protocol}: {name} must be at least 0, got {getattr(self, name)}")
 
     @property
     def name(self) -> str:
-        """What a table is headed with: `sequential`, `iid`, with `, unfrozen` or `, frozen`; mini-batches are named."""
+        """The heading of a table: `sequential` or `iid`, then `, unfrozen` or `, frozen`, then the size of batches."""
         learns = "frozen" if self.frozen else "unfrozen" if self.layers is None else f"last {self.layers} layers"
         batches = self.protocol == "sequential" and self.images_per_step > 1
         words = f", {self.images_per_step} images per step" if batches else ""
@@ -85,7 +88,7 @@ class Protocol:
         }
 
     def points(self, total: int, role: Role) -> list[int]:
-        """Returns the steps, of `1..total`, at which a trial is measured; the last is always one."""
+        """Returns the steps in `1..total` at which a trial is measured, always including the last."""
         every = self.every if role == "report" else self.every_select
         regular = range(every, total, every) if every else range(0)
         first = {1} if self.first and role == "report" else set()
@@ -103,9 +106,10 @@ def sequential_transfer(
     every: int = 1,
     every_select: int = 0,
     first: bool = False,
+    losses: int = 20,
     learner: str = "",
 ) -> Protocol:
-    """Returns Algorithm 2: class after class, by default an image a step and one pass; see `Protocol`."""
+    """Returns Algorithm 2: class after class, by default one image per step and one pass; see `Protocol`."""
     return Protocol(
         protocol="sequential",
         frozen=frozen,
@@ -114,6 +118,7 @@ def sequential_transfer(
         every=every,
         every_select=every_select,
         first=first,
+        losses=losses,
         learner=_row(learner, head),
         layers=layers,
         head=head,
@@ -132,9 +137,10 @@ def iid_transfer(
     every: int = 1,
     every_select: int = 0,
     first: bool = False,
+    losses: int = 20,
     learner: str = "",
 ) -> Protocol:
-    """Returns Algorithm 3: shuffled batches of all classes, some epochs."""
+    """Returns Algorithm 3: shuffled batches of all classes for some epochs; see `Protocol`."""
     return Protocol(
         protocol="iid",
         frozen=frozen,
@@ -143,6 +149,7 @@ def iid_transfer(
         every=every,
         every_select=every_select,
         first=first,
+        losses=losses,
         learner=_row(learner, head),
         layers=layers,
         start=start,
@@ -152,7 +159,7 @@ def iid_transfer(
 
 @gin.register
 def least_squares_transfer(*, head: Literal["scenario", "classes"] = "scenario") -> Protocol:
-    """Returns the official code's "zero-shot" transfer: a head by least squares on all images; no step, so no rate."""
+    """Returns the official code's "zero-shot" transfer: a head by least squares on all images, without steps."""
     return Protocol(
         protocol="at_once",
         frozen=True,
@@ -165,7 +172,7 @@ def least_squares_transfer(*, head: Literal["scenario", "classes"] = "scenario")
 
 
 def _row(learner: str, head: str) -> str:
-    """Returns what a row's name gets: heads of another width make another row."""
+    """Returns the suffix of a row's name, which also names a head of another width."""
     return ", ".join(part for part in (learner, "an output a class" if head == "classes" else "") if part)
 
 

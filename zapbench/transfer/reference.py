@@ -1,10 +1,10 @@
 """The plain loop of transfer: a pre-trained model gets a new head and learns unseen classes from few images.
 
 Sequential (Algorithm 2): class after class, one image at a time, one pass. I.i.d. (Algorithm 3): shuffled batches.
-At once: the head by least squares on all images, without a gradient step (see `closed_form`).
-One loop serves frozen and unfrozen transfer. Frozen, the learner is the head and its inputs are features, computed once
-per image; unfrozen, the learner is the whole model and its inputs are images. Models are in eval mode: batch norm's
-running statistics stay as pre-training left them. How accuracy is measured: `zapbench.transfer.metrics`.
+At once: the head by least squares on all images, without a gradient step (`zapbench.transfer.closed_form`).
+The same loop runs frozen and unfrozen transfer. In frozen transfer the learner is the head and its inputs are features,
+computed once per image; in unfrozen transfer the learner is the model and its inputs are images. Models are in eval
+mode: batch norm keeps the running statistics of pre-training. Accuracy is defined in `zapbench.transfer.metrics`.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ def run_trial(inputs: Inputs, plan: TrialPlan, *, fast: bool = True) -> Trajecto
     Args:
         inputs: image indices -> the learner's inputs.
         plan: what to learn; its learner is trained in place.
-        fast: whether manual gradients replace autograd where they can, and gain; the two agree to rounding.
+        fast: whether manual gradients replace autograd where they are faster; both agree up to rounding.
 
     Returns:
-        The curves. Where a loss is not finite they end before it, and `diverged` says where.
+        The curves. They end before the first loss that is not finite, and `diverged` says where that was.
     """
     protocol = plan.protocol
     sequential = protocol.protocol == "sequential"
     optimizer = plan.new_optimizer()
     gradients = gradients_of(plan.learner, protocol.images_per_step, fast=fast)
-    measure = Measure(plan.learner, inputs, plan.trial)
+    measure = Measure(plan.learner, inputs, plan.trial, plan.loss_points)
     wanted = set(plan.points)
     for step, (images, labels) in enumerate(_batches(plan), start=1):
         losses = []

@@ -1,4 +1,4 @@
-"""How an optimiser makes a step, as far as a fast transfer engine can make the same one."""
+"""The steps of the optimisers that the fast transfer engines can reproduce."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,9 +30,10 @@ class StepRule:
 
 
 def step_rule_of(optimizer: Callable[..., torch.optim.Optimizer], rate: float) -> StepRule | None:
-    """Returns the step of an optimiser, read from one made for a small layer; None where it is not a known one.
+    """Returns the step of an optimiser, or None where no fast engine can reproduce it.
 
-    A subclass, a hook, parameter groups and options that are not known here make it unknown.
+    The options are read from an optimiser of a small layer. Subclasses, hooks, parameter groups and unknown options
+    give None.
     """
     stepper = optimizer(list(nn.Linear(1, 1).parameters()), lr=rate)
     if len(stepper.param_groups) != 1 or stepper._optimizer_step_pre_hooks or stepper._optimizer_step_post_hooks:

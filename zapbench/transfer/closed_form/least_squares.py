@@ -1,7 +1,7 @@
-"""A head by least squares: from features (and a constant) to one-hot targets, without a gradient step (official code).
+"""A head by least squares from features and a constant to one-hot targets, without a gradient step (official code).
 
-Where there are fewer images than features, the solution of least norm. As the whole transfer it sees all images at
-once, and so is a protocol of its own; as a start of i.i.d. transfer, too, since that is then not the first to see them.
+With fewer images than features it is the solution of least norm. It uses all images at once, and so is a protocol of
+its own. As the start of i.i.d. transfer it makes another protocol, too: the images were used before the first step.
 """
 
 import torch
@@ -17,7 +17,7 @@ def least_squares(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tenso
 
     Args:
         features: `(images, features)`.
-        labels: `(images,)` int64. Outputs that stand for none of them get weights of 0.
+        labels: `(images,)` int64. Outputs without an image get weights of 0.
         outputs: outputs of the head.
     """
     inputs = features.cpu().double()
@@ -25,9 +25,9 @@ def least_squares(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tenso
     seen, place = labels.cpu().unique(return_inverse=True)
     targets = nn.functional.one_hot(place, len(seen)).double()
     solution = torch.linalg.lstsq(inputs, targets, driver="gelsd").solution.T
-    whole = torch.zeros(outputs, inputs.shape[1], dtype=torch.float64)
-    whole[seen] = solution
-    return whole[:, :-1], whole[:, -1]
+    head = torch.zeros(outputs, inputs.shape[1], dtype=torch.float64)
+    head[seen] = solution
+    return head[:, :-1], head[:, -1]
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def start_from_least_squares(learner: nn.Module, inputs: Inputs, trial: Trial) -
     """Sets a learner's head by least squares on all images that a trial trains on.
 
     Args:
-        learner: a head, whose inputs are features, or a whole model, whose inputs are images; in eval mode.
+        learner: a head, whose inputs are features, or a model, whose inputs are images; in eval mode.
         inputs: image indices -> the learner's inputs.
         trial: classes, labels and images.
     """

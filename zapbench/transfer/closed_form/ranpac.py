@@ -1,0 +1,46 @@
+"""RanPAC: ridge regression on random projections of the features behind a ReLU.
+
+McDonnell, Gong, Parvaneh, Abbasnejad and van den Hengel, *RanPAC: Random Projections and Pre-trained Models for
+Continual Learning* (2023), section 4.1 (phase 2; no adapter is trained). The paper draws 10,000 projections and chooses
+the penalty by a split of the images trained on; here both are bindings.
+"""
+
+import gin
+import torch
+from torch import Tensor
+
+from zapbench.transfer.closed_form.ridge import Ridge
+
+
+@gin.register
+class RanPAC(Ridge):
+    """Ridge regression, without a constant feature, on `relu(x R)`; `R` is drawn once per trial from N(0, 1).
+
+    Args:
+        features: number of the encoder's features.
+        outputs: outputs of the head.
+        generator: draws the projections.
+        projections: how many, at least 1.
+        penalty: see `Ridge`; in units of squared projected features.
+
+    Raises:
+        ValueError: a number is not allowed.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        *,
+        generator: torch.Generator | None = None,
+        projections: int = 2000,
+        penalty: float = 1.0,
+    ) -> None:
+        if projections < 1:
+            raise ValueError(f"RanPAC: projections must be at least 1, got {projections}")
+        super().__init__(projections, outputs, penalty=penalty, constant=False)
+        self._projection = torch.randn(features, projections, dtype=torch.float64, generator=generator)
+
+    def expand(self, features: Tensor) -> Tensor:
+        """See `ClosedForm`."""
+        return (features @ self._projection).relu_()
