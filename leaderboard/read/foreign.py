@@ -16,7 +16,7 @@ def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
     """Reads the files of a folder as one run: in the order they were begun, the later writing wins a step.
 
     A job that is restarted begins a new file. The end of an earlier file may be torn; the run is unfinished where its
-    last file is, or where any is damaged.
+    last file is, and not used where any is damaged.
 
     Args:
         paths: the files.
@@ -41,7 +41,8 @@ def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
     found.curves = {tag: ([*map(int, sorted(own))], [own[step] for step in sorted(own)]) for tag, own in points.items()}
     found.other_tags = sorted(others)
     long = f"{skipped} of its records, longer than {LONGEST_RECORD:,} bytes, ignored" if skipped else ""
-    ended = one_line(damaged or ended)
+    found.problem = found.problem or one_line(damaged)
+    ended = one_line(ended)
     found.closing = Closing(contract.UNFINISHED, ended) if ended else Closing(contract.FINISHED, long)
     return found
 

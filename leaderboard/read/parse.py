@@ -66,9 +66,9 @@ def read_file(path: Path) -> EventFile:
         found.problem = f"cannot be read ({error.strerror})"
     except (ValueError, OverflowError, MemoryError) as error:
         found.problem = one_line(str(error))[:LONGEST_REASON] or type(error).__name__
-    if not found.problem and found.description is None:
+    if not found.problem and (found.description is None or (tail.damage and not tail.torn)):
         found.problem = tail.damage or "holds no description of a run"
-    if not found.problem and tail.damage and found.closing.status == contract.UNFINISHED:
+    if tail.torn:
         found.closing = Closing(contract.UNFINISHED, tail.damage)
     if not found.problem:
         found.problem = implausible(found.description, found.closing, found.curves, found.class_accuracy)

@@ -34,15 +34,15 @@ def test_every_flipped_bit_of_a_trial_is_noticed_in_its_status_and_in_the_table(
     assert read_file(path) == before
 
 
-def test_a_flipped_bit_is_named_in_the_notes_and_by_the_check(tmp_path):
+def test_a_flipped_bit_is_named_beside_the_tables_and_by_the_check(tmp_path):
     for seed in range(3):
         write(tmp_path / "logs", [0.5, 0.25], seed=seed)
     path = min((tmp_path / "logs").rglob("*tfevents*"))
     content = bytearray(path.read_bytes())
     content[content.rindex(contract.HELD_OUT.encode()) + len(contract.HELD_OUT) + 3] ^= 0x10
     path.write_bytes(bytes(content))
-    (row,) = load(tmp_path / "logs").trials.query("status == 'unfinished'").to_dict("records")
-    assert row["reason"].startswith("holds a damaged record at byte")
+    (problem,) = load(tmp_path / "logs").problems
+    assert problem.startswith(f"{path.relative_to(tmp_path / 'logs').as_posix()}: holds a damaged record at byte")
     pack(tmp_path / "logs", tmp_path / "s.zip")
     assert any("holds a damaged record at byte" in problem for problem in check(tmp_path / "s.zip").problems)
 
