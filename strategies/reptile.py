@@ -76,7 +76,7 @@ class Reptile(Episodic):
         self.inner_steps = inner_steps
         self.inner_batch = inner_batch
         self.anneal = anneal
-        self.fast = False  # what is written out steps on single images in place
+        self.fast = False  # `ManualGradients.descend` steps on single images
 
     def effort(self, images: int) -> tuple[int, int]:
         """Returns the images that training takes, repeats counted, and its gradient steps."""
