@@ -1,8 +1,8 @@
-"""The episode loop of Algorithm 1, shared by ASB, Meta-ASB and what is built on them.
+"""The episode loop of Algorithm 1, which ASB, Meta-ASB and strategies built on them share.
 
-Avalanche's meta-learning template makes one inner and outer update a mini-batch; here a training iteration is an
-episode, with the template's hooks around its parts. The extra forward pass that the template makes after the outer
-update is left out.
+Avalanche's meta-learning template makes one inner and one outer update per mini-batch; here a training iteration is an
+episode, with the template's hooks around its parts. The template's extra forward pass after the outer update is not
+made.
 """
 
 from typing import Any
@@ -26,8 +26,8 @@ class Episodic(SupervisedMetaLearningTemplate):
 
     Attributes:
         episodes: outer steps.
-        first_update: episodes that were done before (when training goes on from a checkpoint).
-        fast: whether gradients are `written_out` where that can stand in for autograd; the two agree to rounding.
+        first_update: episodes that were done before (when training continues from a checkpoint).
+        fast: whether gradients are computed without autograd where that is faster here; the two agree to rounding.
     """
 
     PLUGIN_CLASS = SupervisedMetaLearningPlugin

@@ -47,7 +47,7 @@ class MetaASB(Episodic):
         self.inner = inner
         self.outer = outer
         self.first_order = first_order
-        self.fast = self.fast and (*inner, *outer) == ("*", "*")  # what is written out moves everything in both loops
+        self.fast = self.fast and (*inner, *outer) == ("*", "*")  # `ManualGradients` move everything in both loops
         for pattern in (*inner, *outer):
             if not self._chosen([pattern]):
                 parts = sorted({".".join(name.split(".")[:2]) for name, _ in self.model.named_parameters()})

@@ -77,7 +77,7 @@ class Reptile(Episodic):
         self.inner_steps = inner_steps
         self.inner_batch = inner_batch
         self.anneal = anneal
-        self.fast = False  # the hand-written gradients step on single images, in place
+        self.fast = False  # `ManualGradients.descend` steps on single images
 
     def effort(self, images: int) -> tuple[int, int]:
         """Returns images seen and gradient steps of all episodes (see `base.CountsEffort`)."""

@@ -190,8 +190,12 @@ def normalise_along(
             best, moving, which = winner[0, i, j], winner_along[0, i, j], place[0, i, j]
             for k in range(pool * pool):
                 moved = y_along[0, pool * i + k // pool, pool * j + k % pool]
-                for c in range(channels):
-                    moving[c] = moved[c] if which[c] == k else moving[c]
+                if k == 0:
+                    for c in range(channels):
+                        moving[c] = moved[c] if which[c] == 0 else 0 * best[c]
+                else:  # a sum: a choice between two rows of memory becomes no vector instructions
+                    for c in range(channels):
+                        moving[c] += moved[c] if which[c] == k else 0 * best[c]
             opened, into = out[0, i + pad, j + pad], out_along[0, i + pad, j + pad]
             for c in range(channels):
                 u = (best[c] - average[c]) * inverse[c]
