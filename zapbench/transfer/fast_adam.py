@@ -20,7 +20,7 @@ from numba import njit
 from torch import nn
 
 from zapbench.transfer.features import EVALUATION_BATCH, Features
-from zapbench.transfer.metrics import Curve, Trajectory
+from zapbench.transfer.metrics import Curve, Trajectory, predicts
 from zapbench.transfer.plan import TrialPlan
 from zapbench.transfer.step_rule import StepRule
 
@@ -217,12 +217,14 @@ class _Head:
         joined = torch.from_numpy(self._state[0])
         rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
         labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape)
+        rising = labels[:, 0].sort().values
         losses = seen in self.plan.loss_points
         parts = []
         for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
             logits = torch.addmm(joined[-1], self._features.table[part], joined[:-1])
             label = logits.gather(1, own[:, None])[:, 0]
-            right, right_seen = label >= logits.amax(1), label >= logits.index_select(1, labels[:, 0]).amax(1)
+            right = predicts(logits, own, label)
+            right_seen = predicts(logits.index_select(1, rising), torch.searchsorted(rising, own.contiguous()), label)
             found = nn.functional.cross_entropy(logits, own, reduction="none").double() if losses else label
             parts.append((right, right_seen, found))
         right, right_seen, found = (torch.cat(column).view(rows.shape) for column in zip(*parts))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from zapbench.transfer.features import Features
-from zapbench.transfer.metrics import Curve, Trajectory
+from zapbench.transfer.metrics import Curve, Trajectory, predicts
 from zapbench.transfer.plan import TrialPlan
 
 Tick = Callable[[], None]
@@ -141,7 +141,7 @@ class _Draw:
             at = point
             seen = (min(point, last) - first) * images
             own = logits[:seen].gather(1, labels[:seen])[:, 0]
-            rate.right[number, first * images : first * images + seen] = own >= logits[:seen].amax(1)
+            rate.right[number, first * images : first * images + seen] = predicts(logits[:seen], labels[:seen, 0], own)
             self._measure_among_seen(rate, number, first, logits[:seen], own)
             if point in rate.plan.loss_points:
                 found = nn.functional.cross_entropy(logits[:seen], labels[:seen, 0], reduction="none")
@@ -159,10 +159,11 @@ class _Draw:
             own: those of the images' labels, `(images,)`.
         """
         held_out = self.images - self.trained
-        seen = self._labels[: rate.plan.points[number]]
-        rows = logits.view(-1, self.images, logits.shape[1])[:, self.trained :]
-        highest = rows.index_select(2, seen).amax(2)
-        right = own.view(-1, self.images)[:, self.trained :] >= highest
+        rising = self._labels[: rate.plan.points[number]].sort().values
+        rows = logits.view(-1, self.images, logits.shape[1])[:, self.trained :].flatten(0, 1)
+        labels = self._labels[first : first + len(logits) // self.images].repeat_interleave(held_out)
+        own = own.view(-1, self.images)[:, self.trained :].flatten()
+        right = predicts(rows.index_select(1, rising), torch.searchsorted(rising, labels), own)
         rate.right_seen[number, first * held_out : first * held_out + right.numel()] = right.flatten()
 
     def trajectory(self, rate: _Rate) -> Trajectory:
