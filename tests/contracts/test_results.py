@@ -146,7 +146,7 @@ CONTENDERS = REMEMBER | {"agem", "der", "ewc", "lwf", "mas", "si"}
 
 
 class Contending:
-    """A table of contenders: what is told apart from what."""
+    """A table of contenders: which pairs are significantly different."""
 
     def __init__(self, table):
         self.apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}

@@ -263,7 +263,7 @@ def test_a_strategy_that_makes_its_own_batches_keeps_them(tiny):
 def test_a_plugin_whose_hooks_never_fire_is_refused_by_name(strategy, bindings, words, tmp_path):
     run = RunSpec("glyphs", strategy, 0, bindings=parse_bindings(bindings))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Avalanche warns of some, and goes on
+        warnings.simplefilter("ignore")  # Avalanche warns of some and continues
         with pytest.raises(ValueError, match=words):
             configured(Job(run), Options(tmp_path)).rehearse()
     assert not list(tmp_path.iterdir())

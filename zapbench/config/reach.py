@@ -42,7 +42,7 @@ def concerning(
 def reachable(scenario: str, strategy: str, bindings: Sequence[Binding]) -> dict[str, str]:
     """Returns the configuration that reaches pre-training from `run`, macros put in, importing nothing.
 
-    What nothing refers to (say, a macro for another strategy) is left out, and so is what is merely operational.
+    Bindings that nothing refers to (such as a macro of another strategy) and operational ones are excluded.
     """
     found = _followed(scenario, strategy, [b for b in bindings if reaches_pretraining(b)])
     return {key: value for key, value in found.items() if key not in OPERATIONAL}

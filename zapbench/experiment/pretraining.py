@@ -154,7 +154,7 @@ class Pretraining(Origin):
         """Makes the strategy; where it has plug-ins, trains it for one update and throws it away.
 
         Raises:
-            ValueError: a plug-in would do nothing.
+            ValueError: a plug-in would have no effect.
         """
         strategy = self.new_strategy()
         if own_plugins(strategy):
@@ -178,13 +178,12 @@ class Pretraining(Origin):
             return self._train(strategy, record, folder / checkpoints.FILE, resume)
 
     def _train(self, strategy: Any, record: PretrainRecord, path: Path, resume: Checkpoint | None) -> Classifier | None:
-        split = self.context.scenario.pretraining(self.context.job.run.seed)
-        images = self.context.scenario.tensor(device=self.context.device)
-        experience = pretraining_experience(images, split.train, self.context.scenario.augmentation)
-        count = split.train.size
-        total = updates_of(strategy, count)
+        context = self.context
+        split = context.scenario.pretraining(context.job.run.seed)
+        images = context.scenario.tensor(device=context.device)
+        total = updates_of(strategy, split.train.size)
         if resume is not None and record.last < resume.updates - resume.updates % every(total):
-            resume = None  # the record was damaged behind the checkpoint's back: its points have to be made again
+            resume = None  # the record lacks points that lie before the checkpoint: they have to be computed again
         if resume is not None:
             strategy.model.load_state_dict(resume.model)
             resume_at(strategy, resume.updates)
@@ -193,46 +192,55 @@ class Pretraining(Origin):
             labels = torch.arange(len(split.validation)).repeat_interleave(split.validation.shape[1])
             return accuracy(model, images, torch.from_numpy(split.validation.reshape(-1).copy()), labels)
 
-        cost = ResourceMeter(self.context.device, before=resume.seconds if resume is not None else 0.0)
+        meter = ResourceMeter(context.device, before=resume.seconds if resume is not None else 0.0)
         strategy.plugins.append(
             Monitor(
                 record,
                 path,
-                (self.context.config_hash, self.identity),
+                (context.config_hash, self.identity),
                 total,
                 validate=validate if split.validation.size else None,
                 seconds=self.checkpoint_seconds,
-                cost=cost,
-                progress=self.context.options.progress,
-                progress_seconds=self.context.options.progress_seconds,
+                cost=meter,
+                progress=context.options.progress,
+                progress_seconds=context.options.progress_seconds,
                 resume=resume,
             )
         )
+        closing = self._closing(
+            strategy, pretraining_experience(images, split.train, context.scenario.augmentation), record
+        )
+        done = strategy.clock.train_iterations
+        record.finish(closing, _costs(strategy, meter, split.train.size, total), step=done)
+        if closing.status != contract.FINISHED:
+            return None
         model: Classifier = strategy.model
-        closing = Closing(contract.FINISHED)
+        self.keep(model, done)
+        return model
+
+    def _closing(self, strategy: Any, experience: Any, record: PretrainRecord) -> Closing:
+        """Trains a strategy and returns how that ended; an error is recorded and raised."""
         try:
             strategy.train(experience, eval_streams=[])
         except Diverged as diverged:
-            closing = Closing(contract.DIVERGED, str(diverged))
             self.context.outcome.diverged[str(self.context.folder)] = str(diverged)
+            return Closing(contract.DIVERGED, str(diverged))
         except Exception as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             with suppress(OSError):
                 record.finish(Closing(contract.FAILED, reason), {}, step=strategy.clock.train_iterations)
             raise
-        costs = {
-            contract.SECONDS: cost.seconds(),
-            contract.PEAK_MEMORY: cost.peak_memory(),
-            contract.PARAMETERS: count_parameters(model),
-        }
-        done = strategy.clock.train_iterations
-        effort = effort_of(strategy, count)
-        share = done / total if total else 0.0
-        costs |= {
-            contract.IMAGES_SEEN: effort.images * share,
-            contract.GRADIENT_STEPS: effort.gradient_steps * share,
-        }
-        record.finish(closing, costs, step=done)
-        if closing.status == contract.FINISHED:
-            self.keep(model, done)
-        return model if closing.status == contract.FINISHED else None
+        return Closing(contract.FINISHED)
+
+
+def _costs(strategy: Any, meter: ResourceMeter, images: int, total: int) -> dict[str, float]:
+    """Returns what pre-training took; of a run that diverged, the share of its updates that were made."""
+    effort = effort_of(strategy, images)
+    share = strategy.clock.train_iterations / total if total else 0.0
+    return {
+        contract.SECONDS: meter.seconds(),
+        contract.PEAK_MEMORY: meter.peak_memory(),
+        contract.PARAMETERS: count_parameters(strategy.model),
+        contract.IMAGES_SEEN: effort.images * share,
+        contract.GRADIENT_STEPS: effort.gradient_steps * share,
+    }

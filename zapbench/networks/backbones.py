@@ -49,7 +49,7 @@ def vgg16_bn(
     if not 0 < width <= 1 or (pretrained and width < 1):
         raise ValueError(f"vgg16_bn: width is {width}; allowed: above 0 to 1, and 1 where weights are fetched")
     name = "vgg16_bn" if width == 1 else f"vgg16_bn x {width:g}"
-    # timm's two hidden layers (119 million weights) are left out here; a small ratio keeps them from being drawn.
+    # timm's two hidden layers (119 million weights) are not used here; a small ratio keeps them from being drawn.
     without = {} if pretrained else {"mlp_ratio": NO_HIDDEN_LAYERS}
     whole = _create("vgg16_bn", channels, pretrained, without) if width == 1 else _narrow_vgg16(channels, width)
     encoder = nn.Sequential(whole.features, nn.AdaptiveAvgPool2d(7), nn.Flatten())

@@ -34,7 +34,7 @@ def load_weights(model: Classifier, path: Path) -> None:
     """Puts a file's weights into a model.
 
     The file holds a state dict of the whole model or of its encoder alone, bare or under `state_dict`,
-    `model_state_dict` or `model`. A head is left out where it has other outputs: transfer replaces it.
+    `model_state_dict` or `model`. A head with other outputs is ignored: transfer replaces it.
 
     Raises:
         ValueError: not a state dict, not this model's, or a weight is not finite.
