@@ -19,6 +19,7 @@ from zapbench import __version__
 from zapbench.cli.diagnosis import BROKEN, NOTE, OK, Diagnosis
 from zapbench.cli.storage import examine_data, examine_folders
 from zapbench.launchers.cpus import cores
+from zapbench.launchers.home import import_with_writable_home
 
 TESTED = "3.11"
 """The version of Python that runs the tests."""
@@ -109,6 +110,8 @@ def _package(name: str, specifier: str) -> Diagnosis:
         return Diagnosis(name, OK, version)
     try:
         with warnings.catch_warnings(action="ignore"):
+            if name == "avalanche-lib":
+                import_with_writable_home()
             importlib.import_module(IMPORTED[name])
     except Exception as error:  # whatever a broken binary raises
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,6 +10,7 @@ from typing import Any
 from zapbench import config
 from zapbench.config import Binding
 from zapbench.launchers.allocator import keep_freed_memory
+from zapbench.launchers.home import import_with_writable_home
 from zapbench.tasks import Job, Outcome, Progress, Stopped
 
 AVALANCHE_WARNINGS = ("no QP solver found", "Call to deprecated ")
@@ -30,6 +31,7 @@ def prepare_process(threads: int) -> None:
     warnings.showwarning = _show_unless_avalanche
     import torch
 
+    import_with_writable_home()
     keep_freed_memory()
     torch.set_num_threads(threads)
 
