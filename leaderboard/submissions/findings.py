@@ -96,13 +96,13 @@ def on_curves(logs: Logs, beside: Logs | None) -> Iterator[str]:
 
 
 def _results(logs: Logs) -> Iterator[tuple[str, str]]:
-    """Yields a hash of each trial's curve, to 0.01%, and its file; curves that hardly move may well be equal."""
+    """Yields a hash of each trial's curves, to 0.01%, and its file; curves that hardly move may well be equal."""
     points = logs.curves.to_numpy(dtype=np.float64)
     starts = np.searchsorted(points[:, 0], np.arange(len(logs.trials) + 1))
     for place, file in enumerate(logs.trials["file"]):
-        own = points[starts[place] : starts[place + 1], 1:3]
+        own = np.nan_to_num(points[starts[place] : starts[place + 1], 1:], nan=-1.0).round(4)
         if len(np.unique(own[:, 1])) >= LEAST_VALUES:
-            yield hashlib.sha256(own.round(4).tobytes()).hexdigest(), str(file)
+            yield hashlib.sha256(own.tobytes()).hexdigest(), str(file)
 
 
 def on_tables(logs: Logs, beside: Logs | None) -> Iterator[str]:
