@@ -7,6 +7,8 @@ it: memory is what a single image's step waits for.
 import torch
 from torch import Tensor
 
+from zapbench.networks.products import multiply
+
 ROWS = 32
 """Products that are kept before they are applied."""
 
@@ -37,9 +39,9 @@ class LowRankChanges:
         return torch.mv(self.matrix, features).addmv_(left.t(), torch.mv(right, features), alpha=self.factor)
 
     def transposed_times(self, outputs: Tensor) -> Tensor:
-        """Returns the transpose of the changed matrix times a vector `(outputs,)`."""
+        """Returns vectors `(n, outputs)` times the changed matrix: `(n, features)`."""
         left, right = self._left[: self._count], self._right[: self._count]
-        return torch.mv(self.matrix.t(), outputs).addmv_(right.t(), torch.mv(left, outputs), alpha=self.factor)
+        return multiply(outputs, self.matrix).addmm_(torch.mm(outputs, left.t()), right, alpha=self.factor)
 
     def apply(self) -> Tensor:
         """Returns the changed matrix, which is another than the one before."""

@@ -266,7 +266,7 @@ class ManualGradients:
             features = self.features(maps, image[None])[0]
             error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
-            put(head.transposed_times(error), maps[-1].grad_out)
+            put(head.transposed_times(error[None]), maps[-1].grad_out)
             head.add(error, features)
             self.bias = torch.add(self.bias, error, alpha=-lr)
             self._back(maps, lr=lr)

@@ -108,8 +108,9 @@ def _take_product(
     probability = error.clone()
     probability[step.label] += 1
     error_along = probability * (logits_along - probability.dot(logits_along))
-    back_along = head.transposed_times(error_along).add_(grad_head.transposed_times(error))
-    put(torch.stack([head.transposed_times(error), back_along]), pairs[-1].grad_out)
+    back = head.transposed_times(torch.stack([error, error_along]))
+    back[1].add_(grad_head.transposed_times(error[None])[0])
+    put(back, pairs[-1].grad_out)
     grad_head.add(error_along, features)
     grad_head.add(error, features_along)
     net.grad_bias.add_(error_along, alpha=-lr)
