@@ -28,7 +28,7 @@ from zapbench.leaderboard.read.mapping import LogMapping, apply
 from zapbench.leaderboard.read.parse import points, read_file, summarise
 from zapbench.text import one_line
 
-VERSION = 2
+VERSION = 3
 """Of the cache: raised when what is kept changes."""
 
 PARALLEL_FROM = 200
@@ -219,16 +219,16 @@ class _Cache:
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs", "common_classes", "draws",
-    "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting", "area", "seconds",
-    "peak_memory",
+    "encoder", "input_size", "status", "reason", "held_out", "held_out_seen", "trained_on", "forgetting", "area",
+    "seconds", "peak_memory",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
     "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 _NUMBERS = (
-    "held_out", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation", "images_seen",
-    "gradient_steps", "parameters", "common_classes",
+    "held_out", "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation",
+    "images_seen", "gradient_steps", "parameters", "common_classes",
 )  # fmt: skip
 
 
