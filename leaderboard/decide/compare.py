@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from zapbench.leaderboard.decide.variance import variance_components as variance_components
+
 LEAST_SEEDS = 3
 ALPHA = 0.05
 

@@ -120,6 +120,7 @@ def summarise(found: EventFile) -> dict[str, Any]:
     steps = found.curves.get(contract.LOSS, ([], []))[0]
     scores = {
         "held_out": last(found, contract.HELD_OUT),
+        "held_out_seen": last(found, contract.HELD_OUT_SEEN),
         "trained_on": last(found, contract.TRAINED_ON),
         "forgetting": last(found, contract.FORGETTING),
         "area": sum(held_out) / len(held_out) if len(held_out) > 1 else None,

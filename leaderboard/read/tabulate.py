@@ -16,16 +16,16 @@ from zapbench.text import one_line
 TRIAL_COLUMNS = (
     "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
-    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "trained_on", "forgetting",
-    "area", "seconds", "peak_memory", "last_step", "class_mean",
+    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "held_out_seen",
+    "trained_on", "forgetting", "area", "seconds", "peak_memory", "last_step", "class_mean",
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
     "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 _NUMBERS = (
-    "held_out", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation", "images_seen",
-    "gradient_steps", "parameters", "common_classes", "class_mean",
+    "held_out", "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation",
+    "images_seen", "gradient_steps", "parameters", "common_classes", "class_mean",
 )  # fmt: skip
 
 
