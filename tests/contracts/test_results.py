@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import results
-from support.paths import ROOT
+from support.paths import DEMO, ROOT
 
 CLAIM = "omniglot_small_claim"
 
@@ -82,28 +82,28 @@ def _curves(path):
     return [numbers for numbers in found if len(numbers) > 100]
 
 
-def test_what_the_documents_say_is_told_apart_is_told_apart(read):
+def test_what_the_documents_call_significantly_different_is_so(read):
     for table in read(CLAIM).tables:
-        apart = {(pair.first, pair.second) for pair in table.pairs if pair.significant}
-        apart |= {(second, first) for first, second in apart}
+        different = {(pair.first, pair.second) for pair in table.pairs if pair.significant}
+        different |= {(second, first) for first, second in different}
         score = {row.method: row.held_out.mean for row in table.rows}
         for plain, zapped in (("asb", "asb_zap"), ("meta_asb", "meta_asb_zap"), ("iid", "iid_zap")):
             sequential = table.protocol.startswith("sequential")
-            assert ((plain, zapped) in apart) == sequential
+            assert ((plain, zapped) in different) == sequential
             assert not sequential or score[zapped] > score[plain]
-        assert ("asb_zap", "meta_asb_zap") not in apart
+        assert ("asb_zap", "meta_asb_zap") not in different
 
 
 def test_what_the_documents_say_of_oml_and_anml_is_so(read):
     zapped = {"anml_small_zap", "meta_asb_zap", "asb_zap"}
     for table in read("omniglot_small_systems").tables:
-        apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+        different = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
         score = {row.method: 100 * row.held_out.mean for row in table.rows}
-        assert not [pair for pair in apart if pair <= zapped]
+        assert not [pair for pair in different if pair <= zapped]
         if table.protocol.startswith("sequential"):
-            assert {"anml_small", "anml_small_zap"} in apart
-            assert {"oml_small", "oml_small_zap"} in apart
-            assert {"anml_small", "iid"} not in apart
+            assert {"anml_small", "anml_small_zap"} in different
+            assert {"oml_small", "oml_small_zap"} in different
+            assert {"anml_small", "iid"} not in different
             assert score["meta_asb"] > 3 * score["iid"]
             assert 30 < score["anml_small_zap"] - score["anml_small"] < 40
             assert 15 < score["oml_small_zap"] - score["oml_small"] < 20
@@ -126,17 +126,17 @@ def test_what_the_documents_say_of_neighbours_is_so(read):
     others = {"iid_llf", "iid_continual_backprop", "iid_shrink_perturb"}
     for table in read("omniglot_small_neighbours").tables:
         above = {(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in table.pairs if p.significant}
-        apart = {frozenset(pair) for pair in above}
+        different = {frozenset(pair) for pair in above}
         score = {row.method: row.held_out.mean for row in table.rows}
-        zapped = {name: frozenset((name, f"{name}_zap")) in apart for name in ("iid", "asb", "meta_asb", "reptile")}
+        zapped = {name: frozenset((name, f"{name}_zap")) in different for name in ("iid", "asb", "meta_asb", "reptile")}
         if table.protocol == "sequential, unfrozen":
             assert max(score.values()) < 0.2
             assert not any(zapped.values())
             continue
         assert {("iid_zap", "iid"), ("reptile_zap", "reptile")} <= above
-        assert not [name for name in others if frozenset((name, "iid")) in apart]
+        assert not [name for name in others if frozenset((name, "iid")) in different]
         assert {name for name in others if ("iid_zap", name) in above} == {"iid_llf", "iid_continual_backprop"}
-        assert frozenset(("iid_zap", "reptile_zap")) not in apart
+        assert frozenset(("iid_zap", "reptile_zap")) not in different
         episodic = {"asb", "asb_zap", "meta_asb", "meta_asb_zap"}
         assert {(one, other) for one in episodic for other in score.keys() - episodic} <= above
 
@@ -149,7 +149,7 @@ class Contending:
     """A table of contenders: which pairs are significantly different."""
 
     def __init__(self, table):
-        self.apart = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
+        self.different = {frozenset((pair.first, pair.second)) for pair in table.pairs if pair.significant}
         self.score = {row.method: row.held_out.mean for row in table.rows}
         assert {name.split(" + ")[1] for name in self.score if " + " in name} == CONTENDERS | {"cumulative"}
 
@@ -162,12 +162,12 @@ class Contending:
 
     def helped(self):
         """The contenders that are better after ASB with zapping."""
-        found = {name for name in CONTENDERS if frozenset((f"asb_zap + {name}", f"iid + {name}")) in self.apart}
+        found = {name for name in CONTENDERS if frozenset((f"asb_zap + {name}", f"iid + {name}")) in self.different}
         assert all(self.score[f"asb_zap + {name}"] > self.score[f"iid + {name}"] for name in found)
         return found
 
     def _told(self, method, reference):
-        return {name for name in CONTENDERS if frozenset((f"{method} + {name}", reference)) in self.apart}
+        return {name for name in CONTENDERS if frozenset((f"{method} + {name}", reference)) in self.different}
 
 
 def test_what_the_documents_say_of_contenders_is_so(read):
@@ -178,9 +178,9 @@ def test_what_the_documents_say_of_contenders_is_so(read):
     assert (found.above("asb_zap", "asb_zap"), found.below("asb_zap", "asb_zap")) == (set(), {"mas"})
     assert found.score["asb_zap"] < min(found.score[f"asb_zap + {name}"] for name in REMEMBER)
     assert found.helped() == CONTENDERS - {"der", "er_ace", "mas"}
-    assert frozenset(("asb_zap", "iid")) in found.apart
-    (edge,) = [note for note in table.notes if "at the edge" in note]
-    assert edge.startswith("iid + der: its rate 0.03 is")
+    assert frozenset(("asb_zap", "iid")) in found.different
+    (boundary,) = [note for note in table.notes if "at the boundary" in note]
+    assert boundary.startswith("iid + der: its rate 0.03 is")
 
 
 def test_what_the_documents_say_of_contenders_where_all_layers_learn_is_so(read):
@@ -190,15 +190,15 @@ def test_what_the_documents_say_of_contenders_where_all_layers_learn_is_so(read)
     assert found.above("iid", "asb_zap") == REMEMBER | {"der"}
     assert (found.above("asb_zap", "asb_zap"), found.below("asb_zap", "asb_zap")) == (REMEMBER, set())
     assert found.helped() == {"agem", "ewc", "gdumb", "lwf", "si"}
-    assert frozenset(("asb_zap", "iid")) in found.apart
-    assert not [note for note in table.notes if "at the edge" in note]
+    assert frozenset(("asb_zap", "iid")) in found.different
+    assert not [note for note in table.notes if "at the boundary" in note]
 
 
 def test_what_the_documents_say_of_the_demo_is_so():
-    (table,) = results.tables(results.load(ROOT / "tests" / "logs" / "demo"))
-    apart = {
+    (table,) = results.tables(results.load(DEMO))
+    different = {
         pair.difference > 0
         for pair in table.pairs
         if (pair.first, pair.second) == ("asb", "asb_zap") and pair.significant
     }
-    assert apart == {True}
+    assert different == {True}

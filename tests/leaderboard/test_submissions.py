@@ -232,7 +232,7 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path, capsys):
     (tmp_path / "no.zip").write_bytes(b"no zip")
     (tmp_path / "empty").mkdir()
     for arguments, words in [
-        (["leaderboard"], "leaderboard takes LOGDIR"),
+        (["leaderboard"], "leaderboard needs LOGDIR"),
         (["leaderboard", "--check", "nowhere.zip"], "no file nowhere.zip"),
         (["leaderboard", "--check", str(tmp_path / "no.zip")], "is not a zip"),
         (["submit", str(tmp_path / "empty"), "--out", str(tmp_path / "x.zip")], "no event files below"),

@@ -106,14 +106,8 @@ def test_more_resets_than_epochs_and_frozen_transfer_are_refused(tiny):
     inputs = torch.zeros(96, 36).__getitem__
     for protocol in (iid_transfer(frozen=True, learner="rifle"), sequential_transfer(learner="rifle")):
         with pytest.raises(ValueError, match="RIFLE: transfer is frozen"):
-            rehearse(
-                lambda **kwargs: Naive(plugins=[RIFLE()], **kwargs),
-                head,
-                inputs,
-                tiny.trial(0, 0),
-                protocol,
-                torch.optim.Adam,
-            )
+            plan = TrialPlan(tiny.trial(0, 0), head, protocol, torch.optim.Adam, 0.001, [])
+            rehearse(lambda **kwargs: Naive(plugins=[RIFLE()], **kwargs), inputs, plan)
 
 
 @pytest.mark.parametrize("wrong", [{"rates": "x"}, {"moments": "x"}])

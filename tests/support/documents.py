@@ -138,7 +138,8 @@ def try_words(words: list[str], parsed: bool, monkeypatch, where: str) -> None:
         else:
             monkeypatch.setattr("sys.argv", words)
             if rest[0] in ("run", "transfer"):
-                rest += ["--trials", "1", "--select-trials", "1"]
+                for option in ("--trials", "--select-trials"):
+                    rest += [] if option in rest else [option, "1"]
             if rest[0] != "check" or not _is_checked():
                 assert main(rest) == 0, f"{where}: {shlex.join(words)}"
     elif name == "make":

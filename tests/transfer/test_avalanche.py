@@ -170,7 +170,7 @@ def test_iid_every_epoch_sees_each_image_once_in_an_order_of_its_own_and_tells_o
 
 def test_iid_a_contender_that_a_file_names_learns_the_trials_of_the_plain_transfer(tmp_path):
     path = tmp_path / "naive.gin"
-    plain = (config.root() / "transfers" / "iid_frozen.gin").read_text()
+    plain = config.read_text(config.root() / "transfers" / "iid_frozen.gin")
     path.write_text(f"""{plain}
 import zapbench.contenders
 run.transfer_strategy = @transfer/Naive
