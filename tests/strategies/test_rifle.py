@@ -105,8 +105,8 @@ def test_more_resets_than_epochs_and_frozen_transfer_are_refused(tiny):
     head = torch.nn.Linear(36, 10)
     inputs = torch.zeros(96, 36).__getitem__
     for protocol in (iid_transfer(frozen=True, learner="rifle"), sequential_transfer(learner="rifle")):
+        plan = TrialPlan(tiny.trial(0, 0), head, protocol, torch.optim.Adam, 0.001, [])
         with pytest.raises(ValueError, match="RIFLE: transfer is frozen"):
-            plan = TrialPlan(tiny.trial(0, 0), head, protocol, torch.optim.Adam, 0.001, [])
             rehearse(lambda **kwargs: Naive(plugins=[RIFLE()], **kwargs), inputs, plan)
 
 
