@@ -94,6 +94,7 @@ run.transfer_strategy = @transfer/Naive
 transfer/sequential_transfer.learner = "mine"
 """
 UNFROZEN = "transfer/sequential_transfer.frozen = False\n"
+TWICE, STOPPED = "two runs leave the same curves", "trials that were stopped go on to the same curves"
 LAST = "transfer/sequential_transfer.layers = 1\n"
 
 
@@ -116,9 +117,9 @@ def written(package, plugin, more, monkeypatch):
     [
         ("", "", ["Naive is more than plain fine-tuning"]),
         ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive is more than plain fine-tuning"]),
-        ("MoodyLearner", UNFROZEN, ["the same seed gives the same bits"]),
+        ("MoodyLearner", UNFROZEN, ["the same seed gives the same bits", TWICE, STOPPED]),
         ("Thaw", UNFROZEN + LAST, ["what is frozen stays as it is"]),
-        ("Tint", "", ["what is frozen stays as it is"]),
+        ("Tint", "", ["what is frozen stays as it is", STOPPED]),  # a trial that resumes has features of its own
         ("Numb", UNFROZEN, ["unfrozen, the encoder learns"]),
         ("Breaks", UNFROZEN, ["learns a trial"]),
     ],
