@@ -94,6 +94,7 @@ run.transfer_strategy = @transfer/Naive
 transfer/sequential_transfer.learner = "mine"
 """
 UNFROZEN = "transfer/sequential_transfer.frozen = False\n"
+TWICE, STOPPED = "two runs leave the same curves", "stopped trials resume to the same curves"
 LAST = "transfer/sequential_transfer.layers = 1\n"
 
 
@@ -116,9 +117,9 @@ def written(package, plugin, more, monkeypatch):
     [
         ("", "", ["Naive differs from plain fine-tuning"]),
         ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive differs from plain fine-tuning"]),
-        ("UnseededLearner", UNFROZEN, ["the same seed gives the same bits"]),
+        ("UnseededLearner", UNFROZEN, ["the same seed gives the same bits", TWICE, STOPPED]),
         ("ChangesFrozenEncoder", UNFROZEN + LAST, ["frozen parts stay unchanged"]),
-        ("ChangesFeatures", "", ["frozen parts stay unchanged"]),
+        ("ChangesFeatures", "", ["frozen parts stay unchanged", STOPPED]),  # a trial that resumes has features of its own
         ("StopsEncoder", UNFROZEN, ["the unfrozen encoder learns"]),
         ("FailsLate", UNFROZEN, ["learns a trial"]),
     ],

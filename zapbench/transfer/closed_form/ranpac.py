@@ -2,7 +2,8 @@
 
 McDonnell, Gong, Parvaneh, Abbasnejad and van den Hengel, *RanPAC: Random Projections and Pre-trained Models for
 Continual Learning* (2023), section 4.1 (phase 2; no adapter is trained). The paper draws 10,000 projections and chooses
-the penalty by a split of the images trained on; here both are bindings.
+the penalty by a split of the images trained on; here both are bindings. With about as many images as projections and a
+small penalty the solution interpolates, and generalises badly: choose either much larger.
 """
 
 import gin
@@ -20,7 +21,7 @@ class RanPAC(Ridge):
         features: number of the encoder's features.
         outputs: outputs of the head.
         generator: draws the projections.
-        projections: how many, at least 1.
+        projections: how many, at least 1; the learner keeps a square matrix of as many rows.
         penalty: see `Ridge`; in units of squared projected features.
 
     Raises:
@@ -33,8 +34,8 @@ class RanPAC(Ridge):
         outputs: int,
         *,
         generator: torch.Generator | None = None,
-        projections: int = 2000,
-        penalty: float = 1.0,
+        projections: int = 5000,
+        penalty: float = 1e4,
     ) -> None:
         if projections < 1:
             raise ValueError(f"RanPAC: projections must be at least 1, got {projections}")

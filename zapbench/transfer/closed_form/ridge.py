@@ -57,7 +57,7 @@ class Ridge(ClosedForm):
         outputs: int,
         *,
         generator: torch.Generator | None = None,
-        penalty: float = 1.0,
+        penalty: float = 100.0,
         constant: bool = True,
     ) -> None:
         if not 0 < penalty < torch.inf:
