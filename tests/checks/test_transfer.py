@@ -119,7 +119,7 @@ def written(package, plugin, more, monkeypatch):
         ("IdleLearner", "", ["IdleLearner changes what is learned", "Naive differs from plain fine-tuning"]),
         ("UnseededLearner", UNFROZEN, ["the same seed gives the same bits", TWICE, STOPPED]),
         ("ChangesFrozenEncoder", UNFROZEN + LAST, ["frozen parts stay unchanged"]),
-        ("ChangesFeatures", "", ["frozen parts stay unchanged", STOPPED]),  # a trial that resumes has features of its own
+        ("ChangesFeatures", "", ["frozen parts stay unchanged", STOPPED]),  # a resumed trial has features of its own
         ("StopsEncoder", UNFROZEN, ["the unfrozen encoder learns"]),
         ("FailsLate", UNFROZEN, ["learns a trial"]),
     ],
