@@ -16,7 +16,7 @@ LARGEST_INTEGER = 2**53 - 1
 """What every reader of JSON agrees on."""
 MOST = 10**9
 """Of what is counted: settings tried, outputs, threads."""
-LARGEST_RATE = 1e6
+LARGEST_RATE = 1e100
 _BREAK = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]")
 
 Rule = Callable[[str, Any], None]

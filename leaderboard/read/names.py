@@ -67,12 +67,13 @@ def name_rows(rows: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
     known = {
         (row["parts"], row["transfer"], row["config_hash"]): row["method_hash"] for row in rows if row["method_hash"]
     }
+    tuned = {(row["scenario"], row["parts"], row["transfer"]) for row in rows if row["setting"]}
     tables: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         parts = row.pop("parts")
         row["method"] = parts.name(common[row["scenario"]])
         if not row["method_hash"]:  # written by an earlier version: settings that were tuned cannot be taken out
-            unknown = "" if row["setting"] else row["config_hash"]
+            unknown = "" if (row["scenario"], parts, row["transfer"]) in tuned else row["config_hash"]
             row["method_hash"] = known.get((parts, row["transfer"], row["config_hash"]), unknown)
         tables[row["scenario"], row["fingerprint"], row["method"]].append(row)
     for own in tables.values():

@@ -129,9 +129,19 @@ def test_a_checkpoint_of_another_configuration_or_schema_is_refused(tmp_path):
     torch.save({"schema": 99, **vars(held)}, path)
     with pytest.raises(ValueError, match="is not a checkpoint of schema 1"):
         execute(Job(run), Options(tmp_path))
+
+
+def test_a_damaged_checkpoint_is_named_and_training_starts_again(tmp_path, capsys):
+    run = spec("asb_zap")
+    execute(Job(run), Options(tmp_path))
+    path = tmp_path / run.folder / checkpoints.FILE
+    before = checkpoints.load(path).model
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="is not a readable checkpoint"):
-        execute(Job(run), Options(tmp_path))
+    execute(Job(run), Options(tmp_path))
+    assert "is not a readable checkpoint" in capsys.readouterr().err
+    again = checkpoints.load(path).model
+    assert all(torch.equal(again[name], value) for name, value in before.items())
+    assert record(tmp_path, run)[1].status == contract.FINISHED
 
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path):

@@ -87,7 +87,7 @@ def test_a_binding_of_one_transfer_does_not_reach_the_trials_of_another():
     [
         ({"strategies": ("asp",)}, "no strategy 'asp', did you mean asb"),
         ({"transfers": ("sequentiel",)}, "no transfer 'sequentiel', did you mean sequential"),
-        ({"rates": (0.0,)}, "rates holds 0.0; allowed: a learning rate from 1e-10 to 1000"),
+        ({"rates": (0.0,)}, "rates holds 0.0; allowed: a learning rate from 1e-10 to 1e\\+100"),
         ({"rates": ()}, "rates is empty"),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"trials": -1}, "trials must be at least 0, got -1"),

@@ -293,7 +293,7 @@ def test_a_strategy_without_a_name_for_its_row_or_under_another_protocol_is_refu
     def try_under(protocol):
         rehearse(Naive, tiny.tensor(), TrialPlan(tiny.trial(0, 0), model, protocol, torch.optim.Adam, 0.001, []))
 
-    with pytest.raises(ValueError, match="name it"):
+    with pytest.raises(ValueError, match="needs a name for its row"):
         try_under(sequential_transfer())
     with pytest.raises(ValueError, match=r"transfer/iid_transfer\.learner"):
         try_under(iid_transfer())

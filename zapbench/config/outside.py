@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +58,9 @@ def import_outside_code(paths: Iterable[Path]) -> None:
     for top, (module, folder) in wanted.items():
         there = sys.modules.get(top)
         if there is not None and top not in _loaded and not _is_from(there, folder):
-            raise ValueError(f"{_beside(top, folder)} has the name of a module that is imported already; rename it")
+            if top in sys.stdlib_module_names or _is_installed(there):
+                raise ValueError(f"{_beside(top, folder)} has the name of a module that is imported already; rename it")
+            _forget({name for name in sys.modules if name.split(".")[0] == top})  # another copy of a person's own code
         _import(module, folder)
 
 
@@ -80,11 +83,19 @@ def _is_from(module: ModuleType, folder: Path) -> bool:
     return any(place and Path(place).resolve().is_relative_to(folder) for place in places)
 
 
+def _is_installed(module: ModuleType) -> bool:
+    return any(_is_from(module, Path(sysconfig.get_paths()[kind]).resolve()) for kind in ("purelib", "platlib"))
+
+
 def _unload(wanted: dict[str, tuple[Path, str]]) -> None:
     """Forgets modules that come from other folders, or have changed, with what they registered with gin."""
     folders = {folder for folder, _ in wanted.values()}
     changed = {folder for name, (folder, digest) in _loaded.items() if wanted.get(name, (folder, digest))[1] != digest}
     gone = {name for name, (folder, _) in _loaded.items() if folder not in folders or folder in changed}
+    _forget(gone)
+
+
+def _forget(gone: set[str]) -> None:
     registry, inverse = gin.config._REGISTRY, gin.config._INVERSE_REGISTRY  # gin has no public way to unregister
     for selector, info in list(registry.items()):
         if getattr(info.wrapped, "__module__", "") in gone:
@@ -92,7 +103,7 @@ def _unload(wanted: dict[str, tuple[Path, str]]) -> None:
             inverse.pop(info.wrapped, None)
     for name in gone:
         sys.modules.pop(name, None)
-        del _loaded[name]
+        _loaded.pop(name, None)
     if gone:
         importlib.invalidate_caches()
 

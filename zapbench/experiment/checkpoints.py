@@ -59,8 +59,8 @@ class DamagedError(ValueError):
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint atomically."""
     buffer = io.BytesIO()
-    values = dict(vars(checkpoint))
-    torch.save({"schema": SCHEMA, "digest": digest_of(values), **values}, buffer)
+    values = {"schema": SCHEMA, **vars(checkpoint)}
+    torch.save({"digest": digest_of(values), **values}, buffer)
     write_atomically(path, buffer.getvalue())
 
 
@@ -68,18 +68,21 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     """Reads a checkpoint and verifies its digest; nothing in the file is executed.
 
     Raises:
-        DamagedError: the file is not a checkpoint, is damaged or has another schema.
+        DamagedError: the file is not a checkpoint or is damaged.
+        ValueError: it has another schema.
     """
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever a damaged archive leads it to
         reason = str(error).strip().split("\n")[0][:120]
         raise DamagedError(f"{path} is not a readable checkpoint ({type(error).__name__}: {reason})") from None
-    if not isinstance(raw, dict) or raw.pop("schema", None) != SCHEMA:
-        raise DamagedError(f"{path} is not a checkpoint of schema {SCHEMA}")
+    if not isinstance(raw, dict):
+        raise DamagedError(f"{path} is not a checkpoint")
     digest = raw.pop("digest", None)
     if digest is not None and digest != digest_of(raw):
         raise DamagedError(f"{path} is damaged: it does not hold what was written")
+    if raw.pop("schema", None) != SCHEMA:
+        raise ValueError(f"{path} is not a checkpoint of schema {SCHEMA}")
     try:
         found = Checkpoint(**raw)
     except TypeError as error:

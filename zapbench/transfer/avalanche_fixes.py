@@ -202,7 +202,7 @@ class JointInBatches(CumulativeInBatches):
 
     It trains only after the classes at which it is measured: after the last, unless the protocol has more points. It
     sees every class equally often, while `CumulativeInBatches` sees early classes more often than late ones. It has
-    converged where the accuracy on the images trained on is near 1.
+    converged where the accuracy on the images trained on is near 1. The numbers of epochs and images are unverified.
 
     Args:
         epochs: passes over all images so far.

@@ -17,6 +17,8 @@ from zapbench.transfer.closed_form.ridge import Ridge
 class RanPAC(Ridge):
     """Ridge regression, without a constant feature, on `relu(x R)`; `R` is drawn once per trial from N(0, 1).
 
+    The number of projections and the penalty are unverified.
+
     Args:
         features: number of the encoder's features.
         outputs: outputs of the head.

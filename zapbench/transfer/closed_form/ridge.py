@@ -38,7 +38,7 @@ def recursive_step(inverse: Tensor, weights: Tensor, features: Tensor, targets: 
 class Ridge(ClosedForm):
     """Keeps the inverse of the penalised Gram matrix and the weights; the order changes them by rounding alone.
 
-    A feature that is always 1 is added; its weight, the bias, is penalised like the others.
+    A feature that is always 1 is added; its weight, the bias, is penalised like the others. The penalty is unverified.
 
     Args:
         features: number of features.
