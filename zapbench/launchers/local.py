@@ -28,7 +28,7 @@ from zapbench.launchers.job import (
 )
 from zapbench.launchers.progress import Display
 from zapbench.launchers.schedule import TRIES, run_concurrently
-from zapbench.launchers.scratch import new_scratch, use_scratch
+from zapbench.launchers.scratch import name_semaphores, new_scratch, use_scratch
 from zapbench.launchers.worker_logs import LOGS, log_output, print_with_time
 from zapbench.tasks import Job, Outcome, Progress, Stopped
 
@@ -89,6 +89,7 @@ class ProcessPoolLauncher(Launcher):
     def __init__(self, out: Path, command: str, threads: int, workers: int, devices: Sequence[str] = ()) -> None:
         super().__init__(out, command)
         self._threads, self._workers, self._devices = threads, workers, devices
+        name_semaphores()
         self._context = multiprocessing.get_context("spawn")
         self._messages: Any = self._context.Queue()
         self._stopping: Any = self._context.Event()
