@@ -43,6 +43,8 @@ class Found:
 def find(folder: Path) -> Found:
     """Returns the event files below a folder; hidden files are ignored.
 
+    Links to folders are followed, as TensorBoard does; a folder that several paths lead to is read once.
+
     Raises:
         ValueError: there is no such folder.
     """
@@ -55,8 +57,9 @@ def find(folder: Path) -> Found:
         place = os.path.relpath(error.filename, folder).replace(os.sep, "/")
         problems.append(one_line(f"{place}: a folder that cannot be read ({error.strerror})"))
 
-    for root, folders, names in os.walk(folder, onerror=unreadable):
-        folders.sort()
+    seen = {_place(folder)}
+    for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if _is_new(os.path.join(root, name), seen)]
         for name in names:
             if "tfevents" in name and not name.startswith("."):
                 path = os.path.join(root, name)
@@ -68,6 +71,23 @@ def find(folder: Path) -> Found:
                     own = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
                     found[os.path.relpath(path, folder).replace(os.sep, "/")] = own
     return Found(dict(sorted(found.items())), problems)
+
+
+def _place(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Says whether a folder was not seen before, and notes it; a link can lead back to a folder above it."""
+    try:
+        place = _place(folder)
+    except OSError:  # deleted since, or not to be looked at: reading it says which
+        return True
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
 
 
 def runs_of(files: dict[str, Stamp], *, by_folder: bool) -> list[Run]:

@@ -83,6 +83,18 @@ def _on_values(trial: pd.Series, curve: pd.DataFrame, facts: Mapping[str, Any]) 
         )
 
 
+def on_runs(logs: Logs) -> Iterator[str]:
+    """Says which trials have no record of the pre-training that they start from."""
+    key = ["scenario", "config_hash", "pretrain_seed"]
+    known = set(logs.runs[key].itertuples(index=False, name=None))
+    missing: dict[str, set[int]] = {}
+    for row in logs.trials[["method", *key]].drop_duplicates().itertuples(index=False, name=None):
+        if row[1:] not in known:
+            missing.setdefault(row[0], set()).add(row[3])
+    for method, seeds in sorted(missing.items()):
+        yield f"{method}: no record of its pre-training with seed {_numbers(seeds)}"
+
+
 def on_curves(logs: Logs, beside: Logs | None) -> Iterator[str]:
     """Says which trials have the curve of another trial, in the submission or beside it."""
     known = dict(_results(beside)) if beside is not None else {}
@@ -122,8 +134,24 @@ def on_tables(logs: Logs, beside: Logs | None) -> Iterator[str]:
             settings, stated = own["config_hash"].nunique(), int(own["settings_tried"].max())
             if stated < settings:
                 yield f"{method}: says {stated} pre-training settings tried, and holds {settings}"
+        yield from _on_roles(trials)
         chosen = {row.method: reported(trials, table.choices[row.method]) for row in table.rows}
         yield from _on_seeds(table, chosen, others.get(table.fingerprint, set()))
+
+
+def _on_roles(trials: pd.DataFrame) -> Iterator[str]:
+    """Says which reported settings have no selection trial: omitting those of a bad one decides the selection."""
+    for method, rows in trials.groupby("method", sort=True):
+        tried = {role: set(own.itertuples(index=False, name=None)) for role, own in _candidates(rows)}
+        select, report = (tried.get(role, set()) for role in (contract.SELECT, contract.REPORT))
+        if select and (missing := report - select):
+            rates = ", ".join(f"{rate:g}" for rate in sorted({float(rate) for _, rate in missing}))
+            yield f"{method}: reported trials at rate {rates} of a setting without a selection trial at that rate"
+
+
+def _candidates(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for role, own in rows.groupby("role"):
+        yield str(role), own[["candidate", "rate"]]
 
 
 def _on_seeds(table: Table, chosen: Mapping[str, pd.DataFrame], others: set[int]) -> Iterator[str]:

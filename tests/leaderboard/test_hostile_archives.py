@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hostile import good_bytes, in_a_process_of_its_own, one_line
-from support.made_logs import SIX, describe, write, write_submission
+from support.made_logs import SIX, describe, write, write_run, write_submission
 
 from zapbench.experiment.record import EventWriter
 from zapbench.leaderboard.read.load import load
@@ -157,6 +157,7 @@ def test_a_configuration_that_imports_is_kept_as_text(tmp_path):
 
 def test_curves_of_zeros_or_chance_are_no_copies(tmp_path):
     for seed in range(3):
+        write_run(tmp_path / "logs", seed=seed)
         write(tmp_path / "logs", list(np.zeros(6)), seed=seed, facts=SIX)
     from zapbench.leaderboard.submissions.archives import pack
 

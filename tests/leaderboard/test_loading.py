@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.hostile import rewrite
-from support.made_logs import FACTS, describe, write
+from support.made_logs import FACTS, describe, write, write_table
 
 from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
@@ -218,6 +219,22 @@ def test_a_cache_folder_that_is_a_file_or_cannot_be_entered_is_no_cache(logs, tm
     for name in ("mkdir", "unlink", "write_bytes"):
         monkeypatch.setattr(Path, name, refuse)
     assert len(load(logs, cache=cache.parent / "other").trials) > 0
+
+
+def test_linked_folders_are_read_once_and_a_link_to_above_ends(tmp_path):
+    write_table(tmp_path / "logs")
+    before = load(tmp_path / "logs").trials
+    run = next((tmp_path / "logs").glob("*/*/seed=2"))
+    (tmp_path / "store").mkdir()
+    shutil.move(run, tmp_path / "store")
+    assert len(load(tmp_path / "logs").trials) < len(before)
+    run.symlink_to(tmp_path / "store" / "seed=2")
+    (tmp_path / "logs" / "again").symlink_to(tmp_path / "store")
+    (run / "loop").symlink_to(tmp_path / "logs")
+    (tmp_path / "logs" / "nowhere").symlink_to(tmp_path / "gone")
+    after = load(tmp_path / "logs")
+    assert len(after.trials) == len(before)
+    assert after.problems == []
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_not_packed(logs, monkeypatch):

@@ -1,12 +1,11 @@
 """A submission is packed the same twice, and a check says in words whether it can be ranked."""
 
-import dataclasses
 import os
 import zipfile
 
 import pytest
 from support.hostile import rewrite
-from support.made_logs import FACTS, SIX, describe, write, write_submission
+from support.made_logs import FACTS, SIX, describe, write, write_run, write_submission
 from support.paths import DEMO
 
 from zapbench.cli.main import main
@@ -58,7 +57,7 @@ def test_the_same_logs_make_the_same_zip_whatever_their_dates(logs, tmp_path):
 def test_a_whole_submission_can_be_ranked(logs):
     verdict = checked(logs)
     assert verdict.problems == []
-    assert verdict.sentence == "can be ranked: x, y (12 event files)"
+    assert verdict.sentence == "can be ranked: x, y (18 event files)"
 
 
 def refused(folder, words, beside=None):
@@ -108,6 +107,20 @@ def test_updates_of_iid_transfer_are_counted_in_batches(tmp_path):
     assert checked(tmp_path / "logs").problems == []
 
 
+def test_a_pretraining_without_a_record_is_named(logs):
+    for seed in (1, 2):
+        for path in list(logs.rglob(f"run/seed={seed}/*tfevents*")):
+            path.unlink()
+    refused(logs, "x: no record of its pre-training with seed 1, 2")
+
+
+def test_a_rate_that_is_reported_and_has_no_selection_trial_is_named(logs):
+    write(logs, [0.9, 0.5], method="x", seed=0, role="select", rate=0.01, facts=SIX)
+    assert checked(logs).problems == []
+    write(logs, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4321], method="x", seed=0, rate=0.1, facts=SIX)
+    refused(logs, "x: reported trials at rate 0.1 of a setting without a selection trial at that rate")
+
+
 def test_a_curve_that_is_anothers_is_named(logs):
     write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
     refused(logs, ": its curve is that of ")
@@ -129,16 +142,12 @@ def test_a_method_that_is_there_already_is_refused_with_the_seeds_that_it_would_
 
 
 def test_a_pretraining_that_is_there_already_is_refused_unless_it_is_a_copy(logs, tmp_path):
-    run = dataclasses.replace(
-        describe("z"), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
-    )
-    write_trial(logs / "run", run, "", Trajectory(), {}, Closing(contract.FINISHED))
+    write_run(logs, method="z")
     theirs = load(logs)
     write_submission(tmp_path / "mine", ("new",))
-    write_trial(tmp_path / "mine" / "run", run, "", Trajectory(), {}, Closing(contract.FINISHED))
-    assert not any("pre-training" in problem for problem in checked(tmp_path / "mine", theirs).problems)
-    other = dataclasses.replace(run, pretrain_seed=1)
-    write_trial(tmp_path / "mine" / "other", other, "", Trajectory(), {}, Closing(contract.FINISHED))
+    write_run(tmp_path / "mine", method="z")
+    assert not any("z: pre-training" in problem for problem in checked(tmp_path / "mine", theirs).problems)
+    write_run(tmp_path / "mine", method="z", seed=1)
     refused(tmp_path / "mine", "z: pre-training of seed 1 is added to a method in the logs beside it", theirs)
 
 

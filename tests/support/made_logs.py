@@ -1,5 +1,6 @@
 """Logs made up for tests: descriptions, trials and a table of three methods."""
 
+import dataclasses
 from pathlib import Path
 
 from zapbench.experiment.record import write_trial
@@ -65,6 +66,15 @@ SCORES = {  # method -> per seed, per trial
 }
 
 
+def write_run(folder: Path, **about):
+    """Writes the record of a pre-training, in a folder of its own."""
+    description = dataclasses.replace(
+        describe(**about), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
+    )
+    place = f"{abs(hash(description.method))}/run/seed={description.pretrain_seed}"
+    write_trial(folder / place, description, "", Trajectory(), {}, Closing(contract.FINISHED))
+
+
 def write_table(folder):
     """Three methods, three seeds, two trials each, with a rate that looks better on the reported trials."""
     for method, seeds in SCORES.items():
@@ -85,6 +95,7 @@ def write_submission(folder, methods=("x", "y"), *, seeds=3, trials=2, steps=6, 
     facts = facts or SIX
     for number, method in enumerate(methods):
         for seed in range(seeds):
+            write_run(folder, method=method, seed=seed, facts=facts, **more)
             for trial in range(trials):
                 own = 0.001 * seed + 0.0001 * trial
                 write(
