@@ -2,32 +2,32 @@
 
 Standard library only. An event file holds, beside TensorBoard's own HParams records:
 
-=================================  ==========================================  ====================
-tag                                value                                       step
-=================================  ==========================================  ====================
-``pretrain/loss``                  mean loss of the outer or i.i.d. batches    updates or episodes
-``pretrain/train_accuracy``        accuracy on those batches, in [0, 1]        updates or episodes
-``pretrain/validation_accuracy``   accuracy on held-out images, in [0, 1]      updates or episodes
-``transfer/held_out_accuracy``     mean over the classes seen, in [0, 1]       classes seen, or updates
-``transfer/trained_on_accuracy``   the same on the images trained on           classes seen, or updates
-``transfer/forgetting``            mean of best so far minus now, in [0, 1]    classes seen, or updates
-``transfer/held_out_accuracy_...   the same where predictions are among the    classes seen, or updates
-seen_classes``                     classes seen so far, in [0, 1]
-``transfer/held_out_loss``         mean cross-entropy in nats, at some points  classes seen, or updates
-``transfer/trained_on_loss``       the same on the images trained on           classes seen, or updates
-``transfer/class_accuracy``        1-D tensor, in the order learned            classes seen, or updates
-``transfer/correct_per_class``     2-D tensor ``(points, classes)``, in the    last step
-                                   order learned: held-out images predicted
-                                   right; of reported trials
-``cost/seconds``                   wall-clock seconds of this task             last step
-``cost/peak_memory_bytes``         peak resident (or device) memory            last step
-``cost/parameters``                trainable parameters of the model           last step
-``cost/images_seen``               images that pre-training took, repeats too  last step
-``cost/gradient_steps``            gradient steps of pre-training              last step
-``zapbench/run``                   text: step 0 the description, last step     0 and last step
-                                   the closing record (status and reason)
-``zapbench/config``                text: the operative gin configuration       0
-=================================  ==========================================  ====================
+===========================================  ==========================================  ====================
+tag                                          value                                       step
+===========================================  ==========================================  ====================
+``pretrain/loss``                            mean loss of the outer or i.i.d. batches    updates or episodes
+``pretrain/train_accuracy``                  accuracy on those batches, in [0, 1]        updates or episodes
+``pretrain/validation_accuracy``             accuracy on held-out images, in [0, 1]      updates or episodes
+``transfer/held_out_accuracy``               mean over the classes seen, in [0, 1]       classes seen, or updates
+``transfer/trained_on_accuracy``             the same on the images trained on           classes seen, or updates
+``transfer/forgetting``                      mean of best so far minus now, in [0, 1]    classes seen, or updates
+``transfer/held_out_accuracy_seen_classes``  the same where predictions are among the    classes seen, or updates
+                                             classes seen so far, in [0, 1]
+``transfer/held_out_loss``                   mean cross-entropy in nats, at some points  classes seen, or updates
+``transfer/trained_on_loss``                 the same on the images trained on           classes seen, or updates
+``transfer/class_accuracy``                  1-D tensor, in the order learned            classes seen, or updates
+``transfer/correct_per_class``               2-D tensor ``(points, classes)``, in the    last step
+                                             order learned: held-out images predicted
+                                             right; of reported trials
+``cost/seconds``                             wall-clock seconds of this task             last step
+``cost/peak_memory_bytes``                   peak resident (or device) memory            last step
+``cost/parameters``                          trainable parameters of the model           last step
+``cost/images_seen``                         images that pre-training took, repeats too  last step
+``cost/gradient_steps``                      gradient steps of pre-training              last step
+``zapbench/run``                             text: step 0 the description, last step     0 and last step
+                                             the closing record (status and reason)
+``zapbench/config``                          text: the operative gin configuration       0
+===========================================  ==========================================  ====================
 """
 
 import json
