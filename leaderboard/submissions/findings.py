@@ -1,10 +1,12 @@
 """What is wrong with the logs of a submission, a line each: incomplete, impossible, or chosen by their scores."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from zapbench.leaderboard import contract
@@ -17,6 +19,9 @@ from zapbench.leaderboard.submissions.beside import trials_of_each_seed
 
 LEAST_VALUES = 4
 """Different values that a curve must have before another one like it is suspicious."""
+
+LEAST_LENGTH, LEAST_PARTS, MOST_PARTS = 10, 4, 10
+"""Points of a part of a curve, and parts of a curve, by which copies are found."""
 
 LEAST_POINTS = 5
 """Points from which a curve that never moves is suspicious."""
@@ -96,25 +101,49 @@ def on_runs(logs: Logs) -> Iterator[str]:
 
 
 def on_curves(logs: Logs, beside: Logs | None) -> Iterator[str]:
-    """Says which trials have the curve of another trial, in the submission or beside it."""
-    known = dict(_results(beside)) if beside is not None else {}
-    seen: dict[str, str] = {}
-    for result, file in _results(logs):
-        if result in known:
-            yield f"{file}: its curve is that of {known[result]} in the logs beside it"
-        elif result in seen:
-            yield f"{file}: its curve is that of {seen[result]}"
-        seen.setdefault(result, file)
+    """Says which trials have the curve of another trial, or half of it, in the submission or beside it."""
+    known: dict[str, str] = {}
+    for keys, file in _parts_of_curves(beside) if beside is not None else ():
+        known |= {key: f"{file} in the logs beside it" for key in keys if key not in known}
+    for keys, file in _parts_of_curves(logs):
+        shared = Counter(known[key] for key in keys if key in known)
+        for other, count in shared.most_common(1):
+            if count == len(keys):
+                yield f"{file}: its curve is that of {other}"
+            elif 2 * count >= len(keys):
+                yield f"{file}: {count} of {len(keys)} parts of its curve are those of {other}"
+        known |= {key: file for key in keys if key not in known}
 
 
-def _results(logs: Logs) -> Iterator[tuple[str, str]]:
-    """Yields a hash of each trial's curves, to 0.01%, and its file; curves that hardly move may well be equal."""
+def _parts_of_curves(logs: Logs) -> Iterator[tuple[list[str], str]]:
+    """Yields hashes of the parts of each trial's curve, to 0.01%, and its file.
+
+    A long held-out curve has parts, so that a copy with some values changed is found. A short one is a single part
+    with its other curves, as single values may well be equal. Left out is what hardly moves: accuracies of 1, and
+    those of a model that knows the same number of classes throughout.
+    """
     points = logs.curves.to_numpy(dtype=np.float64)
     starts = np.searchsorted(points[:, 0], np.arange(len(logs.trials) + 1))
+    sequential = logs.trials["protocol"].str.startswith("sequential").to_numpy(dtype=bool)
     for place, file in enumerate(logs.trials["file"]):
         own = np.nan_to_num(points[starts[place] : starts[place + 1], 1:], nan=-1.0).round(4)
-        if len(np.unique(own[:, 1])) >= LEAST_VALUES:
-            yield hashlib.sha256(own.tobytes()).hexdigest(), str(file)
+        if len(own) < LEAST_PARTS * LEAST_LENGTH:
+            keys = [_hash(own)] if len(np.unique(own[:, 1])) >= LEAST_VALUES else []
+        else:
+            parts = np.array_split(own[:, :2], min(MOST_PARTS, len(own) // LEAST_LENGTH))
+            keys = [_hash(part) for part in parts if _moves(part, bool(sequential[place]))]
+            keys = keys if len(keys) >= LEAST_PARTS else []
+        yield keys, str(file)
+
+
+def _moves(part: npt.NDArray[np.float64], sequential: bool) -> bool:
+    step, accuracy = part.T
+    known = (accuracy * step).round(2) if sequential else accuracy
+    return bool(accuracy.min() < 1 and len(np.unique(known)) >= LEAST_VALUES)
+
+
+def _hash(values: npt.NDArray[np.float64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def on_tables(logs: Logs, beside: Logs | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 import zipfile
 
+import numpy as np
 import pytest
 from support.hostile import rewrite
 from support.made_logs import FACTS, SIX, describe, write, write_run, write_submission
@@ -18,6 +19,7 @@ from zapbench.leaderboard.show.data import to_json
 from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
+from zapbench.leaderboard.submissions.findings import on_curves
 from zapbench.transfer.reference import Trajectory
 
 
@@ -124,6 +126,32 @@ def test_a_rate_that_is_reported_and_has_no_selection_trial_is_named(logs):
 def test_a_curve_that_is_anothers_is_named(logs):
     write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
     refused(logs, ": its curve is that of ")
+
+
+LONG = SIX | {"classes_per_trial": 60}
+
+
+def falling(seed):
+    noise = np.random.default_rng(seed).normal(0, 0.01, 60)
+    return list((np.linspace(0.9, 0.3, 60) + noise).round(4))
+
+
+def test_a_long_curve_with_some_values_changed_is_a_copy_and_one_that_is_merely_alike_is_none(tmp_path):
+    copied = falling(0)
+    copied[3], copied[-1] = copied[3] + 0.05, copied[-1] + 0.2
+    write(tmp_path / "logs", falling(0), method="x", facts=LONG, outputs=60)
+    write(tmp_path / "logs", falling(1), method="y", facts=LONG, outputs=60)
+    assert list(on_curves(load(tmp_path / "logs"), None)) == []
+    write(tmp_path / "logs", copied, method="z", facts=LONG, outputs=60)
+    (found,) = on_curves(load(tmp_path / "logs"), None)
+    assert "4 of 6 parts of its curve are those of" in found
+
+
+def test_models_that_know_the_last_class_alone_are_no_copies(tmp_path):
+    for method in "xy":
+        write(tmp_path / "logs", [1 / (step + 1) for step in range(60)], method=method, facts=LONG, outputs=60)
+    assert len(load(tmp_path / "logs").trials) == 2
+    assert list(on_curves(load(tmp_path / "logs"), None)) == []
 
 
 def test_a_curve_that_is_one_of_the_logs_beside_it_is_named_whatever_its_method_is_called(logs, tmp_path):
