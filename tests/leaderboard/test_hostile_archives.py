@@ -4,6 +4,8 @@ import os
 import pickle
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +17,7 @@ from support.made_logs import SIX, describe, write, write_run, write_submission
 
 from zapbench.experiment.record import EventWriter
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import LARGEST_FILE, unpack
 from zapbench.leaderboard.submissions.check import check
 
@@ -52,6 +55,43 @@ def test_a_symlink_in_a_zip_is_refused(tmp_path):
     (tmp_path / "in").mkdir()
     assert "a link, or another thing that is not a file" in unpack(path, tmp_path / "in")[0]
     assert not any(found.is_symlink() for found in (tmp_path / "in").rglob("*"))
+
+
+def test_members_are_counted_and_not_what_the_zip_claims(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "s.zip", [(f"{number}/{NAME}", b"") for number in range(20)])
+    content = path.read_bytes()
+    end = content.rfind(b"PK\x05\x06")
+    path.write_bytes(content[: end + 8] + struct.pack("<2H", 1, 1) + content[end + 12 :])  # it claims one member
+    monkeypatch.setattr(archives, "MOST_FILES", 19)
+    monkeypatch.setattr(archives, "_MEMBER", 1 << 20)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ValueError, match="holds 20 members; a submission holds 19 at most"):
+        unpack(path, tmp_path / "there")
+    assert everything_below(tmp_path / "there") == []
+
+
+ENDED = """
+import os, signal, sys
+from zapbench.cli.main import main
+from zapbench.leaderboard.submissions import check
+
+def end(path, folder):
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+check.unpack = end
+main(["leaderboard", "--check", sys.argv[1]])
+"""
+
+
+def test_sigterm_removes_what_was_unpacked(tmp_path):
+    path = zipped(tmp_path / "s.zip", [(NAME, b"")])
+    command = [sys.executable, "-c", ENDED, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    folder = Path(done.stdout.splitlines()[0])
+    assert folder.parent == tmp_path
+    assert not folder.exists()
 
 
 def test_a_file_where_another_member_wants_a_folder_is_one_line(tmp_path):

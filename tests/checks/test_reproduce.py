@@ -1,0 +1,28 @@
+"""What a log of another person names is not run unasked."""
+
+import pytest
+from support.made_logs import describe
+from support.paths import DEMO
+
+from zapbench.checks.reproduce import repeat
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard.contract import Closing
+from zapbench.transfer.reference import Trajectory
+
+CURVE = Trajectory(steps=[1], held_out=[0.5], trained_on=[0.5], forgetting=[0.0], class_accuracy=[0.5])
+
+
+@pytest.mark.parametrize("kind", ["scenario", "strategy", "transfer"])
+def test_a_file_that_a_log_names_is_not_run(tmp_path, kind):
+    (tmp_path / "theirs.gin").write_text("import theirs")
+    description = describe("iid", scenario="glyphs", sources={kind: str(tmp_path / "theirs.gin")})
+    write_trial(tmp_path / "log", description, "", CURVE, {}, Closing("finished"))
+    with pytest.raises(ValueError, match=f"not a shipped {kind}; a .gin file runs code: .* --allow-files"):
+        repeat(tmp_path / "log", 1)
+    with pytest.raises(ValueError) as other:  # noqa: PT011 - whatever else is wrong with such a record
+        repeat(tmp_path / "log", 1, allow_files=True)
+    assert "shipped" not in str(other.value)
+
+
+def test_a_log_of_shipped_names_is_repeated(tmp_path):
+    assert repeat(next(DEMO.rglob("report=0")), 1)
