@@ -176,7 +176,7 @@ class Block:
 
         Args:
             maps: of the forward, with `grad_out` filled in.
-            lr: the rate; the weights before the step stay as they are, for who has them.
+            lr: the rate; the tensors that held the weights before the step are not changed.
             inwards: whether the gradient of `maps.x` is wanted.
         """
         scale, shift, factor = self.grad_scale, self.grad_shift, 1.0
@@ -238,7 +238,7 @@ class ManualGradients:
             block.store()
 
     def release(self) -> None:
-        """Lays the model's weights out as torch does, for who goes on without this."""
+        """Lays the model's weights out as torch does."""
         for block in self.blocks:
             block.release()
 
