@@ -13,7 +13,7 @@ from avalanche.training.templates import SupervisedMetaLearningTemplate
 from torch import Tensor
 
 from zapbench.networks.gradients import manual_gradients
-from zapbench.networks.manual_gradients import is_mean_cross_entropy
+from zapbench.networks.manual_gradients import ManualGradients, is_mean_cross_entropy
 from zapbench.strategies.data import images_of
 from zapbench.strategies.episodes import EpisodeSampler
 
@@ -27,7 +27,8 @@ class Episodic(SupervisedMetaLearningTemplate):
     Attributes:
         episodes: outer steps.
         first_update: episodes that were done before (when training continues from a checkpoint).
-        fast: whether gradients are computed without autograd where that is faster here; the two agree to rounding.
+        fast: whether gradients are computed without autograd where that is faster here, and what an inner loop does not
+            move once an episode; the plain loop agrees to rounding.
     """
 
     PLUGIN_CLASS = SupervisedMetaLearningPlugin
@@ -78,8 +79,7 @@ class Episodic(SupervisedMetaLearningTemplate):
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Runs the episodes."""
-        fast = self.fast and is_mean_cross_entropy(self._criterion)
-        self._net = manual_gradients(self.model, 1, self.inner_images + self.random_images, fast=fast)
+        self._net = self._manual_gradients(fast=self.fast and is_mean_cross_entropy(self._criterion))
         for number in range(self.first_update, self.episodes):
             if self._stop_training:
                 break
@@ -95,6 +95,9 @@ class Episodic(SupervisedMetaLearningTemplate):
             self._after_training_iteration(**kwargs)
         if self._net is not None:
             self._net.release()
+
+    def _manual_gradients(self, *, fast: bool) -> ManualGradients | None:
+        return manual_gradients(self.model, 1, self.inner_images + self.random_images, fast=fast)
 
     def _load(self, number: int) -> None:
         episode = self._sampler(number)

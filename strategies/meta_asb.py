@@ -6,10 +6,14 @@ from typing import Any
 
 import gin
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
-from zapbench.networks.manual_gradients import Step
+from zapbench.networks.ahead import mixes_images, split
+from zapbench.networks.anml import Gated
+from zapbench.networks.classifier import Classifier
+from zapbench.networks.gradients import manual_gradients
+from zapbench.networks.manual_gradients import ManualGradients, Step
 from zapbench.networks.second_order import through
 from zapbench.strategies.episodic import Episodic
 
@@ -23,7 +27,8 @@ class MetaASB(Episodic):
 
     A zap comes before theta_0: the zapped row is part of what the meta-gradient moves. OML and ANML are this with a
     network of their own and `inner` parameters. Batch norm's running statistics are not rewound: they are filled in
-    every forward pass, single images of the inner loop included, as in ASB. See `Episodic` for the hooks.
+    every forward pass, single images of the inner loop included, as in ASB. Where `fast`, ANML's gate and OML's
+    convolutions, which the inner loop leaves alone, are computed once an episode. See `Episodic` for the hooks.
 
     Attributes:
         inner: patterns (`*` stands for anything) of the names of the parameters that the inner loop moves.
@@ -47,7 +52,6 @@ class MetaASB(Episodic):
         self.inner = inner
         self.outer = outer
         self.first_order = first_order
-        self.fast = self.fast and (*inner, *outer) == ("*", "*")  # `ManualGradients` move everything in both loops
         for pattern in (*inner, *outer):
             if not self._chosen([pattern]):
                 parts = sorted({".".join(name.split(".")[:2]) for name, _ in self.model.named_parameters()})
@@ -55,39 +59,73 @@ class MetaASB(Episodic):
                     f"{type(self).__name__}: no parameter is called {pattern!r}; there are: {', '.join(parts)}"
                 )
 
+    def _manual_gradients(self, *, fast: bool) -> ManualGradients | None:
+        model = self.model
+        inner, everything = set(self._chosen(self.inner)), set(self._chosen(["*"]))
+        self._gate: nn.Module | None = None
+        if isinstance(model, Classifier) and type(model.encoder) is Gated:
+            gate = {name for name in everything if name.startswith("encoder.gate.")}
+            if inner == everything - gate and not mixes_images(model.encoder.gate):
+                self._gate, inner = model.encoder.gate, everything
+                model = Classifier(model.encoder.net, model.head, name=f"what is gated in {model.name}")
+        fast = fast and inner == everything == set(self._chosen(self.outer))  # `ManualGradients` move all they know
+        return manual_gradients(model, 1, self.inner_images + self.random_images, fast=fast)
+
     def _inner_updates(self, **kwargs: Any) -> None:
         if self._net is not None:
-            self._steps: list[Step] | None = None if self.first_order else []
-            self._net.load()
-            self._net.descend(self.inner_x, self.inner_y, lr=self.inner_lr, steps=self._steps)
+            self._descend_by_hand(self._net)
             return
         moved = self._chosen(self.inner)
+        ahead = self.fast and self._is_start_of_batch(self.inner_x)
+        first, rest = split(self.model, moved) if ahead else (nn.Identity(), self.model)
+        self._rest: nn.Module = rest
+        self._ahead = first(self.mb_x)
+        images = self._ahead if ahead else self.inner_x
         for i in range(self.inner_images):
-            logits = functional_call(self.model, moved, (self.inner_x[i : i + 1],))
-            loss = self._criterion(logits, self.inner_y[i : i + 1])
+            image = images[i : i + 1].detach() if self.first_order else images[i : i + 1]
+            loss = self._criterion(functional_call(self._rest, moved, (image,)), self.inner_y[i : i + 1])
             gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=not self.first_order)
             moved = {name: w - self.inner_lr * g for (name, w), g in zip(moved.items(), gradients)}
         self._moved = moved
 
     def _outer_update(self, **kwargs: Any) -> None:
-        if self._net is not None:
-            self.optimizer.zero_grad()
-            self.mb_output = self._net.backpropagate(self.mb_x, self.mb_y)
-            self.loss = self.criterion()
-            if self._steps is not None:
-                through(self._net, self._steps, lr=self.inner_lr)
-            self._net.assign_gradients()
-            self.optimizer.step()
-            return
-        start = self._chosen(self.outer)
-        self.mb_output = functional_call(self.model, self._moved, (self.mb_x,))
-        self.loss = self.criterion()
-        gradients = torch.autograd.grad(self.loss, list(start.values()))
-        self._moved = {}
         self.optimizer.zero_grad()
-        for parameter, gradient in zip(start.values(), gradients):
-            parameter.grad = gradient
+        if self._net is not None:
+            self._backpropagate_by_hand(self._net)
+        else:
+            start = self._chosen(self.outer)
+            self.mb_output = functional_call(self._rest, self._moved, (self._ahead,))
+            self.loss = self.criterion()
+            for parameter, gradient in zip(start.values(), torch.autograd.grad(self.loss, list(start.values()))):
+                parameter.grad = gradient
+            self._moved, self._ahead = {}, None
         self.optimizer.step()
+
+    def _descend_by_hand(self, net: ManualGradients) -> None:
+        self._steps: list[Step] | None = None if self.first_order else []
+        self._masks: tuple[Tensor, Tensor] | None = None
+        if self._gate is not None:
+            outer = torch.sigmoid(self._gate(self.mb_x))
+            same = self._is_start_of_batch(self.inner_x)
+            self._masks = outer[: self.inner_images] if same else torch.sigmoid(self._gate(self.inner_x)), outer
+        masks = self._masks[0].detach() if self._masks else None
+        net.load()
+        net.descend(self.inner_x, self.inner_y, lr=self.inner_lr, steps=self._steps, masks=masks)
+
+    def _backpropagate_by_hand(self, net: ManualGradients) -> None:
+        masks = self._masks[1].detach() if self._masks else None
+        self.mb_output = net.backpropagate(self.mb_x, self.mb_y, masks)
+        self.loss = self.criterion()
+        inner = [] if self._steps is None else through(net, self._steps, lr=self.inner_lr)
+        net.assign_gradients()
+        if self._masks and net.grad_masks is not None:
+            of_inner = torch.stack(inner) if inner else torch.zeros_like(self._masks[0])
+            torch.autograd.backward(self._masks, [of_inner, net.grad_masks])
+            self._masks = None
+
+    def _is_start_of_batch(self, images: Tensor) -> bool:
+        """Returns whether these are the first images of the outer batch, as they are unless a plug-in changes them."""
+        return bool(images.data_ptr() == self.mb_x.data_ptr()) and images.shape[1:] == self.mb_x.shape[1:]
 
     def _chosen(self, patterns: Sequence[str]) -> dict[str, Tensor]:
         named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]

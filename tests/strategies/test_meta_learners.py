@@ -162,6 +162,29 @@ def test_the_inner_loop_moves_what_it_is_told_to_and_the_outer_step_everything(t
     assert all((found[name] - start[name]).abs().max() > 0 for name in found if found[name].ndim > 1)
 
 
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("case", ["oml", "anml"])
+def test_what_is_computed_once_an_episode_changes_nothing(tiny, case, first_order):
+    net, _, patterns, _ = CASES[case]
+    once, plain = (train(tiny, net(), inner=patterns, first_order=first_order, fast=fast) for fast in (True, False))
+    assert difference(once, plain) < 1e-9
+
+
+@pytest.mark.parametrize(("case", "layer"), [("oml", "encoder.convolution0"), ("anml", "encoder.gate.encoder")])
+def test_what_the_inner_loop_leaves_alone_is_computed_once_an_episode(tiny, case, layer):
+    net, _, patterns, _ = CASES[case]
+    calls = {}
+    for fast in (True, False):
+        model = net()
+        convolution = next(m for m in model.get_submodule(layer).modules() if isinstance(m, nn.Conv2d))
+        plain, seen = convolution._conv_forward, []
+        convolution._conv_forward = lambda x, *rest, plain=plain, seen=seen: seen.append(len(x)) or plain(x, *rest)
+        train(tiny, model, inner=patterns, fast=fast)
+        calls[fast] = seen
+    assert calls[True] == 3 * [INNER + RANDOM]
+    assert calls[False] == 3 * ([1] * INNER + [INNER + RANDOM])
+
+
 @pytest.mark.parametrize("case", ["oml", "anml"])
 def test_an_inner_loop_that_moves_everything_is_another_algorithm(tiny, case):
     net, forward, patterns, _ = CASES[case]

@@ -201,27 +201,33 @@ class Block:
 
 @dataclass(frozen=True)
 class Step:
-    """What undoes an inner step: the blocks' weights before it, the head's error and features, image and label."""
+    """What undoes an inner step: the blocks' weights before it, the head's error and inputs, image, label and mask."""
 
     before: list[tuple[Tensor, Array, Array]]
     error: Tensor
     features: Tensor
     image: Tensor
     label: int
+    mask: Tensor | None = None
 
 
 class ManualGradients:
     """Gradients of a model that `convnet` made, without autograd; see `reason_against`.
 
     It works on the model's own weights until `descend` moves on to others.
+
+    Attributes:
+        weight: of the head; its gradient is `grad`, that of its bias `grad_bias`.
+        grad_masks: the gradient of the masks that `backpropagate` was given `(n, features)`.
     """
 
     def __init__(self, model: Classifier) -> None:
         self._head = model.head
         self.blocks = [Block(*layers) for layers in _layers(model) or ()]
         self.grad, self.grad_bias = torch.empty_like(model.head.weight), torch.empty_like(model.head.bias)
+        self.grad_masks: Tensor | None = None
         self._kept: dict[tuple[int, ...], list[Maps]] = {}
-        self._forward: tuple[list[Maps], Tensor] = [], torch.empty(0)
+        self._forward: tuple[list[Maps], Tensor, Tensor | None] = [], torch.empty(0), None
         self.load()
 
     def load(self) -> None:
@@ -253,25 +259,39 @@ class ManualGradients:
             parameter.grad = gradient
 
     @torch.no_grad()
-    def descend(self, images: Tensor, labels: Tensor, *, lr: float, steps: list[Step] | None = None) -> None:
-        """Steps of plain SGD, an image `(channels, height, width)` each, at rate `lr`; keeps them in `steps`, if any.
+    def descend(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        lr: float,
+        steps: list[Step] | None = None,
+        masks: Tensor | None = None,
+    ) -> None:
+        """Steps of plain SGD, an image each; the model stays where it is, `store` moves it.
 
-        The model stays where it is; `store` moves it.
+        Args:
+            images: `(n, channels, height, width)`.
+            labels: `(n,)`.
+            lr: the rate.
+            steps: where the steps are kept, if they are to be taken back.
+            masks: what an image's features are multiplied by `(n, features)`; None for nothing.
         """
         maps = self.maps(images[:1])
         head = LowRankChanges(self.weight, -lr)
-        for image, label in zip(images, labels.tolist()):
+        for i, (image, label) in enumerate(zip(images, labels.tolist())):
+            mask = None if masks is None else masks[i]
             if steps is not None:
                 before = [(block.weight, block.scale, block.shift) for block in self.blocks]
-            features = self.features(maps, image[None])[0]
+            features = _times(self.features(maps, image[None])[0], mask)
             error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
-            put(head.transposed_times(error[None]), maps[-1].grad_out)
+            put(_times(head.transposed_times(error[None]), mask), maps[-1].grad_out)
             head.add(error, features)
             self.bias = torch.add(self.bias, error, alpha=-lr)
             self._back(maps, lr=lr)
             if steps is not None:
-                steps.append(Step(before, error, features, image, label))
+                steps.append(Step(before, error, features, image, label, mask))
         self.weight = head.apply()
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -284,28 +304,30 @@ class ManualGradients:
         return logits
 
     @torch.no_grad()
-    def backpropagate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Computes the gradients of the mean cross-entropy; returns the logits `(n, outputs)`."""
-        logits = self.forward(images)
+    def backpropagate(self, images: Tensor, labels: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Computes the gradients of the mean cross-entropy, also by the masks; returns the logits `(n, outputs)`."""
+        logits = self.forward(images, masks)
         error = logits.softmax(1)
         error[torch.arange(len(labels)), labels] -= 1
         self.backward(error.div_(len(labels)))
         return logits
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, masks: Tensor | None = None) -> Tensor:
         """Returns logits, and keeps what `backward` needs."""
         maps = self.maps(images)
-        features = self.features(maps, images)
-        self._forward = maps, features
+        features = _times(self.features(maps, images), masks)
+        self._forward = maps, features, masks
         return multiply(features, self.weight.t()).add_(self.bias)
 
     def backward(self, error: Tensor) -> None:
         """Computes the gradients from that of the logits `(n, outputs)` of the last `forward`."""
-        maps, features = self._forward
+        maps, features, masks = self._forward
         for block in self.blocks:
             block.clear()
         self.grad, self.grad_bias = multiply(error.t(), features), error.sum(0)
-        put(multiply(error, self.weight), maps[-1].grad_out)
+        back = multiply(error, self.weight)
+        self.grad_masks = None if masks is None else back * as_features(maps[-1].out)
+        put(_times(back, masks), maps[-1].grad_out)
         self._back(maps, lr=None)
 
     def features(self, maps: list[Maps], images: Tensor) -> Tensor:
@@ -357,6 +379,10 @@ class _Logits(torch.autograd.Function):
             raise RuntimeError("the gradient of an earlier forward pass is asked for; it is kept until the next alone")
         ctx.net.backward(error)
         return None, None, *(gradient for _, gradient in ctx.net.gradients())
+
+
+def _times(features: Tensor, mask: Tensor | None) -> Tensor:
+    return features if mask is None else features * mask
 
 
 def put_images(images: Tensor, x: Array, pad: int) -> None:

@@ -7,6 +7,7 @@ Nothing of a step is kept but its weights before it, and of the head the two fac
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zapbench.networks.convolutions import Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
@@ -77,32 +78,40 @@ def backward_pair(block: Block, pair: Pair, *, first: bool, lr: float) -> None:
 
 
 @torch.no_grad()
-def through(net: ManualGradients, steps: list[Step], *, lr: float) -> None:
+def through(net: ManualGradients, steps: list[Step], *, lr: float) -> list[Tensor]:
     """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them.
 
     Steps are taken back, the last first; the list is empty afterwards, and the net is to `load` its weights again.
+
+    Returns:
+        The gradient of each step's mask `(features,)`, in the order of the steps; nothing where they had none.
     """
     if not steps:
-        return
+        return []
     pairs = [Pair(*arguments) for arguments in net.ends((2, *steps[-1].image.shape))]
     heads = LowRankChanges(net.weight, lr), LowRankChanges(net.grad, -lr)
+    grad_masks: list[Tensor] = []
     while steps:
         step = steps.pop()
         for block, (weight, scale, shift) in zip(net.blocks, step.before):
             block.weight, block.scale, block.shift = weight, scale, shift
         heads[0].add(step.error, step.features)
         put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
-        _take_product(net, step, pairs, *heads, lr=lr)
+        grad_mask = _take_product(net, step, pairs, *heads, lr=lr)
+        if grad_mask is not None:
+            grad_masks.insert(0, grad_mask)
     net.grad = heads[1].apply()
+    return grad_masks
 
 
 def _take_product(
     net: ManualGradients, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
-) -> None:
-    """Takes `lr` times the Hessian's product with `net`'s gradients off them."""
+) -> Tensor | None:
+    """Takes `lr` times the Hessian's product with `net`'s gradients off them; returns the mask's gradient, if any."""
     for block, pair in zip(net.blocks, pairs):
         forward_pair(block, pair, first=pair is pairs[0])
-    features, features_along = as_features(pairs[-1].out)
+    unmasked = as_features(pairs[-1].out)
+    features, features_along = unmasked if step.mask is None else unmasked * step.mask
     error = step.error
     logits_along = grad_head.times(features).add_(net.grad_bias).add_(head.times(features_along))
     probability = error.clone()
@@ -110,9 +119,10 @@ def _take_product(
     error_along = probability * (logits_along - probability.dot(logits_along))
     back = head.transposed_times(torch.stack([error, error_along]))
     back[1].add_(grad_head.transposed_times(error[None])[0])
-    put(back, pairs[-1].grad_out)
+    put(back if step.mask is None else back * step.mask, pairs[-1].grad_out)
     grad_head.add(error_along, features)
     grad_head.add(error, features_along)
     net.grad_bias.add_(error_along, alpha=-lr)
     for block, pair in zip(reversed(net.blocks), reversed(pairs)):
         backward_pair(block, pair, first=pair is pairs[0], lr=lr)
+    return None if step.mask is None else -lr * (back[1] * unmasked[0] + back[0] * unmasked[1])
