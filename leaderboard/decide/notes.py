@@ -59,11 +59,33 @@ def on_choices(
         if missing := sorted(everyone - set(chosen[method]["pretrain_seed"])):
             seeds = ", ".join(map(str, missing))
             notes.append(f"{method}: no reported trial of pre-training seed {seeds} at its selected setting")
-        notes += _on_grid(choice)
+        notes += [*_on_fewer_seeds(choice), *_on_grid(choice)]
     role = ROLE_NAMES[contract.SELECT if by == "select" else contract.REPORT]
     for method in sorted(set(trials["method"]) - set(choices)):
         notes.append(f"{method}: not ranked: no finished {role} trial to select its setting on")
     return notes
+
+
+def _on_fewer_seeds(choice: Chosen) -> list[str]:
+    """Says that settings were tried on fewer seeds than the selected one, and what both scored on those they share."""
+    complete = choice.grid.groupby("candidate")["complete"].any()
+    fewer = choice.grid[~choice.grid["candidate"].map(complete)]
+    if fewer.empty:
+        return []
+    settings, tried = fewer["candidate"].nunique(), len(complete)
+    seeds = ", ".join(map(str, choice.shared_seeds))
+    if not seeds:
+        return [f"{choice.method}: {settings} of its {tried} settings were excluded: no seed has them all"]
+    own = choice.grid[choice.grid["candidate"] == choice.candidate]["shared"].max()
+    best = fewer.sort_values("shared", ascending=False, kind="stable").iloc[0]
+    alone = f"seed{'' if len(choice.shared_seeds) == 1 else 's'} {seeds} alone"
+    start = f"{choice.method}: its {tried} settings were selected on pre-training {alone}"
+    if best["shared"] > own:
+        return [
+            f"{start}, where {best['setting'] or 'another'} scored {100 * best['shared']:.1f} and the setting of the row "
+            f"{100 * own:.1f}: the row is not at the best setting"
+        ]
+    return [f"{start}, where the best scored {100 * own:.1f} and the next {100 * best['shared']:.1f}"]
 
 
 def _on_grid(choice: Chosen) -> list[str]:

@@ -17,7 +17,10 @@ class Chosen:
         setting: the setting in words; empty where nothing was tuned.
         rate: transfer learning rate.
         accuracy: mean over pre-training seeds of the mean held-out accuracy of the trials it was selected on.
-        grid: every candidate: setting, rate, candidate, accuracy, seeds; best first.
+        grid: every candidate: setting, rate, candidate, accuracy, seeds, `complete` (whether it was selected among) and
+            `shared` (its accuracy on the seeds of `shared_seeds`; NaN without such seeds); best first, complete ones
+            before the others.
+        shared_seeds: the pre-training seeds that all candidates have.
         by: `select` or `paper`.
     """
 
@@ -27,6 +30,7 @@ class Chosen:
     rate: float
     accuracy: float
     grid: pd.DataFrame
+    shared_seeds: tuple[int, ...]
     by: str
 
     @property
@@ -68,7 +72,7 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
             candidates = rows
         if candidates.empty:
             continue
-        grid = _grid(candidates)
+        grid, shared = _grid(candidates)
         best = grid.iloc[0]
         chosen[str(method)] = Chosen(
             method=str(method),
@@ -77,18 +81,20 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
             rate=float(best["rate"]),
             accuracy=float(best["accuracy"]),
             grid=grid,
+            shared_seeds=shared,
             by=by,
         )
     return chosen
 
 
-def _grid(candidates: pd.DataFrame) -> pd.DataFrame:
-    seeds = candidates.groupby(["candidate", "setting", "rate", "pretrain_seed"], as_index=False)["score"].mean()
-    grid = seeds.groupby(["candidate", "setting", "rate"], as_index=False).agg(
-        accuracy=("score", "mean"), seeds=("score", "size")
-    )
-    complete = grid[grid["seeds"] == grid["seeds"].max()]
-    best_first: pd.DataFrame = complete.sort_values(
-        ["accuracy", "rate", "setting"], ascending=[False, True, True], kind="stable", ignore_index=True
-    )
-    return best_first
+def _grid(candidates: pd.DataFrame) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    keys = ["candidate", "setting", "rate"]
+    seeds = candidates.groupby([*keys, "pretrain_seed"], as_index=False)["score"].mean()
+    grid = seeds.groupby(keys, as_index=False).agg(accuracy=("score", "mean"), seeds=("score", "size"))
+    having = seeds.groupby("pretrain_seed").size()
+    shared = tuple(sorted(int(seed) for seed in having[having == len(grid)].index))
+    on_shared = seeds[seeds["pretrain_seed"].isin(shared)].groupby(keys, as_index=False).agg(shared=("score", "mean"))
+    grid = grid.merge(on_shared, on=keys, how="left").assign(complete=grid["seeds"] == grid["seeds"].max())
+    order = ["complete", "accuracy", "rate", "setting"]
+    best_first = grid.sort_values(order, ascending=[False, False, True, True], kind="stable", ignore_index=True)
+    return best_first, shared

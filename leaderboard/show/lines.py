@@ -1,5 +1,6 @@
 """What stands under and beside a table, line by line: the finding, notes, the tuning grid, several data sets."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,16 +30,30 @@ def selection_heading(table: Table) -> str:
 
 
 def selection_lines(table: Table) -> list[str]:
-    """Returns the grid that each method was selected from, a line a setting, the selected value starred."""
+    """Returns the grid that each method was selected from, a line a setting, the selected value starred.
+
+    Settings and rates that lack a seed of the selected one were excluded; they say how many seeds they have.
+    """
     lines = []
     for name, choice in sorted(table.choices.items()):
-        for (_, setting), cells in choice.grid.sort_values("rate").groupby(["candidate", "setting"], sort=False):
-            shown = [
-                f"{cell['rate']:g}: {percent(cell['accuracy'])}" + ("*" if _is_chosen(cell, choice) else "")
-                for cell in cells.to_dict("records")
-            ]
-            lines.append(f"{name}{f' {setting}' if setting else ''}: {', '.join(shown)}")
+        for (_, setting), group in choice.grid.sort_values("rate").groupby(["candidate", "setting"], sort=False):
+            cells = group.to_dict("records")
+            lacking = {cell["seeds"] for cell in cells if not cell["complete"]}
+            alike = len(lacking) == 1 and not any(cell["complete"] for cell in cells)
+            whole = f" ({_seeds(cells[0])}, excluded)" if alike else ""
+            shown = ", ".join(_cell(cell, choice, counted=not alike) for cell in cells)
+            lines.append(f"{name}{f' {setting}' if setting else ''}{whole}: {shown}")
     return lines
+
+
+def _cell(cell: Mapping[Any, Any], choice: Chosen, *, counted: bool) -> str:
+    mark = "*" if _is_chosen(cell, choice) else ""
+    excluded = f" ({_seeds(cell)}, excluded)" if counted and not cell["complete"] else ""
+    return f"{cell['rate']:g}: {percent(cell['accuracy'])}{mark}{excluded}"
+
+
+def _seeds(cell: Mapping[Any, Any]) -> str:
+    return f"{cell['seeds']} seed{'' if cell['seeds'] == 1 else 's'}"
 
 
 def grid_records(choice: Chosen) -> list[dict[str, Any]]:
@@ -49,6 +64,8 @@ def grid_records(choice: Chosen) -> list[dict[str, Any]]:
             "rate": float(cell["rate"]),
             "accuracy": float(cell["accuracy"]),
             "seeds": int(cell["seeds"]),
+            "complete": bool(cell["complete"]),
+            "on_shared_seeds": None if math.isnan(cell["shared"]) else float(cell["shared"]),
             "chosen": _is_chosen(cell, choice),
         }
         for cell in choice.grid.to_dict("records")

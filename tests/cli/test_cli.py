@@ -228,6 +228,34 @@ def test_a_suite_runs_in_processes_and_runs_only_the_selected_setting_on_the_rep
     assert "8 of them done before" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_a_suite_pretrains_the_other_seeds_at_the_setting_that_the_first_one_selects(tmp_path, capsys):
+    arguments = ["suite", "demo", "--out", str(tmp_path), "--jobs", "2"]
+    for binding in (
+        "Suite.seeds = 2", "Suite.tune_seeds = 1", "Suite.trials = 1", "Suite.select_trials = 1",
+        "Suite.rates = [0.01]", "Suite.strategies = ['iid', 'asb']", "Suite.tried_before = {}",
+        "Suite.tune = {'asb': [{'ASB.inner_lr': 1e30}, {'ASB.inner_lr': 0.1}]}", "Suite.figures = []",
+        "glyphs.classes_per_trial = 5", "glyphs.classes_per_selection_trial = 5", "ASB.episodes = 4",
+        "convnet.filters = 4",
+    ):  # fmt: skip
+        arguments += ["-p", binding]
+    assert main(arguments) == 0
+    found = load(tmp_path)
+    name = "asb[ASB.episodes=4]"
+    asb = found.runs[found.runs["method"] == name]
+    assert sorted(zip(asb["pretrain_seed"], asb["status"])) == [(0, "diverged"), (0, "finished"), (1, "finished")]
+    report = found.trials[found.trials["role"] == "report"]
+    assert sorted(zip(report["method"], report["pretrain_seed"], report["setting"])) == [
+        (name, 0, "ASB.inner_lr=0.1"), (name, 1, "ASB.inner_lr=0.1"), ("iid", 0, ""), ("iid", 1, ""),
+    ]  # fmt: skip
+    shown = capsys.readouterr().out
+    assert f"{name}: its 2 settings were selected on pre-training seed 0 alone" in shown
+    every = [word.replace("tune_seeds = 1", "tune_seeds = 0") for word in arguments]
+    assert main([*every, "--dry-run"]) == 0
+    assert "16 tasks, 14 of them done" in capsys.readouterr().out
+    assert main(arguments) == 0
+    assert "14 tasks, 14 of them done before" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_the_results_of_a_suite_ignore_other_runs_in_its_folder(finished, tmp_path, capsys):
     shutil.copytree(finished, tmp_path / "copy")
     shutil.copytree(

@@ -22,6 +22,7 @@ NONSENSE = (None, -1, 1.5, "3", "", "x", [], [1], {}, True, 10**12, [None], ["a"
 RIGHT = {
     "scenarios": (["a"], ["3"]), "strategies": (["a"],), "transfers": (["a"],), "seeds": (3, [1], (0, 2)),
     "trials": (0, 7), "select_trials": (0, 7), "rates": ([1], [0.1]), "tune": ({},), "tried_before": ({},),
+    "tune_seeds": (0, 7),
     "bindings": ([], ["a"]), "full": (True, False), "name": ("", "x", "3"), "weights": ("", "x", "3"),
     "figures": ([], ["bars"]), "cpus": (1,), "gpus": (0, 1.5, 1),
 }  # fmt: skip
@@ -69,6 +70,7 @@ def test_a_suites_parameter_takes_what_is_right_and_refuses_nonsense(name):
         {"tried_before": {"asb": 1.5}}, {"tried_before": {"nobody": 2}}, {"bindings": [1]}, {"bindings": "a = 1"},
         {"full": 1}, {"full": "x"}, {"name": "a\nb"}, {"name": "x" * 300}, {"name": "n", "strategies": ["iid", "asb"]},
         {"weights": "w.pt", "seeds": 2}, {"figures": ["pie"]}, {"figures": ["bars", "bars"]}, {"cpus": 0},
+        {"tune_seeds": 9}, {"tune_seeds": -1}, {"tune_seeds": True},
         {"cpus": 10**9}, {"gpus": -1}, {"gpus": float("nan")}, {"trials": 10**9}, {"seeds": 10_000, "trials": 100_000},
     ],
     ids=str,

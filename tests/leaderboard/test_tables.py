@@ -18,7 +18,7 @@ from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.data import to_csv, to_json
-from zapbench.leaderboard.show.lines import selection_heading
+from zapbench.leaderboard.show.lines import selection_heading, selection_lines
 from zapbench.leaderboard.show.markdown import to_markdown
 from zapbench.transfer.reference import Trajectory
 
@@ -76,6 +76,37 @@ def test_a_candidate_that_lacks_a_seed_is_not_chosen(tmp_path):
         write(tmp_path, [0.3], role="select", rate=0.01, seed=seed)
     write(tmp_path, [0.9], role="select", rate=0.1, seed=0)
     assert choose(load(tmp_path).trials)["m"].rate == 0.01
+
+
+def tried_on_one_seed(folder, other):
+    """Setting 1 on three seeds, and setting 2, which scores `other` on the selection trial of seed 0, on that alone."""
+    for seed, score in enumerate((0.5, 0.3, 0.4)):
+        write(folder, [score], role="select", seed=seed, setting={"A.b": "1"}, settings_tried=2)
+        write(folder, [0.6], seed=seed, setting={"A.b": "1"}, settings_tried=2)
+    write(folder, [other], role="select", seed=0, setting={"A.b": "2"}, settings_tried=2)
+    (table,) = tables(load(folder))
+    return table
+
+
+def test_settings_that_were_tried_on_one_seed_are_shown_and_counted_and_the_seed_is_named(tmp_path):
+    table = tried_on_one_seed(tmp_path, 0.45)
+    (row,) = table.rows
+    assert (row.setting, row.settings_tried) == ("A.b=1", 2)
+    assert (
+        "m: its 2 settings were selected on pre-training seed 0 alone, where the best scored 50.0 and the next 45.0"
+        in (table.notes)
+    )
+    assert "m: its A.b 1 is at the boundary of the tuning grid 1 to 2: extend the grid" in table.notes
+    assert selection_lines(table) == ["m A.b=1: 0.01: 40.0*", "m A.b=2 (1 seed, excluded): 0.01: 45.0"]
+    records = json.loads(to_json([table]))["tables"][0]["selection"]["m"]
+    assert [(r["setting"], r["complete"], r["seeds"]) for r in records] == [("A.b=1", True, 3), ("A.b=2", False, 1)]
+    assert [r["on_shared_seeds"] for r in records] == pytest.approx([0.5, 0.45])
+
+
+def test_a_setting_that_is_better_on_the_seeds_that_all_have_is_named(tmp_path):
+    table = tried_on_one_seed(tmp_path, 0.55)
+    (note,) = (note for note in table.notes if "were selected on" in note)
+    assert "where A.b=2 scored 55.0 and the setting of the row 50.0: the row is not at the best setting" in note
 
 
 def test_one_changed_point_moves_the_table(logs):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.made_logs import describe
@@ -17,7 +18,7 @@ from zapbench.leaderboard.read.parse import ending_of
 from zapbench.suites import costs
 from zapbench.suites.costs import kind
 from zapbench.suites.forecast import forecast
-from zapbench.suites.plan import plan
+from zapbench.suites.plan import plan, runs
 from zapbench.suites.suite import Suite
 from zapbench.tasks import RunSpec, Task, TrialSpec
 from zapbench.transfer.metrics import Trajectory
@@ -100,6 +101,26 @@ def test_a_reported_trial_is_done_at_any_setting_and_rate(tmp_path):
     found = parts(forecast(plan(SUITE), tmp_path, 1))
     assert (found["iid", "sequential, report"].tasks, found["iid", "sequential, report"].done) == (8, 8)
     assert (found["asb", "pre-training"].done, found["asb", "sequential, report"].done) == (4, 0)
+
+
+def test_seeds_that_wait_for_a_setting_are_forecast_at_one_setting_and_after_the_others(tmp_path):
+    suite = replace(SUITE, seeds=3, tune_seeds=1)
+    first, second = (run for run in runs(suite) if run.strategy == "asb" and run.seed == 0)
+    finish(tmp_path, Task(first), 100)
+    found = parts(forecast(plan(suite), tmp_path, 1))
+    assert found["asb", "pre-training"].grid == "2 settings x 1 seed + 2 seeds"
+    assert found["asb", "sequential, select"].grid == "(2 settings x 1 seed + 2 seeds) x 2 rates x 3 trials"
+    assert {key: (part.tasks, part.done) for key, part in found.items() if key[0] == "asb"} == {
+        ("asb", "pre-training"): (4, 1),
+        ("asb", "sequential, select"): (4 * 2 * 3, 0),
+        ("asb", "sequential, report"): (3 * 4, 0),
+    }
+    assert found["iid", "pre-training"].tasks == 3
+    assert forecast(plan(suite), tmp_path, 8).seconds == 100 + 100  # seed 0's second setting, then the other seeds
+
+    for seed in (1, 2):
+        finish(tmp_path, Task(replace(second, seed=seed)), 100)
+    assert parts(forecast(plan(suite), tmp_path, 1))["asb", "pre-training"].done == 3
 
 
 def test_failed_tasks_and_tasks_with_an_incomplete_file_are_not_done(tmp_path):

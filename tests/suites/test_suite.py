@@ -48,6 +48,32 @@ def test_a_full_plan_has_the_reported_trials_of_every_setting_and_rate():
     assert len(report) == 4 * 2 * 4
 
 
+def test_settings_are_tried_on_the_tuning_seeds_and_the_other_seeds_run_at_the_selected_one():
+    tuned = {"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}
+    suite = Suite(**GRID | {"seeds": [4, 7, 2]}, tune=tuned, tune_seeds=2)
+    first = [(t.run.strategy, t.run.seed, str(*t.run.setting)) for t in plan(suite).known_tasks() if t.trial is None]
+    every = ["ASB.inner_lr = 0.03", "ASB.inner_lr = 0.2"]
+    assert first == [("iid", seed, "") for seed in (4, 7, 2)] + [("asb", s, text) for text in every for s in (4, 7)]
+    selected = runs(suite)[-1].setting
+    others = plan(suite).other_seeds({("glyphs", "asb", "sequential"): (selected, (), 0.1)})
+    assert {(t.run.strategy, t.run.seed, str(*t.run.setting)) for t in others} == {("asb", 2, every[1])}
+    assert [t.trial is None for t in others].count(True) == 1
+    assert {(t.trial.role, t.trial.rate) for t in others if t.trial} == {("select", 0.01), ("select", 0.1)}
+    everything = Suite(**GRID | {"seeds": [4, 7, 2]}, tune=tuned)
+    assert {t.folder for t in plan(suite).tasks} == {t.folder for t in plan(everything).tasks}
+
+
+def test_a_setting_that_is_selected_for_one_transfer_is_run_for_that_transfer_alone():
+    tuned = {"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}
+    suite = Suite(**GRID, transfers=("sequential", "iid"), tune=tuned, tune_seeds=1)
+    low, high = (run.setting for run in runs(suite) if run.strategy == "asb" and run.seed == 0)
+    choice = {("glyphs", "asb", "sequential"): (low, (), 0.1), ("glyphs", "asb", "iid"): (high, (), 0.1)}
+    others = plan(suite).other_seeds(choice)
+    assert {(t.run.setting, t.trial and t.trial.transfer) for t in others} == {
+        (low, None), (low, "sequential"), (high, None), (high, "iid"),
+    }  # fmt: skip
+
+
 def test_every_task_has_its_own_folder_named_after_it():
     suite = Suite(**GRID, tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}, full=True)
     folders = [task.folder.as_posix() for task in plan(suite).known_tasks()]

@@ -4,11 +4,12 @@ import heapq
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zapbench import config
+from zapbench.config import Binding
 from zapbench.leaderboard import contract
 from zapbench.suites.costs import Cost, Costs, shipped
 from zapbench.suites.plan import Plan, rates_of
@@ -86,24 +87,25 @@ def forecast(plan: Plan, out: Path, jobs: int) -> Forecast:
     """Looks up which tasks of a suite are done below `out`, and adds up the costs of the others.
 
     The reported trials of a suite that is not `full` are run at one setting and rate per method and transfer. Which one
-    is not known before selection, so a reported trial counts as done if it is done at any setting and rate.
+    is not known before selection, so a reported trial counts as done if it is done at any setting and rate. Likewise
+    of seeds that are run at one selected setting of their strategy: it is taken to be the one of which most is done,
+    and to be the same for every transfer.
 
     Raises:
         ValueError: a name is unknown.
     """
     suite, costs = plan.suite, Costs(str(out), shipped())
     parts: dict[tuple[str, str, str], Part] = {}
-    first_stage: dict[Path, float] = defaultdict(float)
-    second_stage: dict[tuple[str, str, int], float] = defaultdict(float)
-    for task, done in _expected(suite, _looked_up(plan, out, costs)):
+    stages: list[dict[Hashable, float]] = [defaultdict(float) for _ in range(3)]
+    for task, done in _expected(plan, _looked_up(plan, out, costs)):
         cost = None if done else costs.of(task)
-        _add(parts, suite, task, done, cost)
+        _add(parts, plan, task, done, cost)
         seconds = cost.seconds if cost else 0.0
         if _is_reported(task) and not suite.full:
-            second_stage[task.run.scenario, task.run.strategy, task.run.seed] += seconds
+            stages[2][task.run.scenario, task.run.strategy, task.run.seed] += seconds
         else:
-            first_stage[task.run.folder] += seconds
-    seconds = _makespan(first_stage.values(), jobs) + _makespan(second_stage.values(), jobs)
+            stages[plan.waits_for_a_setting(task)][task.run.folder] += seconds
+    seconds = sum(_makespan(stage.values(), jobs) for stage in stages)
     sources = dict.fromkeys(part.source for part in parts.values() if part.source)
     return Forecast(list(parts.values()), seconds, jobs, list(sources))
 
@@ -118,19 +120,24 @@ def _looked_up(plan: Plan, out: Path, costs: Costs) -> list[tuple[Task, bool]]:
     return looked_up
 
 
-def _expected(suite: Suite, looked_up: Sequence[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
-    """Returns the tasks that the suite will run: of reported trials, one setting and rate unless it is `full`."""
-    if suite.full:
-        return list(looked_up)
+def _expected(plan: Plan, looked_up: Sequence[tuple[Task, bool]]) -> list[tuple[Task, bool]]:
+    """Returns the tasks that the suite will run: of what waits for a selection, those of one setting and rate."""
     kept: list[tuple[Task, bool]] = []
     reported: dict[tuple[str, str, int, str, int], tuple[Task, bool]] = {}
+    waiting: dict[tuple[str, str, int], dict[tuple[Binding, ...], list[tuple[Task, bool]]]] = {}
     for task, done in looked_up:
-        if task.trial is None or not _is_reported(task):
+        run, trial = task.run, task.trial
+        if trial is not None and _is_reported(task) and not plan.suite.full:
+            key = (run.scenario, run.strategy, run.seed, trial.transfer, trial.seed)
+            if key not in reported or done:
+                reported[key] = (task, done)
+        elif plan.waits_for_a_setting(task):
+            settings = waiting.setdefault((run.scenario, run.strategy, run.seed), {})
+            settings.setdefault(run.setting, []).append((task, done))
+        else:
             kept.append((task, done))
-            continue
-        key = (task.run.scenario, task.run.strategy, task.run.seed, task.trial.transfer, task.trial.seed)
-        if key not in reported or done:
-            reported[key] = (task, done)
+    for settings in waiting.values():
+        kept += max(settings.values(), key=lambda own: sum(done for _, done in own))
     return kept + list(reported.values())
 
 
@@ -138,13 +145,13 @@ def _is_reported(task: Task) -> bool:
     return task.trial is not None and task.trial.role == contract.REPORT
 
 
-def _add(parts: dict[tuple[str, str, str], Part], suite: Suite, task: Task, done: bool, cost: Cost | None) -> None:
+def _add(parts: dict[tuple[str, str, str], Part], plan: Plan, task: Task, done: bool, cost: Cost | None) -> None:
     """Adds a task to its part; a missing cost makes the part's costs NaN."""
     run = task.run
     what = "pre-training" if task.trial is None else f"{config.name_of(task.trial.transfer)}, {task.trial.role}"
     key = (config.name_of(run.scenario), config.name_of(run.strategy), what)
     if key not in parts:
-        parts[key] = Part(*key, _grid(suite, task))
+        parts[key] = Part(*key, _grid(plan.suite, task))
     part = parts[key]
     part.tasks += 1
     if done:
@@ -159,15 +166,30 @@ def _grid(suite: Suite, task: Task) -> str:
     """Returns the number of tasks in this one's part as a product, for example `2 seeds x 4 trials`."""
     trial = task.trial
     selected = _is_reported(task) and not suite.full
-    counts = {} if selected else {"setting": len(suite.settings_of(task.run.scenario, task.run.strategy))}
+    factors = [_models(suite, len(suite.settings_of(task.run.scenario, task.run.strategy)), selected)]
     if trial is not None and not selected:
-        counts["setting"] *= len(suite.settings_of(task.run.scenario, trial.transfer))
-    counts["seed"] = len(suite.seed_list)
+        if (own := len(suite.settings_of(task.run.scenario, trial.transfer))) > 1:
+            factors.append(_counted(own, "transfer setting"))
+        factors.append(_counted(len(rates_of(suite, trial.transfer)), "rate"))
     if trial is not None:
-        counts |= {} if selected else {"rate": len(rates_of(suite, trial.transfer))}
-        counts["trial"] = suite.trials if trial.role == contract.REPORT else suite.select_trials
-    factors = [f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()]
-    return " x ".join(factors) + (", as selected" if selected else "")
+        factors.append(_counted(suite.trials if trial.role == contract.REPORT else suite.select_trials, "trial"))
+    product = " x ".join(factors) if len(factors) > 1 else factors[0].strip("()")
+    return product + (", as selected" if selected else "")
+
+
+def _models(suite: Suite, settings: int, selected: bool) -> str:
+    """Returns the number of pre-trained models as a product of settings and seeds."""
+    seeds = len(suite.seed_list)
+    if selected:
+        return _counted(seeds, "seed")
+    others = seeds - len(suite.tuning_seeds)
+    if settings == 1 or not others:
+        return f"{_counted(settings, 'setting')} x {_counted(seeds, 'seed')}"
+    return f"({_counted(settings, 'setting')} x {_counted(seeds - others, 'seed')} + {_counted(others, 'seed')})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _event_files(out: Path) -> Iterable[str]:

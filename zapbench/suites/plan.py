@@ -64,12 +64,39 @@ class Plan:
         return group(self.tasks)
 
     def known_tasks(self) -> list[Task]:
-        """Returns the tasks that are known before selection: all but reported trials, unless the suite is `full`."""
-        return [task for task in self.tasks if self.suite.full or not _is_reported(task)]
+        """Returns the tasks that are known before any selection.
+
+        All but reported trials, unless the suite is `full`; of a strategy with several settings, those of the seeds
+        that they are tried on.
+        """
+        return [task for task in self._before_reports() if not self.waits_for_a_setting(task)]
+
+    def other_seeds(self, choice: Choice) -> list[Task]:
+        """Returns the tasks of the seeds on which settings are not tried, at the settings selected for each transfer.
+
+        Args:
+            choice: selected on the other seeds.
+        """
+        return [
+            task for task in self._before_reports() if self.waits_for_a_setting(task) and self._is_set(task, choice)
+        ]
 
     def reported_tasks(self, choice: Choice) -> list[Task]:
         """Returns the reported trials at the setting and rate that selection trials chose."""
         return [task for task in self.tasks if _is_reported(task) and _is_chosen(task, choice)]
+
+    def waits_for_a_setting(self, task: Task) -> bool:
+        """Returns whether a task belongs to a seed that is run at the selected setting of its strategy alone."""
+        run = task.run
+        return run.seed not in self.suite.tuning_seeds and len(self.suite.settings_of(run.scenario, run.strategy)) > 1
+
+    def _before_reports(self) -> list[Task]:
+        return [task for task in self.tasks if self.suite.full or not _is_reported(task)]
+
+    def _is_set(self, task: Task, choice: Choice) -> bool:
+        transfers = self.suite.transfers if task.trial is None else [task.trial.transfer]
+        chosen = [choice.get((task.run.scenario, task.run.strategy, transfer)) for transfer in transfers]
+        return any(of is not None and of[0] == task.run.setting for of in chosen)
 
 
 def plan(suite: Suite) -> Plan:

@@ -1,10 +1,11 @@
 """Runs what is not finished of a suite, in stages.
 
 First every configuration is checked, then models are pre-trained and selection trials run; then selection is made
-from the logs, and the reported trials run at what it chose.
+from the logs, and the reported trials run at what it chose. Where settings are tried on the first seeds alone, the
+other seeds are pre-trained in between, at the settings that the first ones select.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ class Summary:
     done_before: int = 0
     outcome: Outcome = field(default_factory=Outcome)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing else is to be run."""
+        return self.outcome.stopped or bool(self.outcome.fatal)
+
 
 def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], console: Console) -> Summary:
     """Runs all of a suite that is not finished.
@@ -56,7 +62,10 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
             launcher.check(_jobs(first))
         _check_writable(out)
         _stage(launcher, first, out, summary, console, "pre-training and selection")
-        if not plan.suite.full and not (summary.outcome.stopped or summary.outcome.fatal):
+        if plan.suite.tune_seeds and not summary.ended:
+            others = plan.other_seeds(_complete(choices(plan, out, plan.suite.tuning_seeds), first, out))
+            _stage(launcher, others, out, summary, console, "other seeds")
+        if not plan.suite.full and not summary.ended:
             reported = plan.reported_tasks(choices(plan, out))
             _stage(launcher, reported, out, summary, console, "reported trials")
     return summary
@@ -78,9 +87,16 @@ def refuse_other_tasks(tasks: Iterable[Task], out: Path) -> None:
             )
 
 
-def choices(plan: Plan, out: Path) -> Choice:
-    """Returns the settings and the rate of each method and transfer that the selection trials below `out` select."""
+def choices(plan: Plan, out: Path, seeds: Collection[int] = ()) -> Choice:
+    """Returns the settings and the rate of each method and transfer that the selection trials below `out` select.
+
+    Args:
+        plan: of the suite.
+        out: output folder.
+        seeds: the pre-training seeds that count; empty for all.
+    """
     trials = load(out, cache=default_cache(), only=plan.folders).trials
+    trials = trials[trials["pretrain_seed"].isin(seeds or plan.suite.seed_list)]
     tasks = {task.folder.as_posix(): task for task in plan.tasks if task.trial is not None}
     by_method: dict[tuple[str, str, str], list[int]] = {}
     for place, file in enumerate(trials["file"]):
@@ -94,6 +110,16 @@ def choices(plan: Plan, out: Path) -> Choice:
             task = tasks[row["file"].rpartition("/")[0]]
             found[key] = (task.run.setting, _trial(task).setting, chosen.rate)
     return found
+
+
+def _complete(choice: Choice, tried: Iterable[Task], out: Path) -> Choice:
+    """Returns the choices of methods whose settings were all tried: a failed one is repeated before seeds follow it."""
+    missing = {(t.run.scenario, t.run.strategy) for t in tried if not _is_settled(t, out)}
+    return {key: chosen for key, chosen in choice.items() if key[:2] not in missing}
+
+
+def _is_settled(task: Task, out: Path) -> bool:
+    return status_of(out / task.folder / contract.EVENT_FILE) in SETTLED
 
 
 def _trial(task: Task) -> TrialSpec:
@@ -127,7 +153,7 @@ def _jobs(tasks: Iterable[Task]) -> list[Job]:
 
 
 def _stage(launcher: Launcher, tasks: list[Task], out: Path, summary: Summary, console: Console, title: str) -> None:
-    missing = [task for task in tasks if status_of(out / task.folder / contract.EVENT_FILE) not in SETTLED]
+    missing = [task for task in tasks if not _is_settled(task, out)]
     summary.tasks += len(tasks)
     summary.done_before += len(tasks) - len(missing)
     if not missing:

@@ -144,6 +144,7 @@ RULES: dict[str, Callable[[Any], None]] = {
     "rates": _rates,
     "tune": _mapping,
     "tried_before": _mapping,
+    "tune_seeds": _whole(0, MOST_SEEDS),
     "bindings": lambda value: _texts(value, least=0),
     "full": _flag,
     "name": lambda value: text(value, longest=LONGEST_NAME),
@@ -185,6 +186,8 @@ def _check_names(suite: Any) -> None:
 
 
 def _check_tuning(suite: Any) -> None:
+    if suite.tune_seeds > len(suite.seed_list):
+        raise ValueError(f"suite: tune_seeds is {suite.tune_seeds}, and there are {len(suite.seed_list)} seeds")
     for where, search in _by_name(suite, "tune", suite.tune):
         for setting in settings_of(search, where):
             try:

@@ -30,6 +30,8 @@ class Suite:
             a transfer is combined with each of the strategy's.
         tried_before: strategy or transfer -> settings that were tried before this suite to fix its own; or scenario ->
             that.
+        tune_seeds: the settings of a strategy are tried on so many of the first seeds, and the other seeds are
+            pre-trained at the one that is selected there; 0 to try every setting on every seed.
         bindings: further bindings, of every run; they make other methods.
         full: whether every setting and rate is also run on the reported trials.
         name: what folders and tables call the one strategy; empty for its own name.
@@ -48,6 +50,7 @@ class Suite:
     rates: Sequence[float] = RATES
     tune: Mapping[str, Search | Mapping[str, Search]] = field(default_factory=dict)
     tried_before: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
+    tune_seeds: int = 0
     bindings: Sequence[str] = ()
     full: bool = False
     name: str = ""
@@ -68,6 +71,11 @@ class Suite:
     def seed_list(self) -> tuple[int, ...]:
         """The pre-training seeds."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
+
+    @property
+    def tuning_seeds(self) -> tuple[int, ...]:
+        """The pre-training seeds on which every setting of a strategy is tried."""
+        return self.seed_list[: self.tune_seeds or None]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
