@@ -134,6 +134,12 @@ def test_an_unknown_binding_is_answered_with_the_nearest_names(bindings, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_macro_that_no_file_binds_is_named_with_what_to_add(tmp_path):
+    (tmp_path / "mine.gin").write_text("run.scenario = @glyphs()\nMODEL = @convnet\n")
+    with pytest.raises(ValueError, match=r"OUTER_LR is not bound: add a line `OUTER_LR = VALUE` to the scenario's"):
+        configured(Job(RunSpec(str(tmp_path / "mine.gin"), "untrained", 0)), Options(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "words"),
     [

@@ -87,7 +87,11 @@ def test_any_backbone_gives_timms_pooled_features(name, size, options):
     ("make", "size", "words"),
     [
         (vgg16_bn, 28, r"vgg16_bn does not take images of 28x28 \(.*; it takes 32x32, 33x33, 48x48, \.\.\."),
-        (functools.partial(timm, "vit_tiny_patch16_224"), 28, r"it takes 224x224$"),
+        (
+            functools.partial(timm, "vit_tiny_patch16_224"),
+            28,
+            r"it takes 224x224; -p 'timm.img_size = 224' scales them$",
+        ),
         (functools.partial(timm, "resnet81"), 28, "timm has no backbone 'resnet81', did you mean .*resnet18"),
         (functools.partial(timm, "resnet18", options={"depth": 3}), 28, "unexpected keyword argument 'depth'"),
         (convnet, 12, "images of 12x12 are too small for 3 blocks of padding 0; it takes 22x22 and larger"),
@@ -107,7 +111,8 @@ def test_the_smallest_images_that_convnet_names_fit():
 def test_a_network_that_cannot_train_on_a_single_image_is_refused_in_episodes_before_training(tmp_path):
     bindings = parse_bindings(["MODEL = @timm", "timm.name = 'resnet18'"])
     trials = (TrialSpec("sequential", 0.01, "report", 0),)
-    with pytest.raises(ValueError, match=r"cannot be trained on single images of 28x28.*it takes 33x33, 48x48"):
+    words = r"cannot be trained on single images of 28x28.*it takes 33x33, 48x48, .*-p 'timm.img_size = 33' scales them"
+    with pytest.raises(ValueError, match=words):
         execute(Job(RunSpec("glyphs", "asb", 0, bindings=bindings), trials), Options(tmp_path))
     assert not list(tmp_path.rglob("*tfevents*"))
     configured(Job(RunSpec("glyphs", "iid", 0, bindings=bindings), trials), Options(tmp_path)).rehearse()

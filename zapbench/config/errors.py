@@ -21,6 +21,9 @@ def explain(error: BaseException) -> str:
     if match := re.search(r"No configurable matching '([^']+)'", str(error)):
         name = match.group(1).rsplit("/", 1)[-1]
         return f"no configurable {name!r}{nearest(name, configurables())}"
+    if match := re.search(r"No bindings specified for '(?:.*/)?(\w+)/(?:gin\.)?macro'", str(error)):
+        name = match.group(1)
+        return f"{name} is not bound: add a line `{name} = VALUE` to the scenario's .gin file, or -p '{name} = VALUE'"
     if match := re.search(r"Configurable '([^']+)' doesn't have a parameter named '([^']+)'", str(error)):
         name, parameter = match.groups()
         return _no_parameter(name, parameter, parameters(name))

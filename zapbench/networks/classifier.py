@@ -7,6 +7,8 @@ Others are in `oml`, `anml` and `backbones` (VGG-16 and timm's).
 
 import itertools
 import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import gin
@@ -16,6 +18,19 @@ from torch import Tensor, nn
 HeadInit = Literal["kaiming", "pytorch"]
 
 
+@dataclass(frozen=True)
+class LibraryNames:
+    """How a state dict of the library that an encoder comes from names its parts.
+
+    Attributes:
+        renamed: how names start there -> how they start in the encoder.
+        ignored: returns how the names of parts start that the encoder has not: the library's own classifier.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    ignored: Callable[[], Sequence[str]] = tuple
+
+
 class Classifier(nn.Module):
     """An encoder under a linear head.
 
@@ -23,13 +38,15 @@ class Classifier(nn.Module):
         encoder: images `(n, channels, height, width)` -> features `(n, features)`.
         head: features -> logits `(n, outputs)`; the layer that is zapped and, in transfer, replaced.
         name: what tables call the encoder.
+        library: names in files of weights that the encoder's library wrote.
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Linear, *, name: str) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Linear, *, name: str, library: LibraryNames | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.name = name
+        self.library = library or LibraryNames()
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits `(n, outputs)`."""
