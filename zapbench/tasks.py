@@ -21,6 +21,10 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase's name, what is done and what there is to do; raises `Stopped` to stop the work."""
 
 
+def silent(phase: str, done: int, total: int) -> None:
+    """Shows no progress."""
+
+
 class Stopped(BaseException):
     """A person asked to stop: not an error, so `except Exception` lets it pass."""
 

@@ -1,6 +1,7 @@
 """The commands as they are run from the command line, on a shrunken `glyphs`."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,35 @@ def test_finished_tasks_are_not_repeated(finished, capsys):
     assert run(finished) == 0
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == stamps
     assert "9 tasks" not in capsys.readouterr().out
+
+
+def test_a_run_prints_its_own_table_alone_then_its_logs_and_the_next_steps(finished, capsys):
+    assert run(finished) == 0
+    table, _, steps = capsys.readouterr().out.partition("logs:")
+    assert re.search(r"\basb_zap\b", table)
+    assert not re.search(r"\basb\b", table)
+    folder = next(path for path in (finished / "glyphs" / "asb_zap").rglob("seed=0") if path.is_dir())
+    assert steps.splitlines() == [
+        f"    {folder}",
+        f"curves:  tensorboard --logdir {finished}",
+        f"next:    zapbench leaderboard {finished}  # ranks it with the other runs there",
+    ]
+
+
+def test_where_everything_is_finished_nothing_is_imported_or_checked(finished, monkeypatch, capsys):
+    monkeypatch.setattr("zapbench.launchers.local.prepare_process", lambda threads: pytest.fail("it is imported"))
+    assert run(finished) == 0
+    assert "7 of them done before" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_repetition_says_what_it_does_and_that_the_result_is_the_same(finished, capsys, monkeypatch):
+    monkeypatch.setattr("zapbench.launchers.progress.LINE_SECONDS", 0.0)
+    trial = next(finished.rglob("report=0"))
+    assert main(["repeat", str(trial)]) == 0
+    shown = capsys.readouterr()
+    assert "the same" in shown.out
+    assert "importing PyTorch and Avalanche" in shown.err
+    assert "transfer sequential" in shown.err
 
 
 def test_warnings_that_avalanche_causes_are_hidden(tmp_path):

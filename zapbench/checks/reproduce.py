@@ -14,7 +14,7 @@ from zapbench.launchers.job import prepare_process, run_job
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import EventFile, read_file
-from zapbench.tasks import Job, RunSpec, TrialSpec
+from zapbench.tasks import Job, Progress, RunSpec, TrialSpec, silent
 from zapbench.text import one_line, rate_text
 
 CHECKPOINT = "checkpoint.pt"
@@ -88,13 +88,14 @@ def command_of(about: Description) -> str:
     return shlex.join(words)
 
 
-def repeat(folder: Path, threads: int, *, allow_files: bool = False) -> list[Comparison]:
+def repeat(folder: Path, threads: int, *, allow_files: bool = False, progress: Progress = silent) -> list[Comparison]:
     """Repeats a task and compares the records; a trial is repeated from its run's checkpoint if that still exists.
 
     Args:
         folder: the task's folder.
         threads: number of threads; 0 for as many as the record states.
         allow_files: whether .gin files that the record names may be run: they import code.
+        progress: called as work advances.
 
     Raises:
         ValueError: the folder holds no record, or its task cannot be repeated here.
@@ -102,6 +103,7 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False) -> list[Com
     before, about = read_task(folder)
     if not allow_files:
         _refuse_files(folder, about)
+    progress("importing PyTorch and Avalanche", 0, 1)
     prepare_process(threads or about.threads)
     job = job_of(about)
     run, trials = job.run, job.trials
@@ -114,7 +116,7 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False) -> list[Com
         out = Path(temporary)
         if trials:
             _copy_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
-        outcome = run_job(job, out, "zapbench repeat", lambda phase, done, total: None)
+        outcome = run_job(job, out, "zapbench repeat", progress)
         if outcome.failed or outcome.fatal:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
         after, _ = read_task(out / run.folder / trials[0].folder if trials else out / run.folder)

@@ -20,11 +20,12 @@ def _check(options: argparse.Namespace) -> int:
 
     from zapbench import config
     from zapbench.launchers.job import prepare_process
+    from zapbench.launchers.progress import waiting
 
     name = options.name
     kind = config.kind_of(name)
     console = Console()
-    with console.status(f"checking {name}"):
+    with waiting(Console(stderr=True), f"checking {name}"):
         prepare_process(1)
         from zapbench.checks.strategy import check_strategy
         from zapbench.checks.transfer import check_transfer

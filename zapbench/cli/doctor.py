@@ -1,6 +1,7 @@
 """`zapbench doctor`: reports the installation, the data and the devices, with a command for every problem."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
@@ -16,10 +17,18 @@ def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.set_defaults(command=_doctor)
 
 
+def _say(now: str) -> None:
+    """Shows on a terminal what is waited for, until the next call; `rich` may be what is missing."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{now and f'  {now} ...'}")
+        sys.stderr.flush()
+
+
 def _doctor(options: argparse.Namespace) -> int:
     found = []
-    for finding in examine(options.out):
+    for finding in examine(options.out, _say):
         found.append(finding)
+        _say("")
         print(f"  {finding.state:6}  {finding.subject:22} {' '.join(finding.detail.split())}", flush=True)
         if finding.remedy:
             print(f"{'':34}{finding.remedy}")

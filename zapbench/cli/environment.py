@@ -35,15 +35,16 @@ INSTALL = "python -m pip install"
 CLONE = f"{INSTALL} -e . (in a clone: the zapbench of PyPI is another project)"
 
 
-def examine(out: Path) -> Iterator[Diagnosis]:
+def examine(out: Path, say: Callable[[str], None] = lambda now: None) -> Iterator[Diagnosis]:
     """Yields the state of each part as soon as it is known.
 
     Args:
         out: the output folder.
+        say: called with what is waited for.
     """
     parts: tuple[tuple[str, Callable[[], Iterator[Diagnosis]]], ...] = (
         ("python", _python),
-        ("packages", _packages),
+        ("packages", lambda: _packages(say)),
         ("extras", _extras),
         ("devices", _devices),
         ("configurations", _configurations),
@@ -79,7 +80,7 @@ def requirements() -> list[tuple[str, str, str]]:
     return found
 
 
-def _packages() -> Iterator[Diagnosis]:
+def _packages(say: Callable[[str], None]) -> Iterator[Diagnosis]:
     try:
         asked = [(name, specifier) for name, specifier, extra in requirements() if not extra]
     except metadata.PackageNotFoundError:
@@ -89,6 +90,8 @@ def _packages() -> Iterator[Diagnosis]:
         asked = [(name, "") for name in IMPORTED]
     good = []
     for name, specifier in asked:
+        if name in IMPORTED:
+            say(f"importing {IMPORTED[name]}")
         finding = _package(name, specifier)
         if finding.state != OK or name in IMPORTED:
             yield finding

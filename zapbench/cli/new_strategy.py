@@ -121,8 +121,9 @@ README = """# {title}
 A pre-training strategy for zapbench. In this folder:
 
     zapbench check {package}.gin            # tests the contract: hooks fire, deterministic, resumable, ...
-    zapbench run glyphs {package}.gin       # pre-trains, transfers, and prints its row of the table
-    zapbench run glyphs iid                 # adds the row to compare it with
+    zapbench run glyphs {package}.gin       # pre-trains, transfers, and prints its table
+    zapbench run glyphs iid                 # a method to compare it with
+    zapbench leaderboard runs               # both in one table
     python -m pytest
 
 `{package}/plugin.py` implements the idea, `{package}.gin` configures it. Every binding in the .gin file can be changed

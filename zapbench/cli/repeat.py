@@ -27,10 +27,16 @@ def _repeat(options: argparse.Namespace) -> int:
     from rich.text import Text
 
     from zapbench.checks.reproduce import repeat
+    from zapbench.launchers.progress import display
 
     console = Console()
-    with console.status(f"repeating {options.folder}"):
-        compared = repeat(options.folder, options.threads, allow_files=options.allow_files)
+    with display(Console(stderr=True), "repeating", 1) as shown:
+        compared = repeat(
+            options.folder,
+            options.threads,
+            allow_files=options.allow_files,
+            progress=lambda phase, done, total: shown.update((0, str(options.folder), phase, done, total)),
+        )
     for field in compared:
         if not field.same:
             console.print(Text(f"  differs  {field.name}: {field.before} before, {field.after} now", style="red"))

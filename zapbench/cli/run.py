@@ -1,6 +1,7 @@
 """`zapbench run` pre-trains a model and runs its trials; `zapbench transfer` runs the trials of a given model."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,11 @@ def _run(options: argparse.Namespace) -> int:
 
         return InProcessLauncher(options.out, command_line(), threads)
 
-    status = launch(plan(suite), options.out, new_launcher)
-    print_tables(read_logs(options.out), "table", "select")
+    planned = plan(suite)
+    status = launch(planned, options.out, new_launcher)
+    print_tables(read_logs(options.out, only=planned.folders), "table", "select")
+    for folder in dict.fromkeys(run.folder for run in planned.runs):
+        print(f"logs:    {options.out / folder}")
+    print(f"curves:  {shlex.join(['tensorboard', '--logdir', str(options.out)])}")
+    print(f"next:    {shlex.join(['zapbench', 'leaderboard', str(options.out)])}  # ranks it with the other runs there")
     return status

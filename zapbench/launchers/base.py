@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zapbench.launchers.progress import Display
-from zapbench.tasks import Job, Outcome
+from zapbench.tasks import Job, Outcome, Progress, silent
 
 
 class Launcher(ABC):
@@ -24,8 +24,12 @@ class Launcher(ABC):
         self.command = command
 
     @abstractmethod
-    def check(self, jobs: list[Job]) -> None:
+    def check(self, jobs: list[Job], progress: Progress = silent) -> None:
         """Checks the configuration of every job without training or writing anything; called once, before `run`.
+
+        Args:
+            jobs: all jobs.
+            progress: called as the check advances.
 
         Raises:
             ValueError: a configuration cannot be used, or a job's folder holds another run.

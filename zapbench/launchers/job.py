@@ -11,12 +11,15 @@ from zapbench import config
 from zapbench.config import Binding
 from zapbench.launchers.allocator import keep_freed_memory
 from zapbench.launchers.home import import_with_writable_home
-from zapbench.tasks import Job, Outcome, Progress, Stopped
+from zapbench.tasks import Job, Outcome, Progress, Stopped, silent
 
 AVALANCHE_WARNINGS = ("no QP solver found", "Call to deprecated ")
 """First words of the warnings that Avalanche causes itself: GEM has no solver, plug-ins call deprecated functions."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+CHECKING = "checking every configuration"
+"""The phase before anything is trained."""
 
 _showwarning = warnings.showwarning
 
@@ -42,7 +45,7 @@ def _show_unless_avalanche(message: Warning | str, *rest: Any, **more: Any) -> N
         _showwarning(message, *rest, **more)
 
 
-def check_jobs(jobs: list[Job], out: Path) -> None:
+def check_jobs(jobs: list[Job], out: Path, progress: Progress = silent) -> None:
     """See `Launcher.check`; jobs that differ in their seed alone are rehearsed once.
 
     Raises:
@@ -54,7 +57,9 @@ def check_jobs(jobs: list[Job], out: Path) -> None:
     rehearsed: set[object] = set()
     without_effect: dict[Binding, str] = {}
     with_effect: set[Binding] = set()
-    for part in (part for job in jobs for part in job.by_transfer()):
+    parts = [part for job in jobs for part in job.by_transfer()]
+    for number, part in enumerate(parts):
+        progress(CHECKING, number, len(parts))
         configuration = (replace(part.run, seed=0), part.transfer, part.setting)
         try:
             experiment = configured(part, Options(out))
@@ -76,10 +81,10 @@ def check_jobs(jobs: list[Job], out: Path) -> None:
             raise ValueError(f"{binding} has no effect in these runs: {reason}")
 
 
-def reason_to_refuse(jobs: list[Job], out: Path) -> str:
+def reason_to_refuse(jobs: list[Job], out: Path, progress: Progress = silent) -> str:
     """Returns the message of `check_jobs`'s error, for another process to raise; empty if there is none."""
     try:
-        check_jobs(jobs, out)
+        check_jobs(jobs, out, progress)
     except ValueError as error:
         return config.explain(error)
     return ""

@@ -30,7 +30,13 @@ from zapbench.launchers.progress import Display
 from zapbench.launchers.schedule import TRIES, run_concurrently
 from zapbench.launchers.scratch import name_semaphores, new_scratch, use_scratch
 from zapbench.launchers.worker_logs import LOGS, log_output, print_with_time
-from zapbench.tasks import Job, Outcome, Progress, Stopped
+from zapbench.tasks import Job, Outcome, Progress, Stopped, silent
+
+NO_JOB = -1
+"""Number of messages about the check."""
+
+MESSAGE_SECONDS = 0.2
+"""How long to wait for a message before the state of the jobs is looked at again."""
 
 
 class InProcessLauncher(Launcher):
@@ -47,9 +53,9 @@ class InProcessLauncher(Launcher):
         self._stop = threading.Event()
         prepare_process(threads)
 
-    def check(self, jobs: list[Job]) -> None:
+    def check(self, jobs: list[Job], progress: Progress = silent) -> None:
         """See `Launcher.check`."""
-        check_jobs(jobs, self.out)
+        check_jobs(jobs, self.out, progress)
 
     def stop(self) -> None:
         """See `Launcher.stop`."""
@@ -108,9 +114,16 @@ class ProcessPoolLauncher(Launcher):
             initargs=(self._messages, self._stopping, self._threads, devices if self._devices else None, self._scratch),
         )
 
-    def check(self, jobs: list[Job]) -> None:
-        """See `Launcher.check`; a worker runs the check."""
-        reason = self._pool.submit(reason_to_refuse, jobs, self.out).result()
+    def check(self, jobs: list[Job], progress: Progress = silent) -> None:
+        """See `Launcher.check`; a worker runs the check, while the others start."""
+        checked = self._pool.submit(_check_in_worker, jobs, self.out)
+        for _ in range(min(self._workers, len(jobs)) - 1):
+            self._pool.submit(os.getpid)  # a process is started where no other is idle
+        while not checked.done():
+            with suppress(queue.Empty):
+                _, _, phase, done, total = self._messages.get(timeout=MESSAGE_SECONDS)
+                progress(phase, done, total)
+        reason = checked.result()
         if reason:
             raise ValueError(reason)
 
@@ -155,7 +168,9 @@ class ProcessPoolLauncher(Launcher):
     def _show_messages(self, display: Display, ended: threading.Event) -> None:
         while not ended.is_set():
             with suppress(queue.Empty):
-                display.update(self._messages.get(timeout=0.2))
+                message = self._messages.get(timeout=MESSAGE_SECONDS)
+                if message[0] != NO_JOB:
+                    display.update(message)
 
     def close(self) -> None:
         """See `Launcher.close`."""
@@ -201,6 +216,10 @@ def run_logged(job: Job, out: Path, command: str, progress: Progress, where: str
     outcome = run_job(job, out, command, progress, traceback.print_exc)
     print_with_time(f"{job.name}: {outcome}")
     return outcome
+
+
+def _check_in_worker(jobs: list[Job], out: Path) -> str:
+    return reason_to_refuse(jobs, out, lambda phase, done, total: _messages.put((NO_JOB, "", phase, done, total)))
 
 
 def _run_in_worker(number: int, job: Job, out: Path, command: str) -> Outcome:

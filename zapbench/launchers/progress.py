@@ -1,36 +1,62 @@
 """Shows the progress of a suite: a live display on a terminal; elsewhere a line per finished job and half minute."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.progress import Task as ProgressTask
+from rich.table import Column
+from rich.text import Text
 
+from zapbench.launchers.time_left import TimeLeft
 from zapbench.text import duration_text
 
 Message = tuple[int, str, str, int, int]
 """Number and name of a job, its phase, units done and units in total."""
 
 LINE_SECONDS = 30.0
-"""Without a terminal, a line at least so often while messages arrive."""
+"""Without a terminal, a line at least so often."""
 
-SPEED_SECONDS = 1e9
-"""The speed is averaged over these seconds; jobs take minutes, so this covers the complete stage."""
+BESIDE_NAME = 58
+"""Columns of a line for everything but the name: bar, counts, phase and time left."""
+
+PHASE = 16
+"""Columns of a line for the phase of a job."""
+
+
+class _TimeLeftColumn(ProgressColumn):
+    """The time left of a line: of one job, or of all jobs."""
+
+    def render(self, task: ProgressTask) -> Text:
+        """See `ProgressColumn.render`."""
+        shown: TimeLeft = task.fields["left"]
+        number: int | None = task.fields["number"]
+        return Text(shown.text() if number is None else shown.text_of(number))
 
 
 class Display:
-    """One line for all jobs (done, running, time left), and one line for each running job."""
+    """One line for all jobs (done, running, time left), and one line for each running job.
+
+    Args:
+        progress: draws the lines on a terminal.
+        console: prints lines.
+        title: names the phase of the suite.
+        total: number of jobs.
+    """
 
     def __init__(self, progress: Progress, console: Console, title: str, total: int) -> None:
         self._progress = progress
         self._console = console
+        self._title = title
         self._total = total
         self._done = 0
-        self._all = progress.add_task(title, total=total, counts="", note="")
+        self._left = TimeLeft(total)
+        self._all = progress.add_task(title, total=total, counts="", note="", left=self._left, number=None)
         self._lines: dict[int, TaskID] = {}
-        self._shares: dict[int, float] = {}
-        self._phases: dict[int, tuple[str, int, float]] = {}
+        self._messages: dict[int, Message] = {}
         self._said = time.monotonic()
         self._refresh()
 
@@ -38,55 +64,56 @@ class Display:
         """Shows the progress of a job."""
         number, name, phase, done, total = message
         if number not in self._lines:
-            shown = shortened(name, max(20, self._console.width - 66))
-            self._lines[number] = self._progress.add_task(shown, total=total, counts="", note=phase)
-        counts = f"{done}/{total}"
-        self._progress.update(self._lines[number], completed=done, total=max(total, 1), counts=counts, note=phase)
-        if phase == "pre-training":
-            self._shares[number] = done / max(total, 1)
+            shown = shortened(name, max(12, self._console.width - BESIDE_NAME))
+            self._lines[number] = self._progress.add_task(
+                shown, total=total, counts="", note="", left=self._left, number=number
+            )
+        self._left.update(number, phase, done, total)
+        self._messages[number] = message
+        counts, note = f"{done}/{total}", shortened(phase.removeprefix("transfer "), PHASE)
+        self._progress.update(self._lines[number], completed=done, total=max(total, 1), counts=counts, note=note)
         self._refresh()
-        if not self._console.is_terminal:
-            self._say_sometimes(message)
+        self.say_sometimes()
 
-    def _say_sometimes(self, message: Message) -> None:
-        """Prints how far a job is, unless a line was printed a short time ago."""
-        number, name, phase, done, total = message
-        now = time.monotonic()
-        if self._phases.get(number, ("", 0, 0.0))[0] != phase:
-            self._phases[number] = (phase, done, now)
-        if now - self._said < LINE_SECONDS:
+    def say_sometimes(self) -> None:
+        """Prints how far the jobs are, unless there is a terminal or a line was printed a short time ago."""
+        if self._console.is_terminal or time.monotonic() - self._said < LINE_SECONDS:
             return
-        _, first, began = self._phases[number]
-        left = ""
-        if done > first:
-            left = f", {duration_text((now - began) / (done - first) * (total - done))} left"
-        share = f"{100 * done / max(total, 1):.0f}%"
-        self.say(f"{self._done}/{self._total} {name}: {phase} {done:,}/{total:,} ({share}{left})")
+        left = self._left.text()
+        self.say(f"{self._counts()}, {len(self._lines)} running{f', {left} left' if left else ''}")
+        for number, (_, name, phase, done, total) in list(self._messages.items()):
+            left = self._left.text_of(number)
+            share = f"{100 * done / max(total, 1):.0f}%"
+            self.say(f"  {name}: {phase} {done:,}/{total:,} ({share}{f', {left} left' if left else ''})")
 
     def finish(self, number: int, name: str, outcome: str) -> None:
         """Removes a job that ended; prints its outcome if that is not `done` or there is no terminal."""
+        self._left.finish(number)
         self.drop(number)
         self._done += 1
         self._refresh()
         if not self._console.is_terminal or outcome != "done":
-            self.say(f"{self._done}/{self._total} {name}: {outcome}")
+            self.say(f"{self._counts()}; {name}: {outcome}")
 
     def drop(self, number: int) -> None:
         """Removes a job that will run again from the display."""
         if number in self._lines:
             self._progress.remove_task(self._lines.pop(number))
-        self._shares.pop(number, None)
+        self._messages.pop(number, None)
+        self._left.drop(number)
 
     def say(self, text: str) -> None:
         """Prints a line above the display."""
         self._said = time.monotonic()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def _counts(self) -> str:
+        return f"{self._title}: {self._done}/{self._total} runs"
+
     def _refresh(self) -> None:
         counts = f"{self._done}/{self._total} runs"
-        running = f"{len(self._lines)} running"
-        completed = self._done + sum(self._shares.values())
-        self._progress.update(self._all, completed=completed, counts=counts, note=running)
+        completed = self._done + self._left.share()
+        self._progress.update(self._all, completed=completed, counts=counts, note=f"{len(self._lines)} running")
 
 
 def shortened(name: str, width: int) -> str:
@@ -101,21 +128,61 @@ def shortened(name: str, width: int) -> str:
     return f"{name[: width - 1 - end]}…{name[-end:]}"
 
 
+def columns() -> tuple[ProgressColumn, ...]:
+    """Returns the columns of the display; none is cut where names have at most their share of the line."""
+    whole = Column(no_wrap=True)
+    return (
+        TextColumn("{task.description}", markup=False, table_column=whole),
+        BarColumn(bar_width=12),
+        TextColumn("{task.fields[counts]}", markup=False, table_column=whole),
+        TextColumn("{task.fields[note]}", markup=False, table_column=whole),
+        _TimeLeftColumn(table_column=whole),
+    )
+
+
 @contextmanager
 def display(console: Console, title: str, total: int) -> Iterator[Display]:
     """Shows the progress of `total` jobs while the block runs."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[counts]}", markup=False),
-        TextColumn("{task.fields[note]}", markup=False),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=SPEED_SECONDS,
-    ) as progress:
-        yield Display(progress, console, title, total)
+    with Progress(*columns(), console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = Display(progress, console, title, total)
+        with repeatedly(shown.say_sometimes):
+            yield shown
+
+
+@contextmanager
+def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
+    """Says what a person waits for: a spinner on a terminal; elsewhere a line at once and every half minute.
+
+    Yields:
+        A function that is called with a text as soon as something else is waited for.
+    """
+    if console.is_terminal:
+        with console.status(Text(what)) as status:
+            yield lambda now: status.update(Text(now))
+        return
+    began, current = time.monotonic(), [what]
+
+    def say(more: str = "") -> None:
+        console.print(f"{current[0]}{more}", markup=False, highlight=False, soft_wrap=True)
+
+    say()
+    with repeatedly(lambda: say(f" (since {duration_text(time.monotonic() - began)})"), LINE_SECONDS):
+        yield lambda now: current.__setitem__(0, now)
+
+
+@contextmanager
+def repeatedly(call: Callable[[], None], seconds: float = 1.0) -> Iterator[None]:
+    """Calls a function at an interval, in another thread, while the block runs."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -21,13 +21,14 @@ from zapbench.atomic import FATAL, LOCK_FILE
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.cpus import cores
 from zapbench.launchers.gpus import check_share
+from zapbench.launchers.job import CHECKING
 from zapbench.launchers.local import outcome_of_dead_worker
 from zapbench.launchers.progress import Display
 from zapbench.launchers.ray_worker import JobResult, ProgressActor, WorkerSettings, check_on_node, run_on_node
 from zapbench.launchers.run_files import Files, files_to_resume, record_heads, write_files
 from zapbench.launchers.schedule import run_concurrently
 from zapbench.launchers.worker_logs import LOGS, log_name
-from zapbench.tasks import Job, Outcome
+from zapbench.tasks import Job, Outcome, Progress, silent
 
 RETRIES = 3
 """How often Ray starts a task again whose node or process died."""
@@ -84,8 +85,9 @@ class RayLauncher(Launcher):
         self._run, self._check = (remote(task).options(**needs) for task in (run_on_node, check_on_node))
         self._actor = remote(ProgressActor).options(num_cpus=0, scheduling_strategy=self._on_this_node()).remote()
 
-    def check(self, jobs: list[Job]) -> None:
-        """See `Launcher.check`; a node runs the check."""
+    def check(self, jobs: list[Job], progress: Progress = silent) -> None:
+        """See `Launcher.check`; a node runs the check, and does not say how far it is."""
+        progress(f"{CHECKING} on a node", 0, len(jobs))
         heads = self._ray.put(record_heads(self.out, jobs))
         try:
             reason = self._ray.get(self._check.remote(self._settings, jobs, heads))

@@ -6,7 +6,7 @@ other seeds are pre-trained in between, at the settings that the first ones sele
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from zapbench.identity import identity_of
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.interrupts import clean_end
-from zapbench.launchers.progress import display
+from zapbench.launchers.progress import display, waiting
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.select import choose
 from zapbench.leaderboard.read.cache import default_cache
@@ -54,21 +54,42 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
         ValueError: a configuration cannot be used; nothing was trained.
         OSError: nothing can be written in `out`.
     """
+    refuse_other_tasks(plan.tasks, out)
     summary = Summary()
-    first = plan.known_tasks()
-    with _closing(new_launcher(), console) as launcher:
-        with console.status("checking every configuration"):
-            refuse_other_tasks(plan.tasks, out)
-            launcher.check(_jobs(first))
+    if (finished := _finished(plan, out)) is not None:  # so nothing is imported, started or checked
+        summary.tasks = summary.done_before = finished
+        return summary
+    with waiting(console, "importing PyTorch and Avalanche") as say, ExitStack() as stack:
+        launcher = stack.enter_context(_closing(new_launcher(), console))
+        launcher.check(_jobs(plan.known_tasks()), lambda phase, done, total: say(f"{phase}, {done + 1} of {total}"))
         _check_writable(out)
-        _stage(launcher, first, out, summary, console, "pre-training and selection")
-        if plan.suite.tune_seeds and not summary.ended:
-            others = plan.other_seeds(_complete(choices(plan, out, plan.suite.tuning_seeds), first, out))
-            _stage(launcher, others, out, summary, console, "other seeds")
-        if not plan.suite.full and not summary.ended:
-            reported = plan.reported_tasks(choices(plan, out))
-            _stage(launcher, reported, out, summary, console, "reported trials")
+        until_end = stack.pop_all()
+    with until_end:
+        for title, tasks in _stages(plan, out):
+            _stage(launcher, tasks, out, summary, console, title)
+            if summary.ended:
+                break
     return summary
+
+
+def _stages(plan: Plan, out: Path) -> Iterator[tuple[str, list[Task]]]:
+    """Yields the title and the tasks of each stage; what the later ones run depends on the logs of the earlier ones."""
+    first = plan.known_tasks()
+    yield "pre-training, trials" if plan.suite.full else "pre-training, selection", first
+    if plan.suite.tune_seeds:
+        yield "other seeds", plan.other_seeds(_complete(choices(plan, out, plan.suite.tuning_seeds), first, out))
+    if not plan.suite.full:
+        yield "reported trials", plan.reported_tasks(choices(plan, out))
+
+
+def _finished(plan: Plan, out: Path) -> int | None:
+    """Returns the number of tasks if all of them are done."""
+    count = 0
+    for _, tasks in _stages(plan, out):
+        if not all(_is_settled(task, out) for task in tasks):
+            return None
+        count += len(tasks)
+    return count
 
 
 def refuse_other_tasks(tasks: Iterable[Task], out: Path) -> None:
