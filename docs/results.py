@@ -111,7 +111,7 @@ def picture(found: Published, path: Path) -> None:
 
 def page(found: Published, out: Path) -> None:
     """Writes the static page of a folder of results."""
-    write_site(found.tables, found.logs, found.folder, out)
+    write_site(found.tables, found.logs, out)
 
 
 def main() -> None:

@@ -22,6 +22,17 @@ def one_line(text: str) -> str:
     return " ".join(shown(text).split())
 
 
+def some_of(words: Iterable[str], most: int = 10) -> str:
+    """Returns some words in a row, and how many more there are.
+
+    >>> some_of(["a", "b"]), some_of("abcd", 2)
+    ('a, b', 'a, b and 2 more')
+    """
+    every = list(words)
+    more = len(every) - most
+    return ", ".join(every[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def shown(text: str) -> str:
     """Returns a text as anything may show it; its lines stay."""
     return UNPRINTABLE.sub("\ufffd", text)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.decide import compare, notes
+from zapbench.leaderboard.decide import compare, notes, repeats
 from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.groups import MOST_GROUPS
 from zapbench.leaderboard.decide.groups import letters as letters_of
@@ -100,6 +100,11 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
     said += notes.on_comparison(ranked, compared, papers)
     said += notes.on_spread(chosen, [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)])
     said += notes.on_draws(trials, by)
+    for text, found in (
+        (repeats.REPEATED, repeats.on_repeats(logs, scenario, fingerprint)),
+        (repeats.UNMERGED, repeats.on_unmerged(logs, scenario, fingerprint)),
+    ):
+        said += [f"{name}: {text}: {detail}" for name, detail in found.items()]
     chance = float(trials["chance"].iloc[0]) or math.nan
     common = logs.common.get(scenario, ())
     return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds, common)

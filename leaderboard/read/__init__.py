@@ -7,6 +7,7 @@ In the order in which data flows:
 - `parse`: an event file -> what it says: description, status, curves; `plausible`: whether that can be true;
 - `foreign`, `mapping`: the same of logs that zapbench did not write;
 - `cache`: keeps what was read for the next call;
+- `names`: what rows are called; `merge`: which record of a task counts, where several are there;
 - `tabulate`: what files say -> `Logs`, one row a trial and one row a run;
-- `load`: all of these, for a folder.
+- `load`: all of these, for one folder or several.
 """

@@ -1,5 +1,6 @@
-"""A folder of logs -> `Logs`: runs are found, those that changed are read (in parallel), and tabulated."""
+"""Folders of logs -> `Logs`: runs are found, those that changed are read (in parallel), and tabulated."""
 
+import itertools
 from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +16,7 @@ from zapbench.leaderboard.read.foreign import read_merged
 from zapbench.leaderboard.read.mapping import LogMapping, apply
 from zapbench.leaderboard.read.parse import points, read_file, summarise
 from zapbench.leaderboard.read.tabulate import Logs, tabulate
+from zapbench.text import one_line
 
 PARALLEL_FROM = 200
 """Runs from which processes are started."""
@@ -26,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 
 def load(
-    folder: Path,
+    folder: Path | Sequence[Path],
     *,
     mapping: LogMapping | None = None,
     cache: Path | None = None,
@@ -34,10 +36,10 @@ def load(
     workers: int = 1,
     only: Container[str] | None = None,
 ) -> Logs:
-    """Reads every event file below a folder.
+    """Reads every event file below a folder, or below several.
 
     Args:
-        folder: the logs.
+        folder: the logs; of several folders the order says whose record of a task counts, see `merge`.
         mapping: how to read logs that zapbench did not write; None for its own. A mapped folder is one run, as
             TensorBoard has it: its files are merged.
         cache: folder to keep in what was read; None for no cache.
@@ -47,22 +49,46 @@ def load(
         only: the folders (paths below `folder`) whose records count, as if there were no others; None for all.
 
     Raises:
-        ValueError: there is no such folder, or no event file in it.
+        ValueError: there is no such folder, no event file in it, or a folder is given twice.
     """
-    found = find(folder)
-    if not found.files:
-        raise ValueError("; ".join([f"no event files below {folder}", *found.problems[:3]]))
-    runs = runs_of(found.files, by_folder=mapping is not None)
-    kept = LogCache(cache, f"{folder.resolve()}\n{mapping.key if mapping else ''}")
-    missing = [run for run in runs if kept.get(run) is None]
-    for record, run in zip(_read(folder, missing, mapping, progress, workers), missing):
-        kept.put(run, record)
-    if missing:
-        kept.save(runs)
-    wanted = [run for run in runs if only is None or run.name.rpartition("/")[0] in only]
-    logs = tabulate((run.name, *own) for run in wanted if (own := kept.get(run)) is not None)
-    logs.problems += found.problems
+    folders = _named([folder] if isinstance(folder, Path) else folder)
+    records = []
+    problems = []
+    for name, place in folders.items():
+        below = f"{name}/" if name else ""
+        found = find(place)
+        if not found.files:
+            raise ValueError("; ".join([f"no event files below {place}", *found.problems[:3]]))
+        problems += [f"{below}{problem}" for problem in found.problems]
+        runs = runs_of(found.files, by_folder=mapping is not None)
+        kept = LogCache(cache, f"{place.resolve()}\n{mapping.key if mapping else ''}")
+        missing = [run for run in runs if kept.get(run) is None]
+        for record, run in zip(_read(place, missing, mapping, progress, workers), missing):
+            kept.put(run, record)
+        if missing:
+            kept.save(runs)
+        wanted = [run for run in runs if only is None or run.name.rpartition("/")[0] in only]
+        records += [(name, f"{below}{run.name}", *own) for run in wanted if (own := kept.get(run)) is not None]
+    logs = tabulate(records, folders)
+    logs.problems += problems
     return logs
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """Returns a short name for each folder; the only one has an empty name."""
+    if len(folders) == 1:
+        return {"": folders[0]}
+    found: dict[str, Path] = {}
+    seen: set[Path] = set()
+    for folder in folders:
+        place = folder.resolve()
+        if place in seen:
+            raise ValueError(f"{folder} is given twice")
+        seen.add(place)
+        plain = one_line(place.name) or "root"
+        names = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+        found[next(name for name in names if name not in found)] = folder
+    return found
 
 
 def _read(

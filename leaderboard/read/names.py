@@ -55,30 +55,45 @@ def _compact(binding: str) -> str:
 
 
 def name_rows(rows: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Sets `method` of each row (a trial's or a run's) and returns the bindings that all rows of a scenario share.
+    """Sets `method` and `owner` of each row (a trial's or a run's); returns what all rows of a scenario share.
+
+    A name belongs to the first folder that has it: another method of that name, from a later folder, is called by its
+    folder, too. A row's `owner` is the place of the first folder that has its method.
 
     Args:
-        rows: with `scenario`, `fingerprint`, `transfer`, `method_hash` and `config_hash`; their `parts` are removed.
+        rows: with `place` and `folder`, `scenario`, `fingerprint`, `transfer`, `method_hash` and `config_hash`; their
+            `parts` are removed.
+
+    Returns:
+        Scenario -> the bindings that all its rows share.
     """
     by_scenario: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_place: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_scenario[row["scenario"]].append(row)
+        by_place[row["place"]].append(row)
     common = {scenario: _shared([row["parts"] for row in own]) for scenario, own in by_scenario.items()}
+    for own in by_place.values():
+        _complete_hashes(own)
+    tables: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        name = row.pop("parts").name(common[row["scenario"]])
+        tables[row["scenario"], row["fingerprint"], name].append(row)
+    for (_, _, name), own in tables.items():
+        _name(name, own)
+    return common
+
+
+def _complete_hashes(rows: list[dict[str, Any]]) -> None:
+    """Sets the hash of the method where an earlier version wrote none: tuned settings cannot be taken out of it."""
     known = {
         (row["parts"], row["transfer"], row["config_hash"]): row["method_hash"] for row in rows if row["method_hash"]
     }
     tuned = {(row["scenario"], row["parts"], row["transfer"]) for row in rows if row["setting"]}
-    tables: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        parts = row.pop("parts")
-        row["method"] = parts.name(common[row["scenario"]])
-        if not row["method_hash"]:  # written by an earlier version: settings that were tuned cannot be taken out
-            unknown = "" if (row["scenario"], parts, row["transfer"]) in tuned else row["config_hash"]
-            row["method_hash"] = known.get((parts, row["transfer"], row["config_hash"]), unknown)
-        tables[row["scenario"], row["fingerprint"], row["method"]].append(row)
-    for own in tables.values():
-        _separate(own)
-    return common
+        if not row["method_hash"]:
+            unknown = "" if (row["scenario"], row["parts"], row["transfer"]) in tuned else row["config_hash"]
+            row["method_hash"] = known.get((row["parts"], row["transfer"], row["config_hash"]), unknown)
 
 
 def _shared(parts: list[Parts]) -> tuple[str, ...]:
@@ -89,14 +104,50 @@ def _shared(parts: list[Parts]) -> tuple[str, ...]:
     return tuple(b for b in together[0] if all(b in other for other in together))
 
 
-def _separate(rows: list[dict[str, Any]]) -> None:
-    """Gives rows of one name that are several methods a name each."""
-    if len({(row["transfer"], row["method_hash"]) for row in rows}) == 1:
-        return
-    transfers = {row["transfer"] for row in rows}
-    for row in rows:
-        alike = {other["method_hash"] for other in rows if other["transfer"] == row["transfer"]}
-        if len(transfers) > 1:
-            row["method"] += f" ({row['transfer']})"
+@dataclass
+class _Method:
+    """One of the methods of a name: the place of the first folder that has it, and what it is there."""
+
+    place: int
+    transfer: str
+    method_hash: str
+    hashes: set[str]
+    rows: list[dict[str, Any]]
+
+    def is_that_of(self, other: "_Method") -> bool:
+        """Whether a later folder's method is this one: by its hash, or by a configuration that both have."""
+        return self.place < other.place and self.transfer == other.transfer and not self.hashes.isdisjoint(other.hashes)
+
+
+def _name(name: str, rows: list[dict[str, Any]]) -> None:
+    """Names rows of one table that have one name: a name for each method."""
+    methods: list[_Method] = []
+    for found in _methods(rows):
+        known = next((method for method in methods if method.is_that_of(found)), found)
+        if known is found:
+            methods.append(found)
+        else:
+            known.rows += found.rows
+    for method in methods:
+        beside = [other for other in methods if other.place == method.place]
+        alike = {other.method_hash for other in beside if other.transfer == method.transfer}
+        own = name
+        if len({other.transfer for other in beside}) > 1:
+            own += f" ({method.transfer})"
         if len(alike) > 1:
-            row["method"] += f" #{row['method_hash'][:4] or 'tuned'}"
+            own += f" #{method.method_hash[:4] or 'tuned'}"
+        if method.place > methods[0].place:
+            own += f" ({method.rows[0]['folder']})"
+        for row in method.rows:
+            row["method"], row["owner"] = own, method.place
+
+
+def _methods(rows: list[dict[str, Any]]) -> list[_Method]:
+    """Returns the methods of each folder, in the order of the folders."""
+    found: dict[tuple[int, str, str], _Method] = {}
+    for row in sorted(rows, key=lambda row: int(row["place"])):
+        key = (row["place"], row["transfer"], row["method_hash"])
+        method = found.setdefault(key, _Method(*key, {row["method_hash"]} - {""}, []))
+        method.hashes.add(row["config_hash"])
+        method.rows.append(row)
+    return list(found.values())

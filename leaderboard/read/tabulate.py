@@ -1,26 +1,27 @@
-"""Records of event files -> tables: one row a trial, one row a run, and what could not be used, with the reason."""
+"""Records of event files -> tables: one row a trial, one row a run, and what is not in them, with the reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zapbench.leaderboard import contract
-from zapbench.leaderboard.read.names import name_rows, parts_of
+from zapbench.leaderboard.read.merge import Repeat, Unmerged, merge
+from zapbench.leaderboard.read.names import parts_of
 from zapbench.text import one_line
 
 TRIAL_COLUMNS = (
-    "file", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
+    "file", "folder", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
     "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
     "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "held_out_seen",
     "trained_on", "forgetting", "area", "seconds", "peak_memory", "last_step", "class_mean",
 )  # fmt: skip
 RUN_COLUMNS = (
-    "file", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
+    "file", "folder", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
     "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 _NUMBERS = (
@@ -29,9 +30,13 @@ _NUMBERS = (
 )  # fmt: skip
 
 
+Record = tuple[str, str, dict[str, Any], npt.NDArray[np.float64]]
+"""Of a file: the name of its folder, its path, its summary, and its curves `(points, 4)`."""
+
+
 @dataclass
 class Logs:
-    """A folder of logs.
+    """One folder of logs, or several.
 
     Attributes:
         trials: one row a trial: identity, status, final scores, and `chance`, the accuracy of guessing.
@@ -39,6 +44,9 @@ class Logs:
         problems: one line a file that could not be used.
         facts: fingerprint -> the fields that it was made of.
         common: scenario -> undeclared bindings that all its methods share.
+        repeats: records of tasks that an earlier record is kept of.
+        unmerged: records of a method that belongs to an earlier folder, of tasks that this folder lacks.
+        folders: name -> folder, in the order given; the only one has an empty name.
     """
 
     trials: pd.DataFrame
@@ -46,7 +54,17 @@ class Logs:
     problems: list[str]
     facts: dict[str, dict[str, Any]]
     common: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    repeats: list[Repeat] = field(default_factory=list)
+    unmerged: list[Unmerged] = field(default_factory=list)
+    folders: dict[str, Path] = field(default_factory=dict)
     _points: list[npt.NDArray[np.float64]] = field(default_factory=list, repr=False)
+
+    def path(self, file: str) -> Path:
+        """Returns where a file lies, from its name in a column `file`."""
+        if "" in self.folders:
+            return self.folders[""] / file
+        folder, _, below = file.partition("/")
+        return self.folders[folder] / below
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -59,54 +77,54 @@ class Logs:
         return table.astype({"step": int})
 
 
-def tabulate(records: Iterable[tuple[str, dict[str, Any], npt.NDArray[np.float64]]]) -> Logs:
-    """Turns records into tables; `file` columns are paths below the folder.
-
-    Of two records of one trial or run the one that ended is kept, else the first by path; the other is named in the
-    problems: as a copy, or as a contradiction where they differ in a score.
+def tabulate(records: Iterable[Record], folders: Mapping[str, Path]) -> Logs:
+    """Turns records into tables; `merge` says which of them count where several are of one task or method.
 
     Args:
-        records: of each file its path, its summary and its curves.
+        records: of each file the name of its folder, its path, its summary and its curves.
+        folders: name -> folder, in their order.
     """
-    ended = (contract.FINISHED, contract.DIVERGED)
-    records = sorted(records, key=lambda record: (record[1]["status"] not in ended, record[0]))
-    trials: list[dict[str, Any]] = []
-    runs: list[dict[str, Any]] = []
-    curves: list[npt.NDArray[np.float64]] = []
+    places = {name: place for place, name in enumerate(folders)}
+    rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    facts: dict[str, dict[str, Any]] = {}
-    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for name, summary, part in records:
+    for folder, name, summary, points in records:
         about = summary["about"]
         if summary["problem"] or about is None:
             problems.append(one_line(f"{name}: {summary['problem']}"))
-            continue
-        row = _row(name, summary, about)
-        identity = _identity(row, about)
-        if identity in seen:
-            problems.append(one_line(f"{name}: {_twice(seen[identity], row)}"))
-            continue
-        seen[identity] = row
-        if about["transfer"] is None:
-            runs.append(row)
         else:
-            facts.setdefault(about["fingerprint"], about["fingerprint_fields"])
-            trials.append(row)
-            curves.append(part)
-    common = name_rows(trials)
-    name_rows(runs)
+            own = {"folder": folder, "place": places[folder], "points": points}
+            rows.append(_row(name, summary, about) | own)
+    merged = merge(rows)
+    trials = [row for row in merged.rows if row["transfer"] is not None]
+    runs = [row for row in merged.rows if row["transfer"] is None]
+    facts = {row["fingerprint"]: row["fingerprint_fields"] for row in reversed(trials)}
     table = _frame(trials, TRIAL_COLUMNS)
-    table["chance"] = _chance(table)
-    return Logs(table, _frame(runs, RUN_COLUMNS), problems, facts, common, curves)
+    table["chance"] = _chance(trials)
+    return Logs(
+        trials=table,
+        runs=_frame(runs, RUN_COLUMNS),
+        problems=problems,
+        facts=facts,
+        common=merged.common,
+        repeats=merged.repeats,
+        unmerged=merged.unmerged,
+        folders=dict(folders),
+        _points=[row["points"] for row in trials],
+    )
 
 
-def _chance(trials: pd.DataFrame) -> "pd.Series[float]":
-    """Returns the accuracy of guessing: one over the most outputs that any trial of a fingerprint has; 0 if unknown.
+def _chance(trials: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Returns the accuracy of guessing of each trial: one over the outputs that its fingerprint has; 0 if unknown.
 
-    A trial cannot raise its own chance, which is its score where it diverged.
+    They are the most that a trial of the first folder with this fingerprint has. So a trial cannot raise its own
+    chance, which is its score where it diverged, and a later folder changes nobody's.
     """
-    outputs = trials.groupby("fingerprint")["outputs"].transform("max").astype(float)
-    return (1.0 / outputs).where(outputs > 0, 0.0)
+    first: dict[str, tuple[int, int]] = {}
+    for row in trials:
+        known = (-row["place"], row["outputs"])
+        first[row["fingerprint"]] = max(known, first.get(row["fingerprint"], known))
+    outputs = [first[row["fingerprint"]][1] for row in trials]
+    return [1.0 / count if count else 0.0 for count in outputs]
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
@@ -120,20 +138,3 @@ def _row(name: str, summary: dict[str, Any], about: dict[str, Any]) -> dict[str,
     setting = ", ".join(f"{key}={value}" for key, value in tuned)
     candidate = f"{about['config_hash']}/{about['transfer_hash']}"
     return {**about, **scores, "file": name, "parts": parts_of(about), "candidate": candidate, "setting": setting}
-
-
-def _identity(row: dict[str, Any], about: dict[str, Any]) -> tuple[Any, ...]:
-    names = (
-        "scenario", "config_hash", "transfer_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role",
-        "transfer_seed", "method_hash",
-    )  # fmt: skip
-    return (row["parts"], *(about[name] for name in names))
-
-
-def _twice(first: dict[str, Any], second: dict[str, Any]) -> str:
-    scores = ("status", "held_out", "trained_on", "forgetting", "area", "validation")
-    if all(first[name] == second[name] for name in scores):
-        return f"a copy of {first['file']}"
-    if second["status"] == contract.UNFINISHED:
-        return f"an unfinished copy of {first['file']}"
-    return f"the same task as {first['file']}, with other scores"

@@ -29,7 +29,7 @@ STAGE = ".zapbench-part"
 """Folder in a page's folder where the next page is written; while it is there, the folder is known as a page's."""
 
 
-def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> None:
+def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     """Writes the page into a folder of its own; an earlier page there is replaced.
 
     The page is written beside the earlier one and swapped in at the end. A process that is killed leaves the earlier
@@ -37,8 +37,7 @@ def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> 
 
     Args:
         tables: of the logs.
-        logs: for curves, seeds and what was excluded.
-        folder: where the logs are, for the text of their configurations.
+        logs: for curves, seeds, configurations and what was excluded.
         out: created if missing.
 
     Raises:
@@ -52,7 +51,7 @@ def write_site(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> 
     for name in ASSETS:
         shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
     write_figures(tables, logs, stage / "figures")
-    _write_pages(tables, logs, folder, stage)
+    _write_pages(tables, logs, stage)
     for name in PARTS:
         if (out / name).is_dir():
             shutil.rmtree(out / name)
@@ -80,7 +79,7 @@ def _claim(out: Path) -> None:
             left.unlink()
 
 
-def _write_pages(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -> None:
+def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -99,7 +98,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, folder: Path, out: Path) -
     template = environment.get_template("method.html")
     for name, page in pages.items():
         parts = [
-            method_data(table, row, drawn[file_name(table)], logs, folder)
+            method_data(table, row, drawn[file_name(table)], logs)
             for table in tables
             for row in table.rows
             if row.method == name

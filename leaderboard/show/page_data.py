@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -100,15 +99,14 @@ def overview_data(overview: Overview) -> dict[str, Any]:
     return {"title": overview_title(overview), "heading": heading, "rows": rows, "note": overview.note}
 
 
-def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs, folder: Path) -> dict[str, Any]:
+def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs) -> dict[str, Any]:
     """Returns what the page of a method shows of one table.
 
     Args:
         table: the table.
         row: the method's.
         drawn: the table's curves.
-        logs: for its seeds and trials.
-        folder: where the logs are, for the text of its configurations.
+        logs: for its seeds, trials and configurations.
     """
     trials = trials_of(logs, table)
     own = reported(trials[trials["method"] == row.method], table.choices[row.method])
@@ -126,12 +124,12 @@ def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs, fold
             ]
             for seed, rows in own.groupby("pretrain_seed", sort=True)
         ],
-        "configs": _configs(own, logs, folder),
+        "configs": _configs(own, logs),
         "notes": [note for note in table.notes if note.startswith(f"{row.method}:")],
     }
 
 
-def _configs(own: pd.DataFrame, logs: Logs, folder: Path) -> list[dict[str, str]]:
+def _configs(own: pd.DataFrame, logs: Logs) -> list[dict[str, str]]:
     """Returns the configurations of the first run and its first trial: text that is shown, and never parsed."""
     first = own.sort_values(["pretrain_seed", "transfer_seed"]).iloc[0]
     runs = logs.runs
@@ -140,7 +138,7 @@ def _configs(own: pd.DataFrame, logs: Logs, folder: Path) -> list[dict[str, str]
     files = [("pre-training", file) for file in runs[mine]["file"].head(1)] + [("transfer", first["file"])]
     found = []
     for of, file in files:
-        text = config_of(folder / file)
+        text = config_of(logs.path(file))
         if len(text) > LONGEST_CONFIG:
             text = f"{text[:LONGEST_CONFIG]}\n... cut: {len(text):,} characters"
         if text.strip():

@@ -8,7 +8,7 @@ from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions.archives import unpack
 from zapbench.leaderboard.submissions.beside import on_facts, on_methods
-from zapbench.leaderboard.submissions.findings import on_curves, on_runs, on_tables, on_trials
+from zapbench.leaderboard.submissions.findings import on_curves, on_repeats, on_runs, on_tables, on_trials
 from zapbench.leaderboard.submissions.names import on_names
 from zapbench.text import one_line
 
@@ -52,7 +52,7 @@ def check(path: Path, beside: Logs | None = None) -> Verdict:
         except ValueError:
             return Verdict([*problems, "no event files in it"], [], 0)
     problems += logs.problems
-    found = [*on_trials(logs), *on_runs(logs), *on_curves(logs, beside), *on_tables(logs, beside)]
+    found = [*on_trials(logs), *on_repeats(logs), *on_runs(logs), *on_curves(logs, beside), *on_tables(logs, beside)]
     found += on_names(logs.trials["method"], beside.trials["method"] if beside is not None else ())
     if beside is not None:
         found += [*on_methods(logs, beside), *on_facts(logs, beside)]

@@ -16,6 +16,7 @@ from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions.beside import trials_of_each_seed
+from zapbench.text import some_of
 
 LEAST_VALUES = 4
 """Different values that a curve must have before another one like it is suspicious."""
@@ -86,6 +87,13 @@ def _on_values(trial: pd.Series, curve: pd.DataFrame, facts: Mapping[str, Any]) 
             f"{trial['file']}: its final accuracy is {100 * values[-1]:.1f}%, "
             f"and the mean of its classes {100 * trial['class_mean']:.1f}%"
         )
+
+
+def on_repeats(logs: Logs) -> Iterator[str]:
+    """Says which files are of a task that another file records, too."""
+    for repeat in logs.repeats:
+        kind = "a copy of" if repeat.is_copy else "the same task as"
+        yield f"{repeat.file}: {kind} {repeat.kept}{'' if repeat.is_copy else ', with other scores'}"
 
 
 def on_runs(logs: Logs) -> Iterator[str]:
@@ -202,5 +210,4 @@ def _on_seeds(table: Table, chosen: Mapping[str, pd.DataFrame], others: set[int]
 
 
 def _numbers(values: set[Any]) -> str:
-    shown = sorted(int(value) for value in values)
-    return ", ".join(map(str, shown[:10])) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+    return some_of([str(int(value)) for value in sorted(values)])

@@ -87,7 +87,8 @@ def test_broken_files_are_named_and_never_counted(logs):
     problems = "\n".join(found.problems)
     assert "events.out.tfevents.1: holds a damaged record at byte 0" in problems
     assert "events.out.tfevents.2: holds no description" in problems
-    assert "events.out.tfevents.3: an unfinished copy of" in problems
+    (repeat,) = found.repeats
+    assert (repeat.file, repeat.status) == ("x/events.out.tfevents.3", contract.UNFINISHED)
     (table,) = tables(found)
     assert sum(row.trials for row in table.rows) == 18
 
@@ -101,17 +102,18 @@ def test_a_torn_file_is_read_up_to_its_last_whole_record(tmp_path):
     assert row["held_out"] == 0.25
 
 
-def test_two_records_of_one_trial_are_a_copy_or_a_contradiction(tmp_path):
+def test_of_several_records_of_one_trial_the_first_by_path_counts_and_the_others_are_compared_with_it(tmp_path):
     write(tmp_path / "a", [0.5])
     write(tmp_path / "b", [0.5])
     write(tmp_path / "c", [0.75])
     found = load(tmp_path)
     assert list(found.trials["held_out"]) == [0.5]
-    assert len(found.problems) == 2
-    assert "b/" in found.problems[0]
-    assert "a copy of a/" in found.problems[0]
-    assert "the same task as a/" in found.problems[1]
-    assert "with other scores" in found.problems[1]
+    assert found.problems == []
+    assert [(repeat.file[0], repeat.kept[0], repeat.is_copy) for repeat in found.repeats] == [
+        ("b", "a", True),
+        ("c", "a", False),
+    ]
+    assert [repeat.difference for repeat in found.repeats] == [0.0, 0.25]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ NAMES = (
 
 def make_site(folder, out):
     logs = load(folder)
-    write_site(tables(logs), logs, folder, out)
+    write_site(tables(logs), logs, out)
     return out
 
 
@@ -149,7 +149,7 @@ def test_a_page_killed_at_any_point_is_completed_by_the_next_call(tmp_path, monk
             place += 1
             left[0] = place
             try:
-                write_site(made, logs, tmp_path / "logs", out)
+                write_site(made, logs, out)
                 break
             except Killed:
                 points += 1

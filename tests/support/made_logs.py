@@ -22,6 +22,7 @@ def describe(
     setting=None,
     facts=FACTS,
     outputs=10,
+    config_hash=None,
     **more,
 ):
     return Description(
@@ -36,7 +37,7 @@ def describe(
         role=role,
         transfer_seed=trial,
         outputs=outputs,
-        config_hash=f"{method}{setting}",
+        config_hash=config_hash or f"{method}{setting}",
         fingerprint=contract.fingerprint(facts),
         fingerprint_fields=facts,
         **more,

@@ -1,4 +1,4 @@
-"""`zapbench leaderboard`: turns a folder of TensorBoard logs into ranked tables, figures and a page."""
+"""`zapbench leaderboard`: turns folders of TensorBoard logs into ranked tables, figures and a page."""
 
 import argparse
 import sys
@@ -10,14 +10,23 @@ from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zapbench.leaderboard.read.tabulate import Logs
 
 
 def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench leaderboard runs --format md"
-    command = add_command(commands, "leaderboard", "turn a folder of TensorBoard logs into ranked tables", example)
-    command.add_argument("logdir", type=Path, metavar="LOGDIR", nargs="?", help="folder of TensorBoard logs")
+    command = add_command(commands, "leaderboard", "turn folders of TensorBoard logs into ranked tables", example)
+    command.add_argument(
+        "logdirs",
+        type=Path,
+        metavar="LOGDIR",
+        nargs="*",
+        help="folders of TensorBoard logs; a task that several record counts in the first, and a method belongs to the "
+        "first folder that has it",
+    )
     command.add_argument(
         "--format", choices=["table", "md", "latex", "csv", "json"], default="table", help="default: table"
     )
@@ -52,14 +61,14 @@ def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.read.mapping import read_mapping
 
     if options.check is not None:
-        return check_submission(options.check, options.logdir)
-    if options.logdir is None:
+        return check_submission(options.check, options.logdirs)
+    if not options.logdirs:
         raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
     mapping = read_mapping(options.mapping) if options.mapping else None
-    logs = read_logs(options.logdir, mapping=mapping, keep=not options.no_cache)
+    logs = read_logs(options.logdirs, mapping=mapping, keep=not options.no_cache)
     tables = print_tables(logs, options.format, options.select)
     if not tables:
-        return _nothing_ranked(options.logdir, logs)
+        return _nothing_ranked(options.logdirs, logs)
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
@@ -67,7 +76,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 
-        write_site(tables, logs, options.logdir, options.site)
+        write_site(tables, logs, options.site)
     if options.diagram is not None:
         from zapbench.leaderboard.decide.overview import overviews
         from zapbench.leaderboard.show.diagram import draw
@@ -81,12 +90,12 @@ def _leaderboard(options: argparse.Namespace) -> int:
     return 0
 
 
-def _nothing_ranked(folder: Path, logs: "Logs") -> int:
+def _nothing_ranked(folders: "Sequence[Path]", logs: "Logs") -> int:
     """Prints that there is no table, and how logs of another program are ranked; returns the exit status."""
     from zapbench.leaderboard.read.mapping import suggest
 
-    print(f"zapbench: nothing in {folder} can be ranked", file=sys.stderr)
+    print(f"zapbench: nothing in {', '.join(map(str, folders))} can be ranked", file=sys.stderr)
     if any(problem.endswith("holds no description of a run") for problem in logs.problems):
         print("Logs of another program need --mapping FILE.gin. To start from:", file=sys.stderr)
-        print(suggest(folder), end="", file=sys.stderr)
+        print(suggest(folders[0]), end="", file=sys.stderr)
     return 1

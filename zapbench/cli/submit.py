@@ -1,6 +1,7 @@
 """`zapbench submit`: packs event files into a submission, and checks whether it can be ranked."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
@@ -29,15 +30,15 @@ def _submit(options: argparse.Namespace) -> int:
 
     packed = pack(options.logdir, options.out)
     print(f"{options.out}: {packed} event files, {options.out.stat().st_size:,} bytes")
-    return check_submission(options.out, None)
+    return check_submission(options.out, [])
 
 
-def check_submission(path: Path, logdir: Path | None) -> int:
-    """Prints the problems of a submission, alone or together with a folder of logs; returns 1 if there are any."""
+def check_submission(path: Path, logdirs: Sequence[Path]) -> int:
+    """Prints the problems of a submission, alone or together with folders of logs; returns 1 if there are any."""
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.submissions.check import check
 
-    verdict = check(path, load(logdir, workers=cores()) if logdir is not None else None)
+    verdict = check(path, load(logdirs, workers=cores()) if logdirs else None)
     for problem in verdict.problems[:MOST_PROBLEMS]:
         print(f"  {problem}")
     if len(verdict.problems) > MOST_PROBLEMS:

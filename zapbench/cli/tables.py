@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from zapbench.launchers.cpus import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
     from zapbench.leaderboard.decide.tables import Table
     from zapbench.leaderboard.read.mapping import LogMapping
@@ -19,12 +19,16 @@ WIDE = 200
 
 
 def read_logs(
-    folder: Path, *, mapping: "LogMapping | None" = None, keep: bool = True, only: "Container[str] | None" = None
+    folder: "Path | Sequence[Path]",
+    *,
+    mapping: "LogMapping | None" = None,
+    keep: bool = True,
+    only: "Container[str] | None" = None,
 ) -> "Logs":
-    """Reads a folder of logs and shows progress.
+    """Reads folders of logs and shows progress.
 
     Args:
-        folder: holds the logs.
+        folder: holds the logs; of several the order counts.
         mapping: describes how to read logs that zapbench did not write.
         keep: whether to cache what was read.
         only: ignores every folder of a task that is not among these.
