@@ -23,6 +23,7 @@ def describe(
     facts=FACTS,
     outputs=10,
     config_hash=None,
+    transfer="sequential",
     **more,
 ):
     return Description(
@@ -31,7 +32,7 @@ def describe(
         method=method,
         pretrain_seed=seed,
         setting=setting or {},
-        transfer="sequential",
+        transfer=transfer,
         protocol="sequential, frozen",
         rate=rate,
         role=role,

@@ -1,0 +1,163 @@
+"""What zapping gains under each head: one pre-training with and without it, transferred in the same way.
+
+A gain is a difference of means over pre-training seeds; its interval and its p-value are Welch's, adjusted by Holm over
+all gains of the table. The share that is left under a head is its gain over the gain under the reference head.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from zapbench.leaderboard.decide.compare import ALPHA, LEAST_SEEDS, Estimate, estimate, holm, welch
+from zapbench.leaderboard.decide.select import reported
+from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.read.tabulate import Logs
+
+ZAPPED = "_zap"
+"""What the name of a strategy with zapping ends in."""
+REFERENCE = "sequential"
+"""The transfer of the paper, whose gain is the whole of which others are shares: the head learned by Adam."""
+
+Means = Mapping[int, float]
+"""Pre-training seed -> mean score of its trials, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95% interval; NaN where it cannot be given."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What zapping gains in one pre-training under one head.
+
+    Attributes:
+        strategy: the pre-training without zapping.
+        transfer: how new classes are learned.
+        plain: held-out accuracy without zapping, over pre-training seeds.
+        zapped: the same with zapping.
+        difference: `zapped` minus `plain`, with Welch's interval.
+        p: Welch's p, adjusted by Holm over all gains of the table; NaN with fewer than three seeds.
+        share: the gain over that under the reference head, with Fieller's interval; NaN where the latter is not
+            significantly above 0.
+    """
+
+    strategy: str
+    transfer: str
+    plain: Estimate
+    zapped: Estimate
+    difference: Interval
+    p: float
+    share: Interval
+
+    @property
+    def significant(self) -> bool:
+        """Whether the two are significantly different at 5%."""
+        return self.p < ALPHA
+
+
+def gains(table: Table, logs: Logs) -> list[Gain]:
+    """Returns the gains of a table, in the order of `scores`.
+
+    Args:
+        table: of the logs; methods without a partner are ignored, and those of one strategy and transfer that
+            differ in undeclared bindings.
+        logs: for the strategy and the transfer of each method.
+    """
+    found = _means(table, logs)
+    couples = [(name, transfer) for name, transfer in found if (name + ZAPPED, transfer) in found]
+    raw = [_p(found[s, t], found[s + ZAPPED, t]) for s, t in couples]
+    known = [place for place, p in enumerate(raw) if not math.isnan(p)]
+    for place, p in zip(known, holm([raw[place] for place in known]) if known else ()):
+        raw[place] = float(p)
+    whole = {couple: p < ALPHA and _gain(_couple(found, *couple)) > 0 for couple, p in zip(couples, raw)}
+    listed = []
+    for (strategy, transfer), p in zip(couples, raw):
+        plain, zapped = _couple(found, strategy, transfer)
+        share = Interval(math.nan)
+        if transfer != REFERENCE and whole.get((strategy, REFERENCE)):
+            share = share_of((plain, zapped), _couple(found, strategy, REFERENCE))
+        estimates = estimate(list(plain.values())), estimate(list(zapped.values()))
+        difference = difference_of(list(plain.values()), list(zapped.values()))
+        listed.append(Gain(strategy, transfer, *estimates, difference, p, share))
+    return listed
+
+
+def scores(table: Table, logs: Logs) -> dict[tuple[str, str], Estimate]:
+    """Returns (strategy, transfer) -> held-out accuracy over pre-training seeds.
+
+    Pre-trainings are in the order of the table's rows, each with and without zapping side by side; the reference head
+    is the first.
+    """
+    return {key: estimate(list(means.values())) for key, means in _means(table, logs).items()}
+
+
+def _means(table: Table, logs: Logs) -> dict[tuple[str, str], Means]:
+    found: dict[tuple[str, str], list[Means]] = defaultdict(list)
+    own = logs.trials[logs.trials["fingerprint"] == table.fingerprint]
+    for row in table.rows:
+        trials = reported(own, table.choices[row.method])
+        key = str(trials["strategy"].iloc[0]), str(trials["transfer"].iloc[0])
+        by_seed = trials.groupby("pretrain_seed")["score"].mean()
+        found[key].append({int(seed): float(mean) for seed, mean in by_seed.items()})
+    places = {strategy.removesuffix(ZAPPED): place for place, (strategy, _) in reversed(list(enumerate(found)))}
+    order = sorted(found, key=lambda k: (places[k[0].removesuffix(ZAPPED)], k[0], k[1] != REFERENCE))
+    return {key: found[key][0] for key in order if len(found[key]) == 1}
+
+
+def _couple(found: Mapping[tuple[str, str], Means], strategy: str, transfer: str) -> tuple[Means, Means]:
+    return found[strategy, transfer], found[strategy + ZAPPED, transfer]
+
+
+def _p(plain: Means, zapped: Means) -> float:
+    few = min(len(plain), len(zapped)) < LEAST_SEEDS
+    return math.nan if few else welch(list(plain.values()), list(zapped.values()))
+
+
+def difference_of(plain: Sequence[float], zapped: Sequence[float]) -> Interval:
+    """Returns the difference of two means with Welch's 95% interval (Welch 1947), NaN with fewer than three seeds."""
+    value = float(np.mean(zapped) - np.mean(plain))
+    if min(len(plain), len(zapped)) < LEAST_SEEDS:
+        return Interval(value)
+    result = stats.ttest_ind(zapped, plain, equal_var=False)
+    low, high = result.confidence_interval(1 - ALPHA)
+    return Interval(value) if math.isnan(low) else Interval(value, float(low), float(high))
+
+
+def share_of(part: tuple[Means, Means], whole: tuple[Means, Means]) -> Interval:
+    """Returns one gain over another with Fieller's 95% interval (1954), from the seeds that all four share.
+
+    The same models are transferred under both heads, so the two gains are correlated: the covariance is that of the
+    models' means. NaN where the interval is not finite, as where the whole is not different from 0.
+
+    Args:
+        part: means without and with zapping, under the head in question.
+        whole: the same under the reference head.
+    """
+    seeds = sorted(set.intersection(*(set(means) for means in (*part, *whole))))
+    value = _gain(part) / _gain(whole)
+    if len(seeds) < LEAST_SEEDS:
+        return Interval(value)
+    pairs = [np.array([[own[seed] for seed in seeds] for own in models]) for models in zip(part, whole)]
+    covariance = sum(np.cov(pair) / len(seeds) for pair in pairs)  # the two pre-trainings are independent
+    t = float(stats.t.ppf(1 - ALPHA / 2, len(seeds) - 1))
+    a = _gain(whole) ** 2 - t**2 * covariance[1, 1]
+    b = _gain(part) * _gain(whole) - t**2 * covariance[0, 1]
+    c = _gain(part) ** 2 - t**2 * covariance[0, 0]
+    if a <= 0 or b**2 < a * c:
+        return Interval(value)
+    root = math.sqrt(b**2 - a * c)
+    return Interval(value, (b - root) / a, (b + root) / a)
+
+
+def _gain(models: tuple[Means, Means]) -> float:
+    plain, zapped = models
+    return float(np.mean(list(zapped.values())) - np.mean(list(plain.values())))

@@ -1,0 +1,123 @@
+"""What zapping gains under each head, beside values computed by hand."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.made_logs import describe, write
+
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard import contract
+from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.decide.gains import difference_of, gains, share_of
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.gains import gains_lines, heads_figure
+from zapbench.transfer.reference import Trajectory
+
+SCORES = {  # strategy, transfer -> per pre-training seed
+    ("iid", "sequential"): [0.10, 0.12, 0.11],
+    ("iid_zap", "sequential"): [0.50, 0.52, 0.54],
+    ("iid", "slda"): [0.60, 0.63, 0.61],
+    ("iid_zap", "slda"): [0.70, 0.72, 0.73],
+    ("asb", "sequential"): [0.30, 0.50, 0.70],
+    ("asb_zap", "sequential"): [0.40, 0.50, 0.72],
+    ("untrained", "slda"): [0.40, 0.41, 0.42],
+}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    for (strategy, transfer), scores in SCORES.items():
+        learner = "" if transfer == "sequential" else transfer
+        for seed, score in enumerate(scores):
+            for trial, offset in enumerate((-0.01, 0.01)):
+                about = {"learner": learner, "transfer": transfer} if learner else {}
+                write(tmp_path, [score + offset], method=strategy, seed=seed, trial=trial, **about)
+    return load(tmp_path)
+
+
+def test_a_gain_is_welchs_difference_and_holm_is_over_all_gains(logs):
+    (table,) = tables(logs)
+    found = {(gain.strategy, gain.transfer): gain for gain in gains(table, logs)}
+    assert set(found) == {("iid", "sequential"), ("iid", "slda"), ("asb", "sequential")}
+    p = {key: stats.ttest_ind(SCORES[key[0] + "_zap", key[1]], SCORES[key], equal_var=False).pvalue for key in found}
+    ordered = sorted(p, key=p.get)
+    adjusted = np.maximum.accumulate([min(1, p[key] * (3 - place)) for place, key in enumerate(ordered)])
+    for key, expected in zip(ordered, adjusted):
+        gain = found[key]
+        assert gain.p == pytest.approx(expected, rel=1e-4)
+        zapped, plain = SCORES[key[0] + "_zap", key[1]], SCORES[key]
+        assert gain.difference.value == pytest.approx(np.mean(zapped) - np.mean(plain))
+        low, high = stats.ttest_ind(zapped, plain, equal_var=False).confidence_interval(0.95)
+        assert (gain.difference.low, gain.difference.high) == (
+            pytest.approx(low, abs=1e-5),
+            pytest.approx(high, abs=1e-5),
+        )
+
+
+def test_the_share_is_given_only_where_the_reference_gain_is_significant(logs):
+    (table,) = tables(logs)
+    found = {(gain.strategy, gain.transfer): gain for gain in gains(table, logs)}
+    share = found["iid", "slda"].share
+    assert share.value == pytest.approx((np.mean([0.70, 0.72, 0.73]) - np.mean([0.60, 0.63, 0.61])) / 0.41)
+    assert share.low < share.value < share.high < 1
+    assert math.isnan(found["iid", "sequential"].share.value)
+
+
+def test_fiellers_interval_covers_the_true_share_in_95_of_100_tables():
+    generator = np.random.default_rng(0)
+    inside, tables_drawn = 0, 2000
+    for _ in range(tables_drawn):
+        means = []
+        for gain_of_part, gain_of_whole in ((0.6, 0.1), (0.72, 0.5)):  # shares of 0.12 / 0.4
+            model = generator.normal(0, 0.02, 5)  # a model that is better is so under both heads
+            part, whole = (level + model + generator.normal(0, 0.01, 5) for level in (gain_of_part, gain_of_whole))
+            means.append((dict(enumerate(part)), dict(enumerate(whole))))
+        (plain_part, plain_whole), (zapped_part, zapped_whole) = means
+        share = share_of((plain_part, zapped_part), (plain_whole, zapped_whole))
+        inside += share.low <= 0.3 <= share.high
+    assert inside / tables_drawn > 0.95 - 3 * math.sqrt(0.95 * 0.05 / tables_drawn)
+
+
+def test_two_seeds_give_a_difference_and_no_interval():
+    found = difference_of([0.1, 0.2], [0.4, 0.6])
+    assert found.value == pytest.approx(0.35)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_methods_that_undeclared_bindings_distinguish_are_not_mixed(tmp_path):
+    for name, score in (("iid", 0.1), ("iid[IID.lr=1]", 0.3), ("iid_zap", 0.5)):
+        for seed in range(3):
+            bindings = ["IID.lr = 1"] if "[" in name else []
+            about = {"method": name, "seed": seed, "undeclared": bindings}
+            write_named(tmp_path, score + 0.01 * seed, **about)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    assert len(table.rows) == 3
+    assert gains(table, logs) == []
+
+
+def write_named(folder, score, *, method, seed, undeclared):
+    description = dataclasses.replace(describe(method, seed=seed), strategy=method.split("[")[0], bindings=undeclared)
+    trajectory = Trajectory(steps=[1], held_out=[score], trained_on=[score], forgetting=[0.0], class_accuracy=[score])
+    place = folder / str(abs(hash(method))) / str(seed)
+    write_trial(place, description, "gin", trajectory, {contract.SECONDS: 1.0}, Closing(contract.FINISHED))
+
+
+def test_lines_say_gain_interval_and_share(logs):
+    (table,) = tables(logs)
+    lines = gains_lines(gains(table, logs))
+    assert any("iid" in line and "slda" in line and "+10.3" in line and "25%" in line for line in lines)
+    assert any("asb" in line and "not significant" in line for line in lines)
+
+
+def test_the_heat_map_holds_every_number(logs):
+    (table,) = tables(logs)
+    figure = heads_figure(table, logs)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert any(text.startswith("41.0") for text in texts)  # untrained under slda
+    assert any(text.startswith("+41.0") for text in texts)  # the gain of i.i.d. under sequential
