@@ -19,10 +19,11 @@ from zapbench.suites import costs
 from zapbench.suites.costs import kind
 from zapbench.suites.forecast import forecast
 from zapbench.suites.plan import plan, runs
-from zapbench.suites.suite import Suite
+from zapbench.suites.suite import Suite, load_suite
 from zapbench.tasks import RunSpec, Task, TrialSpec
 from zapbench.transfer.metrics import Trajectory
 
+SHIPPED = costs.SHIPPED
 SUITE = Suite(
     scenarios=("glyphs",), strategies=("iid", "asb"), seeds=2, trials=4, select_trials=3, rates=(0.01, 0.1),
     tune={"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]},
@@ -140,6 +141,24 @@ def test_the_shipped_costs_are_used_until_a_task_is_measured(tmp_path, monkeypat
     assert (part.seconds, part.bytes, part.source) == (14.0, 2000, "zapbench's own runs (a clock)")
     finish(tmp_path, pretraining, 9)
     assert parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"].seconds == 9
+
+
+def test_similar_tasks_give_an_estimate_where_none_of_the_kind_was_measured(tmp_path):
+    wider = replace(SUITE, bindings=("convnet.filters = 7",))
+    other = next(t for t in plan(wider).known_tasks() if t.trial is None and t.run.strategy == "iid")
+    row = {"what": costs.what_of(other), "kind": kind(other), "seconds": 7.0, "bytes": 1000, "measured": 1}
+    costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
+    part = parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"]
+    assert (part.seconds, part.source) == (14.0, "similar tasks of zapbench's own runs (a clock)")
+    assert parts(forecast(plan(wider), tmp_path, 1))["iid", "pre-training"].source == "zapbench's own runs (a clock)"
+
+
+def test_the_shipped_table_knows_the_kinds_of_the_shipped_suites(monkeypatch):
+    monkeypatch.setattr(costs, "SHIPPED", SHIPPED)
+    known = costs.shipped()
+    tasks = plan(load_suite("omniglot_small_claim")).tasks
+    strategies = {task.run.strategy for task in tasks if task.trial is None and kind(task) in known}
+    assert strategies == set(load_suite("omniglot_small_claim").strategies)
 
 
 def test_tasks_are_of_one_kind_unless_their_cost_differs():

@@ -28,7 +28,7 @@ from zapbench.config.reach import (
     transfer_configuration,
 )
 from zapbench.config.registry import KINDS, bindings_of, find, kind_of, mentioned, name_of, names, root, summary
-from zapbench.config.sources import read_text
+from zapbench.config.sources import read_text, with_first_names
 
 __all__ = [
     "DEVICE",
@@ -62,4 +62,5 @@ __all__ = [
     "summary",
     "transfer_configuration",
     "used",
+    "with_first_names",
 ]

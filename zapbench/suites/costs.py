@@ -1,7 +1,8 @@
 """Costs of tasks in seconds and bytes, measured on finished tasks of the same kind or else read from a shipped table.
 
 Two tasks are of one **kind** if their configurations differ only in seeds and learning rates, which change what is
-learned but not what it costs.
+learned but not what it costs. Where no task of a kind was measured, tasks are **similar** that have its scenario and
+its strategy, or its transfer and role: they may differ in width or length, so they give an estimate, and it says so.
 """
 
 import functools
@@ -48,7 +49,7 @@ class Costs:
 
     Attributes:
         folder: name of the output folder.
-        shipped: the shipped table, by kind.
+        shipped: the shipped table, by kind and by `what_of`.
     """
 
     folder: str
@@ -62,23 +63,41 @@ class Costs:
             return ending_of(path, 1)[0]
         status, seconds = ending_of(path)
         if status == contract.FINISHED and not math.isnan(seconds):
-            measured.append((seconds, _size(path)))
+            cost = seconds, _size(path)
+            measured.append(cost)
+            self._measured[what_of(task)].append(cost)
         return status
 
     def of(self, task: Task) -> Cost | None:
-        """Returns the mean cost of tasks of the same kind; None if none was measured."""
-        name = kind(task)
-        if measured := self._measured.get(name):
-            seconds, sizes = zip(*measured)
-            return Cost(fmean(seconds), fmean(sizes), f"finished tasks in {self.folder}")
-        return self.shipped.get(name)
+        """Returns the mean cost of tasks of the same kind, else of similar ones; None if none was measured."""
+        for name, tasks in ((kind(task), "tasks"), (what_of(task), "similar tasks")):
+            if measured := self._measured.get(name):
+                seconds, sizes = zip(*measured)
+                return Cost(fmean(seconds), fmean(sizes), f"finished {tasks} in {self.folder}")
+            if name in self.shipped:
+                return self.shipped[name]
+        return None
 
 
 def shipped() -> dict[str, Cost]:
-    """Returns the shipped table, by kind."""
+    """Returns the shipped table, by kind and, as the mean over kinds, by `what_of`."""
     table = json.loads(SHIPPED.read_text(encoding="utf-8"))
     source = f"zapbench's own runs ({table['machine']})"
-    return {row["kind"]: Cost(row["seconds"], row["bytes"], source) for row in table["costs"]}
+    found = {row["kind"]: Cost(row["seconds"], row["bytes"], source) for row in table["costs"]}
+    alike: dict[str, list[Cost]] = defaultdict(list)
+    for row in table["costs"]:
+        alike[row["what"]].append(found[row["kind"]])
+    for what, own in alike.items():
+        found[what] = Cost(fmean(c.seconds for c in own), fmean(c.bytes for c in own), f"similar tasks of {source}")
+    return found
+
+
+def what_of(task: Task) -> str:
+    """Returns what similar tasks share, in words: scenario and strategy, or scenario, transfer and role."""
+    scenario, trial = config.name_of(task.run.scenario), task.trial
+    if trial is None:
+        return f"{scenario}: {config.name_of(task.run.strategy)}"
+    return f"{scenario}: {config.name_of(trial.transfer)}, {trial.role}"
 
 
 def kind(task: Task) -> str:
@@ -94,7 +113,11 @@ def _kind(run: RunSpec, trial: TrialSpec | None) -> str:
     if trial is not None:  # a trial costs the same however its model was pre-trained
         bound = {key: value for key, value in bound.items() if key not in ("run.strategy", "run.optimizer")}
         bound |= config.bindings_of("transfers", trial.transfer) | {b.key: b.value for b in trial.bindings}
-    lines = [f"{key} = {value}" for key, value in config.follow(bound).items() if key.rsplit(".", 1)[-1] not in RATES]
+    lines = [
+        f"{config.with_first_names(key)} = {value}"
+        for key, value in config.follow(bound).items()
+        if key.rsplit(".", 1)[-1] not in RATES
+    ]
     role = "" if trial is None else trial.role
     model = "given" if run.weights and trial is None else ""
     return hashlib.sha256("\n".join([role, model, *lines]).encode()).hexdigest()[:12]
