@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from zapbench.leaderboard.decide.compare import ALPHA, LEAST_SEEDS, Estimate, estimate, holm, welch
+from zapbench.leaderboard.decide.rows import seed_means
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
@@ -106,8 +107,8 @@ def _means(table: Table, logs: Logs) -> dict[tuple[str, str], Means]:
     for row in table.rows:
         trials = reported(own, table.choices[row.method])
         key = str(trials["strategy"].iloc[0]), str(trials["transfer"].iloc[0])
-        by_seed = trials.groupby("pretrain_seed")["score"].mean()
-        found[key].append({int(seed): float(mean) for seed, mean in by_seed.items()})
+        seeds = sorted(trials["pretrain_seed"].unique().tolist())
+        found[key].append(dict(zip(seeds, seed_means(trials), strict=True)))
     places = {strategy.removesuffix(ZAPPED): place for place, (strategy, _) in reversed(list(enumerate(found)))}
     order = sorted(found, key=lambda k: (places[k[0].removesuffix(ZAPPED)], k[0], k[1] != REFERENCE))
     return {key: found[key][0] for key in order if len(found[key]) == 1}
@@ -147,7 +148,7 @@ def share_of(part: tuple[Means, Means], whole: tuple[Means, Means]) -> Interval:
     if len(seeds) < LEAST_SEEDS:
         return Interval(value)
     pairs = [np.array([[own[seed] for seed in seeds] for own in models]) for models in zip(part, whole)]
-    covariance = sum(np.cov(pair) / len(seeds) for pair in pairs)  # the two pre-trainings are independent
+    covariance = (np.cov(pairs[0]) + np.cov(pairs[1])) / len(seeds)  # the two pre-trainings are independent
     t = float(stats.t.ppf(1 - ALPHA / 2, len(seeds) - 1))
     a = _gain(whole) ** 2 - t**2 * covariance[1, 1]
     b = _gain(part) * _gain(whole) - t**2 * covariance[0, 1]

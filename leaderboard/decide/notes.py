@@ -82,7 +82,7 @@ def _on_fewer_seeds(choice: Chosen) -> list[str]:
     start = f"{choice.method}: its {tried} settings were selected on pre-training {alone}"
     if best["shared"] > own:
         return [
-            f"{start}, where {best['setting'] or 'another'} scored {100 * best['shared']:.1f} and the setting of the row "
+            f"{start}, where {best['setting'] or 'another'} scored {100 * best['shared']:.1f} and the row's setting "
             f"{100 * own:.1f}: the row is not at the best setting"
         ]
     return [f"{start}, where the best scored {100 * own:.1f} and the next {100 * best['shared']:.1f}"]

@@ -106,7 +106,7 @@ def test_settings_that_were_tried_on_one_seed_are_shown_and_counted_and_the_seed
 def test_a_setting_that_is_better_on_the_seeds_that_all_have_is_named(tmp_path):
     table = tried_on_one_seed(tmp_path, 0.55)
     (note,) = (note for note in table.notes if "were selected on" in note)
-    assert "where A.b=2 scored 55.0 and the setting of the row 50.0: the row is not at the best setting" in note
+    assert "where A.b=2 scored 55.0 and the row's setting 50.0: the row is not at the best setting" in note
 
 
 def test_one_changed_point_moves_the_table(logs):

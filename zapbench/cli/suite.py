@@ -154,8 +154,12 @@ def _lines(found: "Forecast", out: Path) -> list[str]:
         lines.append(f"time left: {f'{least}{duration_text(found.seconds)} on {processes}' if known else 'unknown'}")
         lines.append(f"disk: {f'{least}{size_text(found.bytes)}' if known else 'unknown'}, {_free(out)} free")
         lines += [f"  as {source}" for source in found.sources]
+    alike: dict[tuple[str, str], list[str]] = {}
     for part in found.unknown:
-        lines.append(f"  unknown: {part.scenario} {part.strategy} {part.what} (no such task has been measured)")
+        alike.setdefault((part.scenario, part.what), []).append(part.strategy)
+    for (scenario, what), strategies in alike.items():
+        named = strategies[0] if len(strategies) == 1 else f"{len(strategies)} strategies,"
+        lines.append(f"  unknown: {scenario} {named} {what} (no such task has been measured)")
     return lines
 
 
