@@ -137,7 +137,7 @@ def configurations() -> str:
     parts = ["# Configurations\n\nThe shipped files in `gin/`. A configuration has the name of its file.\n"]
     for kind in config.KINDS:
         parts.append(f"## {kind.capitalize()}\n")
-        for name in config.names(kind):
+        for name in config.shipped_names(kind):
             text = config.find(kind, name).read_text(encoding="utf-8").rstrip()
             parts.append(f"### {name}\n\n{config.summary(kind, name)}\n\n```text\n{text}\n```\n")
     return "\n".join(parts)

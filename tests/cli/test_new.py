@@ -1,4 +1,4 @@
-"""`zapbench new strategy` writes a package that works outside this repository."""
+"""What `zapbench new` writes works as it is, outside this repository, by its path and, installed, by its name."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import pytest
 
 from zapbench.cli.main import main
 from zapbench.cli.new_strategy import new_strategy
+from zapbench.cli.new_suite import new_suite
 
 SHRUNK = ["-p", "glyphs.classes_per_trial = 5", "-p", "glyphs.classes_per_selection_trial = 5", "-p", "IID.epochs = 1"]
 
@@ -25,13 +26,13 @@ def run(words, folder):
 
 def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs(tmp_path, capsys):
     assert main(["new", "strategy", "my_idea", "--in", str(tmp_path)]) == 0
-    assert "zapbench run glyphs my_idea.gin" in capsys.readouterr().out
+    assert "zapbench run glyphs my_idea/my_idea.gin" in capsys.readouterr().out
     folder = tmp_path / "my_idea"
     tests = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "3 passed" in tests.stdout
     few = ["--rates", "0.01", "--trials", "1", "--select-trials", "1"]
-    done = run(["-m", "zapbench", "run", "glyphs", "my_idea.gin", *SHRUNK, *few], folder)
+    done = run(["-m", "zapbench", "run", "glyphs", "my_idea/my_idea.gin", *SHRUNK, *few], folder)
     assert done.returncode == 0, done.stderr
     assert "my_idea" in done.stdout
     assert (folder / "runs" / "glyphs" / "my_idea").is_dir()
@@ -42,7 +43,10 @@ def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs(tmp_path, capsys
     [
         ("My-Idea", "'My-Idea' cannot name a package; use lower case letters"),
         ("../escape", "cannot name a package"),
-        ("asb_zap", "'asb_zap' is a shipped strategy"),
+        ("torch", "'torch' is the name of an installed module"),
+        ("json", "'json' is the name of an installed module"),
+        ("class", "'class' is a word of Python"),
+        ("asb_zap", "'asb_zap' is among the shipped strategies"),
     ],
 )
 def test_an_invalid_name_is_refused_and_nothing_is_written(name, words, tmp_path):
@@ -57,3 +61,45 @@ def test_an_existing_folder_is_never_overwritten(tmp_path):
     with pytest.raises(ValueError, match="already exists"):
         new_strategy("my_idea", tmp_path)
     assert (tmp_path / "my_idea" / "my_idea" / "plugin.py").read_text() == "mine"
+
+
+FEW = ["--rates", "0.01", "--trials", "1", "--select-trials", "1"]
+
+
+def test_a_new_transfer_passes_its_own_tests_and_runs(tmp_path, capsys):
+    assert main(["new", "transfer", "my_pull", "--in", str(tmp_path)]) == 0
+    assert "--transfer sequential my_pull/my_pull.gin" in capsys.readouterr().out
+    folder = tmp_path / "my_pull"
+    tests = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    words = ["run", "glyphs", "iid", "--transfer", "my_pull/my_pull.gin", *SHRUNK, *FEW]
+    done = run(["-m", "zapbench", *words], folder)
+    assert done.returncode == 0, done.stderr
+    assert "iid + my_pull" in done.stdout
+
+
+def test_a_new_scenario_passes_its_own_tests_is_shown_and_run(tmp_path, capsys):
+    assert main(["new", "scenario", "my_images", "--in", str(tmp_path)]) == 0
+    assert "zapbench run my_images/my_images.gin asb_zap" in capsys.readouterr().out
+    folder = tmp_path / "my_images"
+    tests = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+    gin = "my_images/my_images.gin"
+    assert run(["-m", "zapbench", "data", "show", gin, "--out", "sheet.png"], folder).returncode == 0
+    done = run(["-m", "zapbench", "run", gin, "iid", "-p", "IID.epochs = 1", *FEW], folder)
+    assert done.returncode == 0, done.stderr
+    assert "my_images: sequential, frozen transfer" in done.stdout
+
+
+def test_a_new_suite_has_a_plan_and_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "suite", "my_grid"]) == 0
+    assert main(["suite", "my_grid.gin", "--dry-run"]) == 0
+    small = ["Suite.seeds = 1", "Suite.trials = 1", "Suite.select_trials = 1", "Suite.rates = [0.01]", "IID.epochs = 1"]
+    words = [word for binding in (*small, *SHRUNK[1:4:2]) for word in ("-p", binding)]
+    assert main(["suite", "my_grid.gin", "--jobs", "1", *words]) == 0
+    assert "runs/results/my_grid/table.md" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"my_grid.gin already exists"):
+        new_suite("my_grid", tmp_path)
+    with pytest.raises(ValueError, match="'demo' is among the shipped suites"):
+        new_suite("demo", tmp_path)

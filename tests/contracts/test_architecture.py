@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 ORDER = (
     "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios", "plugins",
-    "networks", "strategies", "transfer", "experiment", "launchers", "suites", "checks", "cli",
+    "networks", "strategies", "transfer", "experiment", "launchers", "suites", "api", "checks", "cli",
 )  # fmt: skip
 """From the bottom up: a package may import those before it."""
 

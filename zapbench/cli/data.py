@@ -55,10 +55,10 @@ def _part(
 
 
 def _list(options: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from zapbench.cli.consoles import output
     from zapbench.scenarios.catalog import CATALOG
 
     grid = Table(box=None, pad_edge=False)
@@ -74,8 +74,7 @@ def _list(options: argparse.Namespace) -> int:
             weight = sum(_weight(path) for path in found) / 1e6
             state, size, where = "here", f"{weight:,.0f} MB", ", ".join(str(path) for path in found)
         grid.add_row(*(Text(cell) for cell in (name, state, size, about.licence, where)))
-    console = Console()
-    (console if console.is_terminal else Console(width=240)).print(grid)
+    output(wide=240).print(grid)
     return 0
 
 

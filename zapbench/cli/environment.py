@@ -185,9 +185,19 @@ def _devices() -> Iterator[Diagnosis]:
 def _configurations() -> Iterator[Diagnosis]:
     from zapbench import config
 
-    counts = {kind: len(config.names(kind)) for kind in config.KINDS}
+    counts = {kind: len(config.shipped_names(kind)) for kind in config.KINDS}
     detail = f"{', '.join(f'{count} {kind}' for kind, count in counts.items())} in {config.root()}"
     if all(counts.values()):
         yield Diagnosis("configurations", OK, detail)
     else:
         yield Diagnosis("configurations", BROKEN, detail, CLONE)
+    for kind in config.KINDS:
+        for problem in config.broken(kind):
+            yield Diagnosis(
+                f"names of {kind}", NOTE, problem, "correct the entry point in that package's pyproject.toml"
+            )
+        for name in config.names(kind):
+            try:
+                config.refuse_clash(kind, name)
+            except ValueError as error:
+                yield Diagnosis(f"names of {kind}", NOTE, str(error), "rename the file in that package")

@@ -10,6 +10,7 @@ from typing import Any
 from zapbench import __version__
 from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
+from zapbench.cli.completion import add_completion
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
 from zapbench.cli.leaderboard import add_leaderboard
@@ -34,6 +35,7 @@ COMMANDS = (
     add_show,
     add_repeat,
     add_doctor,
+    add_completion,
 )
 """Functions that each add a command to the parser, in the order of the help."""
 
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     commands: argparse._SubParsersAction[Any] = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
+    parser.set_defaults(parser=parser)
     return parser
 
 

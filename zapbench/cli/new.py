@@ -1,6 +1,7 @@
-"""`zapbench new`: writes a small working package for a new strategy."""
+"""`zapbench new`: writes a small working package for a strategy, transfer or scenario, or a .gin file for a suite."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
@@ -8,10 +9,11 @@ from zapbench.cli.arguments import add_command
 
 def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    example = "zapbench new strategy my_idea && cd my_idea && zapbench run glyphs my_idea.gin"
-    command = add_command(commands, "new", "write a small working package for your own strategy", example)
-    command.add_argument("kind", choices=["strategy"])
-    command.add_argument("name", metavar="NAME", help="the package's name, in lower case")
+    example = "zapbench new strategy my_idea"
+    what = "write a small working start for your own strategy, transfer, scenario or suite"
+    command = add_command(commands, "new", what, example)
+    command.add_argument("kind", choices=list(KINDS))
+    command.add_argument("name", metavar="NAME", help="its name, in lower case")
     command.add_argument(
         "--in", dest="folder", type=Path, default=Path(), help="folder to write it into (default: the current one)"
     )
@@ -19,9 +21,45 @@ def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _new(options: argparse.Namespace) -> int:
+    KINDS[options.kind](options.name, options.folder)
+    return 0
+
+
+def _strategy(name: str, folder: Path) -> None:
     from zapbench.cli.new_strategy import new_strategy
 
-    files = new_strategy(options.name, options.folder)
+    _say(new_strategy(name, folder), "zapbench check {gin}", "zapbench run glyphs {gin}")
+
+
+def _transfer(name: str, folder: Path) -> None:
+    from zapbench.cli.new_transfer import new_transfer
+
+    _say(new_transfer(name, folder), "zapbench check {gin}", "zapbench run glyphs asb --transfer sequential {gin}")
+
+
+def _scenario(name: str, folder: Path) -> None:
+    from zapbench.cli.new_scenario import new_scenario
+
+    _say(new_scenario(name, folder), "zapbench data show {gin} --out sheet.png", "zapbench run {gin} asb_zap")
+
+
+def _suite(name: str, folder: Path) -> None:
+    from zapbench.cli.new_suite import new_suite
+
+    path = new_suite(name, folder)
+    print(f"  {path}")
+    for option in (" --dry-run", ""):
+        print(f"try it:  zapbench suite {shlex.quote(str(path))}{option}")
+
+
+def _say(files: list[Path], *commands: str) -> None:
+    """Prints the files of a package, the .gin file first, and the commands to try it with."""
+    gin, root = files[0], files[0].parent.parent
     print(*(f"  {path}" for path in files), sep="\n")
-    print(f"try it:  cd {files[0].parent} && zapbench check {files[0].name} && zapbench run glyphs {files[0].name}")
-    return 0
+    print(f"try it:  cd {shlex.quote(str(root))}")
+    for command in commands:
+        print(f"         {command.format(gin=gin.relative_to(root))}")
+
+
+KINDS = {"strategy": _strategy, "transfer": _transfer, "scenario": _scenario, "suite": _suite}
+"""What can be started -> a function of its name and of the folder to write it into."""

@@ -1,11 +1,8 @@
 """Writes a package for a new strategy: a plug-in, its .gin file and its test, all of which work as they are."""
 
-import importlib.util
-import keyword
-import re
 from pathlib import Path
 
-from zapbench import config
+from zapbench.cli.new_package import INSTALLED, write_package
 
 PLUGIN = '''"""{title}: an Avalanche plug-in for pre-training."""
 
@@ -69,7 +66,7 @@ from zapbench.checks.strategy import check_strategy
 
 from {package}.plugin import {cls}
 
-GIN = Path(__file__).parent.parent / "{package}.gin"
+GIN = Path(__file__).parent.parent / "{package}" / "{package}.gin"
 
 
 def test_the_contract_holds() -> None:
@@ -97,80 +94,35 @@ def test_an_interval_below_1_is_refused() -> None:
         {cls}(every=0)
 '''
 
-PROJECT = """[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "{package}"
-version = "0.1.0"
-description = "{title}, a pre-training strategy for zapbench"
-requires-python = ">=3.11"
-dependencies = ["zapbench"]
-
-[tool.setuptools]
-packages = ["{package}"]
-
-[tool.pytest.ini_options]
-testpaths = ["tests"]
-pythonpath = ["."]
-"""
-
 README = """# {title}
 
 A pre-training strategy for zapbench. In this folder:
 
-    zapbench check {package}.gin            # tests the contract: hooks fire, deterministic, resumable, ...
-    zapbench run glyphs {package}.gin       # pre-trains, transfers, and prints its table
+    zapbench check {package}/{package}.gin            # tests the contract: hooks fire, deterministic, resumable, ...
+    zapbench run glyphs {package}/{package}.gin       # pre-trains, transfers, and prints its table
     zapbench run glyphs iid                 # a method to compare it with
     zapbench leaderboard runs               # both in one table
     python -m pytest
 
-`{package}/plugin.py` implements the idea, `{package}.gin` configures it. Every binding in the .gin file can be changed
-with `-p`:
+`{package}/plugin.py` implements the idea, `{package}/{package}.gin` configures it. Every binding can be changed with
+`-p`:
 
-    zapbench run glyphs {package}.gin -p '{cls}.factor = 0.9'
+    zapbench run glyphs {package}/{package}.gin -p '{cls}.factor = 0.9'
 """
 
 
+FILES = {
+    "{package}/{package}.gin": GIN,
+    "{package}/plugin.py": PLUGIN,
+    "tests/test_{package}.py": TEST,
+    "README.md": README + INSTALLED,
+}
+
+
 def new_strategy(name: str, folder: Path) -> list[Path]:
-    """Writes a small working package into `folder / name`.
-
-    Args:
-        name: the package's name, a Python identifier in lower case.
-        folder: its folder is written into this one.
-
-    Returns:
-        The files, the .gin file first.
+    """Writes a package for a strategy into `folder / name`; returns its files, the .gin file first.
 
     Raises:
-        ValueError: the name is not one for a package or names a shipped strategy, or the folder exists.
+        ValueError: see `write_package`.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("zapbench", "tests", "test"):
-        raise ValueError(f"{name!r} cannot name a package; use lower case letters, digits and _, for example my_idea")
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        raise ValueError(f"{name!r} is a word of Python; choose another name")
-    if importlib.util.find_spec(name) is not None:
-        raise ValueError(f"{name!r} is the name of an installed module, which it would hide; choose another name")
-    if name in config.names("strategies"):
-        raise ValueError(f"{name!r} is a shipped strategy; choose another name")
-    root = folder / name
-    if root.exists():
-        raise ValueError(f"{root} already exists")
-    fields = {
-        "package": name,
-        "cls": "".join(part.capitalize() for part in name.split("_")),
-        "title": name.replace("_", " ").capitalize(),
-    }
-    files = {
-        f"{name}.gin": GIN,
-        f"{name}/__init__.py": "",
-        f"{name}/plugin.py": PLUGIN,
-        f"tests/test_{name}.py": TEST,
-        "pyproject.toml": PROJECT,
-        "README.md": README,
-    }
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text.format(**fields), encoding="utf-8")
-    return [root / path for path in files]
+    return write_package("strategies", name, folder, FILES)

@@ -123,11 +123,10 @@ def _launcher(suite: "Suite", options: argparse.Namespace) -> "Launcher":
 
 
 def _forecast(plan: "Plan", options: argparse.Namespace) -> int:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from zapbench.cli.tables import WIDE
+    from zapbench.cli.consoles import output
     from zapbench.suites.forecast import forecast
 
     found = forecast(plan, options.out, _jobs(plan.suite, options))
@@ -138,8 +137,7 @@ def _forecast(plan: "Plan", options: argparse.Namespace) -> int:
         left = (duration_text(part.seconds), size_text(part.bytes)) if part.done < part.tasks else ("–", "–")
         numbers = (f"{part.tasks:,}", f"{part.done:,}", *left)
         grid.add_row(*map(Text, (part.scenario, part.strategy, part.what, part.grid, *numbers)))
-    console = Console()
-    (console if console.is_terminal else Console(width=WIDE)).print(grid)
+    output().print(grid)
     for line in _lines(found, options.out):
         print(line)
     return 0

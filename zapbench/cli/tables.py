@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from zapbench.leaderboard.read.tabulate import Logs
 
 
-WIDE = 200
-"""Columns where the output is not a terminal, so that no column of a table is dropped."""
-
-
 def read_logs(
     folder: "Path | Sequence[Path]",
     *,
@@ -60,8 +56,7 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
         form: `table`, `md`, `latex`, `csv` or `json`.
         by: selects rates on the selection trials (`select`) or on the reported ones (`paper`).
     """
-    from rich.console import Console
-
+    from zapbench.cli.consoles import output
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.show.data import to_csv, to_json
     from zapbench.leaderboard.show.latex import to_latex
@@ -70,8 +65,7 @@ def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
 
     ranked = tables(logs, by=by)
     if form == "table":
-        console = Console()
-        to_terminal(ranked, console if console.is_terminal else Console(width=WIDE))
+        to_terminal(ranked, output())
     else:
         renderers = {
             "md": lambda: to_markdown(ranked, logs.problems),

@@ -1,18 +1,20 @@
 """Finds, composes, checks and locks gin configurations. Importing it imports neither torch nor Avalanche.
 
 The folder `gin/` is the registry: `gin/scenarios/X.gin`, `gin/strategies/Y.gin`, `gin/transfers/Z.gin` and
-`gin/suites/S.gin` are named X, Y, Z and S; a path to a person's own file serves as well. The order of composition is
-code default < scenario < strategy < transfer < suite < `-p`.
+`gin/suites/S.gin` are named X, Y, Z and S. Installed packages add names of their own (`installed`), and a path to a
+person's own file serves as well. The order of composition is code default < scenario < strategy < transfer < suite <
+`-p`.
 
-Text first: `bindings` parses, `registry` finds files, `reach` decides what a binding concerns. Then `compose` makes a
-configuration gin's current one; what it names must be registered (`zapbench.experiment.root`). May import
-`zapbench.text` alone.
+Text first: `bindings` parses, `registry` and `installed` find files, `reach` decides what a binding concerns. Then
+`compose` makes a configuration gin's current one; what it names must be registered (`zapbench.experiment.root`). May
+import `zapbench.text` alone.
 """
 
 from zapbench.config.bindings import Binding, parse_bindings
 from zapbench.config.compose import compose
 from zapbench.config.effect import reason_without_effect, used
 from zapbench.config.errors import GIN_ERRORS, configurables, explain, parameters
+from zapbench.config.installed import broken
 from zapbench.config.outside import outside_code
 from zapbench.config.reach import (
     DEVICE,
@@ -27,7 +29,20 @@ from zapbench.config.reach import (
     reaches_pretraining,
     transfer_configuration,
 )
-from zapbench.config.registry import KINDS, bindings_of, find, kind_of, mentioned, name_of, names, root, summary
+from zapbench.config.registry import (
+    KINDS,
+    bindings_of,
+    find,
+    kind_of,
+    mentioned,
+    name_of,
+    names,
+    origin,
+    refuse_clash,
+    root,
+    shipped_names,
+    summary,
+)
 from zapbench.config.sources import read_text, with_first_names
 
 __all__ = [
@@ -37,6 +52,7 @@ __all__ = [
     "OPERATIONAL",
     "Binding",
     "bindings_of",
+    "broken",
     "changed",
     "compose",
     "concerning",
@@ -51,6 +67,7 @@ __all__ = [
     "name_of",
     "names",
     "names_in_reach",
+    "origin",
     "outside_code",
     "parameters",
     "parse_bindings",
@@ -58,7 +75,9 @@ __all__ = [
     "reaches_pretraining",
     "read_text",
     "reason_without_effect",
+    "refuse_clash",
     "root",
+    "shipped_names",
     "summary",
     "transfer_configuration",
     "used",

@@ -1,8 +1,9 @@
 """Code from outside the package that a .gin file imports: from beside the file, or from an installed package.
 
-A module beside a file is imported from there, whatever module of that name another file's folder holds; modules of an
-earlier composition that come from other folders, or whose source has changed, are unloaded first, with what they
-registered with gin. Its digest is part of a run's identity.
+Of a file in a person's own package, a module is also looked for beside that package. A module beside a file is imported
+from there, whatever module of that name another file's folder holds; modules of an earlier composition that come from
+other folders, or whose source has changed, are unloaded first, with what they registered with gin. Its digest is part
+of a run's identity.
 """
 
 import ast
@@ -65,10 +66,25 @@ def import_outside_code(paths: Iterable[Path]) -> None:
 
 
 def _imports(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yields the modules and the folder to look for each in: the file's own, or that of the package that holds it."""
     for path in paths:
         for module, folder in imports_of(path):
-            if module.split(".")[0] != OWN:
-                yield module, folder.resolve()
+            top = module.split(".")[0]
+            if top != OWN:
+                own, around = folder.resolve(), _beside_package(folder.resolve())
+                yield module, own if _beside(top, own) or not _beside(top, around) else around
+
+
+def _beside_package(folder: Path) -> Path:
+    """Returns the folder that holds the package of a file; the file's own if that is no package or is installed."""
+    outer = folder
+    while (outer / "__init__.py").is_file():
+        outer = outer.parent
+    return folder if outer in _libraries() or any(outer.glob("*.dist-info")) else outer
+
+
+def _libraries() -> list[Path]:
+    return [Path(sysconfig.get_paths()[kind]).resolve() for kind in ("purelib", "platlib")]
 
 
 def _beside(top: str, folder: Path) -> Path | None:
@@ -84,7 +100,7 @@ def _is_from(module: ModuleType, folder: Path) -> bool:
 
 
 def _is_installed(module: ModuleType) -> bool:
-    return any(_is_from(module, Path(sysconfig.get_paths()[kind]).resolve()) for kind in ("purelib", "platlib"))
+    return any(_is_from(module, library) for library in _libraries())
 
 
 def _unload(wanted: dict[str, tuple[Path, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The folder `gin/` is the registry: finds configurations by name, or a person's own by path."""
+"""Finds configurations by name, in the folder `gin/` and in installed packages, or a person's own by path."""
 
 import functools
 import tokenize
@@ -9,10 +9,14 @@ from gin import config_parser
 
 from zapbench.config.bindings import bindings_in, names_in, statements_of
 from zapbench.config.errors import explain
+from zapbench.config.installed import offers
 from zapbench.config.sources import read_text
 from zapbench.text import nearest
 
 KINDS = ("scenarios", "strategies", "transfers", "suites")
+
+FEW = 12
+"""Names are listed in an error where they are no more than this."""
 
 
 def root() -> Path:
@@ -21,9 +25,33 @@ def root() -> Path:
     return inside if inside.is_dir() else inside.parent.parent / "gin"
 
 
-def names(kind: str) -> list[str]:
+def shipped_names(kind: str) -> list[str]:
     """Returns the shipped configurations of a kind, sorted."""
     return sorted(path.stem for path in (root() / kind).glob("*.gin"))
+
+
+def names(kind: str) -> list[str]:
+    """Returns the configurations of a kind, shipped and of installed packages, sorted."""
+    return sorted({*shipped_names(kind), *offers(kind)})
+
+
+def origin(kind: str, name: str) -> str:
+    """Returns the installed package that a configuration is of; empty for a shipped one."""
+    return "" if name in shipped_names(kind) else " and ".join(offer.package for offer in offers(kind).get(name, ()))
+
+
+def refuse_clash(kind: str, name: str) -> None:
+    """Refuses a name that two packages offer, or that one offers while it is shipped.
+
+    Raises:
+        ValueError: says which packages.
+    """
+    own = ["zapbench"] if name in shipped_names(kind) else []
+    packages = [*own, *(offer.package for offer in offers(kind).get(name, ()))]
+    if len(packages) > 1:
+        raise ValueError(
+            f"{_one_of(kind)} {name!r} is offered by {' and by '.join(packages)}; give the path of a .gin file instead"
+        )
 
 
 def find(kind: str, name: str) -> Path:
@@ -37,12 +65,22 @@ def find(kind: str, name: str) -> Path:
         if not path.is_file():
             raise ValueError(f"no file {name}")
         return path
-    path = root() / kind / f"{name}.gin"
-    if name in names(kind):
-        return path
+    refuse_clash(kind, name)
+    if name in shipped_names(kind):
+        return root() / kind / f"{name}.gin"
+    if name in offers(kind):
+        return offers(kind)[name][0].path
     others = [_one_of(other) for other in KINDS if other != kind and name in names(other)]
     hint = f"; {name} is a {others[0]}" if others else nearest(name, names(kind))
-    raise ValueError(f"no {_one_of(kind)} {name!r}{hint}; there are: {', '.join(names(kind))}")
+    raise ValueError(f"no {_one_of(kind)} {name!r}{hint}; {_which(kind)}")
+
+
+def _which(*kinds: str) -> str:
+    """Says which names there are, or where to see them if they are many."""
+    every = sorted({name for kind in kinds for name in names(kind)})
+    if len(every) <= FEW:
+        return f"there are: {', '.join(every)}"
+    return f"{' and '.join(f'`zapbench list {kind}`' for kind in kinds)} {'show' if len(kinds) > 1 else 'shows'} all"
 
 
 def _one_of(kind: str) -> str:
@@ -68,7 +106,7 @@ def kind_of(name: str) -> str:
         if name in names(kind):
             return kind
     both = sorted({*names("strategies"), *names("transfers")})
-    raise ValueError(f"no strategy or transfer {name!r}{nearest(name, both)}; there are: {', '.join(both)}")
+    raise ValueError(f"no strategy or transfer {name!r}{nearest(name, both)}; {_which('strategies', 'transfers')}")
 
 
 def name_of(name: str) -> str:

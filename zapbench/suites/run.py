@@ -116,7 +116,10 @@ def choices(plan: Plan, out: Path, seeds: Collection[int] = ()) -> Choice:
         out: output folder.
         seeds: the pre-training seeds that count; empty for all.
     """
-    trials = load(out, cache=default_cache(), only=plan.folders).trials
+    try:
+        trials = load(out, cache=default_cache(), only=plan.folders).trials
+    except ValueError:  # there are no logs yet, as every task failed before it wrote one
+        return {}
     trials = trials[trials["pretrain_seed"].isin(seeds or plan.suite.seed_list)]
     tasks = {task.folder.as_posix(): task for task in plan.tasks if task.trial is not None}
     by_method: dict[tuple[str, str, str], list[int]] = {}

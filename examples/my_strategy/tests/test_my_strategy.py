@@ -8,7 +8,7 @@ from my_strategy.plugin import ZapDirection, new_direction
 
 from zapbench.checks.strategy import check_strategy
 
-GIN = Path(__file__).parent.parent / "my_strategy.gin"
+GIN = Path(__file__).parent.parent / "my_strategy" / "my_strategy.gin"
 
 
 def test_the_contract_holds() -> None:
