@@ -28,6 +28,9 @@ tag                                          value                              
                                              the closing record (status and reason)
 ``zapbench/config``                          text: the operative gin configuration       0
 ===========================================  ==========================================  ====================
+
+Curves are scalars. Costs are 0-D tensors, which TensorBoard does not draw; readers also take scalars, as earlier
+versions wrote them.
 """
 
 import json

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
@@ -187,10 +188,23 @@ def ending_of(path: Path, records: int = 2) -> tuple[str, float]:
     try:
         last, *before = last_events(path, records) or [Event()]
         status = _closing(last).status
+        told = [value for event in before for value in event.summary.value if value.tag == contract.SECONDS]
+        seconds = _number_of(told[0]) if told else math.nan
     except (OSError, ValueError):
         return contract.UNFINISHED, math.nan
-    told = [value.simple_value for event in before for value in event.summary.value if value.tag == contract.SECONDS]
-    return status, told[0] if told else math.nan
+    return status, seconds
+
+
+def _number_of(value: Summary.Value) -> float:
+    """Returns one number, written as a scalar (costs, by earlier versions) or as a 0-D tensor.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    (number,) = numbers_of(value)
+    return number
 
 
 def correct_per_class(path: Path) -> npt.NDArray[np.int64] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.documents import DEMO
 from support.hostile import rewrite
 from support.made_logs import FACTS, describe, write, write_table
 
@@ -16,8 +17,9 @@ from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.events import read_events
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.read.parse import correct_per_class, read_file
+from zapbench.leaderboard.read.parse import correct_per_class, ending_of, read_file
 from zapbench.transfer.reference import Trajectory
 
 
@@ -38,8 +40,6 @@ def test_a_trial_has_at_most_twelve_tags(tmp_path):
     )  # fmt: skip
     costs = {contract.SECONDS: 1.0, contract.PEAK_MEMORY: 2.0}
     write_trial(tmp_path / "trial", describe("m"), "gin", extra, costs, Closing(contract.FINISHED))
-    from zapbench.leaderboard.read.events import read_events
-
     events = read_events(next(tmp_path.rglob("*tfevents*")))
     tags = {value.tag for event in events for value in event.summary.value}
     assert len({tag for tag in tags if not tag.startswith("_hparams_")}) == 12
@@ -332,3 +332,23 @@ def test_every_name_of_the_package_is_found_and_help_waits_for_no_pandas():
         "assert not {'pandas', 'scipy', 'torch'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_curves_are_scalars_and_costs_are_not_so_that_tensorboard_opens_on_curves(tmp_path):
+    trajectory = Trajectory([1], [0.5], [0.5], [0.0])
+    costs = {contract.SECONDS: 1.5, contract.PARAMETERS: 48396.0}
+    write_trial(tmp_path, describe("m"), "gin", trajectory, costs, Closing(contract.FINISHED))
+    path = tmp_path / contract.EVENT_FILE
+    scalars = {v.tag for event in read_events(path) for v in event.summary.value if v.HasField("simple_value")}
+    assert scalars == {contract.HELD_OUT, contract.TRAINED_ON, contract.FORGETTING}
+    record = read_file(path)
+    assert {tag: record.curves[tag] for tag in costs} == {tag: ([1], [value]) for tag, value in costs.items()}
+    assert ending_of(path) == (contract.FINISHED, 1.5)
+
+
+def test_records_with_scalar_costs_load_as_before():
+    """The logs of the demo were written when costs were scalars."""
+    path = next(DEMO.rglob("report=0")) / contract.EVENT_FILE
+    scalars = {v.tag for event in read_events(path) for v in event.summary.value if v.HasField("simple_value")}
+    assert contract.SECONDS in scalars
+    assert ending_of(path)[1] == read_file(path).curves[contract.SECONDS][1][0] > 0

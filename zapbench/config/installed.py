@@ -34,7 +34,8 @@ def offers(kind: str) -> dict[str, tuple[Offer, ...]]:
     """Returns what installed packages offer of a kind: name -> the offers, more than one where packages clash."""
     found: dict[str, dict[Path, Offer]] = {}
     for point in _points(kind):
-        for path in sorted(folder_of(point).glob("*.gin")) if folder_of(point) else ():
+        folder = folder_of(point)
+        for path in sorted(folder.glob("*.gin")) if folder is not None else ():
             found.setdefault(path.stem, {})[path.resolve()] = Offer(path.stem, path, _package(point))
     return {name: tuple(by_path.values()) for name, by_path in sorted(found.items())}
 

@@ -44,14 +44,14 @@ class EventWriter:
         parts = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=parts)))
 
+    def costs(self, values: Mapping[str, float], *, step: int) -> None:
+        """Writes one number of each cost, as 0-D tensors: TensorBoard opens on curves, not on cards of one point."""
+        parts = [_tensor(tag, np.asarray(value, dtype=np.float32)) for tag, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=parts)))
+
     def tensor(self, tag: str, values: np.typing.NDArray[Any], *, step: int) -> None:
         """Writes an array."""
-        tensor = tensor_util.make_tensor_proto(values)
-        # TensorBoard cannot show such a tensor, and warns about every file in which it has no plug-in's name.
-        view = SummaryMetadata.PluginData(plugin_name="zapbench")
-        metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
-        value = Summary.Value(tag=tag, tensor=tensor, metadata=metadata)
-        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[_tensor(tag, values)])))
 
     def text(self, tag: str, text: str, *, step: int) -> None:
         """Writes a text."""
@@ -80,6 +80,16 @@ class EventWriter:
         self._records.write(event.SerializeToString())
 
 
+def _tensor(tag: str, values: np.typing.NDArray[Any]) -> Summary.Value:
+    """Returns an array as a summary's value.
+
+    TensorBoard cannot show it, and would warn about every file in which it has no plug-in's name.
+    """
+    view = SummaryMetadata.PluginData(plugin_name="zapbench")
+    metadata = SummaryMetadata(data_class="DATA_CLASS_TENSOR", plugin_data=view)
+    return Summary.Value(tag=tag, tensor=tensor_util.make_tensor_proto(values), metadata=metadata)
+
+
 def write_trial(
     folder: Path,
     description: Description,
@@ -100,7 +110,7 @@ def write_trial(
         writer.tensor(contract.CLASS_ACCURACY, np.asarray(trajectory.class_accuracy, dtype=np.float32), step=last)
     if trajectory.correct and description.role == contract.REPORT:
         writer.tensor(contract.CORRECT, _table(trajectory.correct), step=last)
-    writer.scalars(dict(costs), step=last)
+    writer.costs(costs, step=last)
     writer.close_with(closing, step=last)
     write_atomically(folder / contract.EVENT_FILE, buffer.getvalue())
 
@@ -167,7 +177,7 @@ class PretrainRecord:
 
     def finish(self, closing: Closing, costs: Mapping[str, float], *, step: int) -> None:
         """Writes the costs of pre-training and how it ended."""
-        self._writer.scalars(dict(costs), step=step)
+        self._writer.costs(costs, step=step)
         self._writer.close_with(closing, step=step)
         self._file.flush()
         os.fsync(self._file.fileno())
