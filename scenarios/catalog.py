@@ -177,7 +177,32 @@ TINY_IMAGENET = DataSet(
     at_hand="the first 130 training images of each class; a result on them is a result on that sample",
 )
 
+CIFAR100 = DataSet(
+    name="cifar100",
+    loader="zapbench.scenarios.torchvision_dataset:load_cifar100",
+    version=1,
+    title="CIFAR-100",
+    folder="cifar100",
+    layouts=((("cifar-100-python", "cifar-100-python.tar.gz"),),),
+    content="100 classes x 600 colour images of 32x32: the official 500 training and 100 test images together",
+    splits="50 classes to pre-train on, 30 for reported, 20 for selection trials, drawn once for the version",
+    reading="RGB 32x32 (by torchvision), mean (0.5071, 0.4865, 0.4409), standard deviation (0.2673, 0.2564, 0.2762)",
+    scenarios=("cifar100",),
+    licence="none stated by its authors",
+    citation="Krizhevsky: Learning multiple layers of features from tiny images. University of Toronto, 2009",
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    archives=(
+        Archive(
+            "cifar-100-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+            "eb9058c3a382ffc7106e4002c42a8d85",
+        ),
+    ),
+    automatic=True,
+    at_hand="none of it: its format was tested on other images, and its settings are those of Mini-ImageNet, untried",
+)
+
 CATALOG = {
     description.name: description
-    for description in (GLYPHS, OMNIGLOT, MINI_IMAGENET, OMNI_IMAGE, OMNI_IMAGE_100, TINY_IMAGENET)
+    for description in (GLYPHS, OMNIGLOT, MINI_IMAGENET, OMNI_IMAGE, OMNI_IMAGE_100, TINY_IMAGENET, CIFAR100)
 }

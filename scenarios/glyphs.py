@@ -55,6 +55,7 @@ def glyphs(
     sizes: Sizes,
     name: str = "glyphs",
     size: int = 28,
+    pretrain_classes: int = 283,
     pretrain_outputs: int = 300,
     transfer_outputs: int = 300,
 ) -> Scenario:
@@ -64,6 +65,7 @@ def glyphs(
         sizes: see `Sizes`; each of its attributes is a parameter.
         name: the scenario's name.
         size: height and width of the network's input, in pixels.
+        pretrain_classes: letters to pre-train on, of the 283 Latin ones; fewer are drawn once.
         pretrain_outputs: outputs of the head in pre-training.
         transfer_outputs: outputs of the head in transfer.
     """
@@ -73,11 +75,15 @@ def glyphs(
     def of(*wanted: str) -> tuple[int, ...]:
         return tuple(i for i, script in enumerate(scripts) if script in wanted)
 
+    latin = of("latin")
+    if not 1 <= pretrain_classes <= len(latin):
+        raise ValueError(f"{name}: pretrain_classes is {pretrain_classes}; allowed: 1 to {len(latin)}")
+    drawn = numpy_generator("glyphs pre-training classes", 1).permutation(latin)[:pretrain_classes]
     return Scenario(
         name=name,
         version=1,
         images=images,
-        pretrain_classes=of("latin"),
+        pretrain_classes=tuple(sorted(int(c) for c in drawn)),
         report_pool=of("cyrillic", "armenian"),
         select_pool=of("greek", "georgian"),
         pretrain_outputs=pretrain_outputs,

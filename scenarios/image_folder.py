@@ -11,24 +11,17 @@ image_folder.size = 32
 
 import functools
 import os
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import gin
 
 from zapbench.scenarios.class_folders import classes_of
-from zapbench.scenarios.class_lists import lines_of
+from zapbench.scenarios.class_split import About, Classes, by_classes
 from zapbench.scenarios.decode import NotDistinct, Reading, decoded
 from zapbench.scenarios.image_files import ImageFile
 from zapbench.scenarios.images import Images
 from zapbench.scenarios.scenario import Scenario
 from zapbench.scenarios.sizes import Sizes, sized
-from zapbench.seeding import numpy_generator
-from zapbench.text import nearest
-
-Classes = int | str | Sequence[str]
-"""How many classes, a list of their names, or a text file with one name per line."""
 
 
 @gin.register
@@ -83,73 +76,9 @@ def image_folder(
     """
     reading = Reading(mode="RGB" if colour else "L", size=size, ground=ground, distinct=distinct)
     images = _load(name, Path(root).expanduser(), levels, reading)
-    pools = split(name, images.classes, {"pretrain": pretrain, "selection": selection, "transfer": transfer}, version)
-    report, select = pools["transfer"], pools["selection"]
-    sizes = replace(
-        sizes,
-        classes_per_trial=sizes.classes_per_trial or len(report),
-        classes_per_selection_trial=sizes.classes_per_selection_trial or len(select) or len(report),
-    )
-    outputs = outputs or max(len(pools["pretrain"]), len(report) + len(select))
-    return Scenario(
-        name=name,
-        version=version,
-        images=images,
-        pretrain_classes=pools["pretrain"],
-        report_pool=report,
-        select_pool=select,
-        pretrain_outputs=outputs,
-        transfer_outputs=outputs,
-        mean=tuple(mean),
-        std=tuple(std),
-        **vars(sizes),
-    )
-
-
-def split(name: str, classes: Sequence[str], wanted: dict[str, Classes], version: int) -> dict[str, tuple[int, ...]]:
-    """Returns the classes of each pool.
-
-    Args:
-        name: the scenario's name.
-        classes: the names of all classes.
-        wanted: pool -> how many, which, or a text file that lists them; a last pool of 0 takes all that remain.
-        version: of the scenario.
-
-    Raises:
-        ValueError: a class is unknown or listed twice, or there are fewer than wanted.
-    """
-    place = {c: i for i, c in enumerate(classes)}
-    listed = {pool: _names(name, pool, value) for pool, value in wanted.items() if not isinstance(value, int)}
-    for pool, names in listed.items():
-        for c in names:
-            if c not in place:
-                raise ValueError(f"{name}: {pool} names the class {c!r}, and there is none{nearest(c, classes)}")
-    pools = {pool: tuple(sorted(place[c] for c in set(names))) for pool, names in listed.items()}
-    free = sorted(set(range(len(classes))) - {c for own in pools.values() for c in own})
-    order = [int(c) for c in numpy_generator("image_folder classes", name, version).permutation(free)]
-    *_, last = wanted
-    for pool, count in wanted.items():
-        if isinstance(count, int):
-            taken = len(order) if pool == last and count == 0 else count
-            if not 0 <= taken <= len(order):
-                raise ValueError(f"{name}: {pool} is {count}, and {len(order)} of {len(classes)} classes remain")
-            pools[pool], order = tuple(sorted(order[:taken])), order[taken:]
-    return pools
-
-
-def _names(name: str, pool: str, value: str | Sequence[str]) -> Sequence[str]:
-    where = f"{name}: {pool}"
-    if isinstance(value, str):
-        path = Path(value).expanduser()
-        if not path.is_file():
-            raise ValueError(f"{where} is {value!r}; allowed: a number, a list of classes, or a text file of them")
-        value, where = lines_of(path), f"{where} ({path})"
-        if not value:
-            raise ValueError(f"{where} lists no class")
-    for c in value:
-        if list(value).count(c) > 1:
-            raise ValueError(f"{where} lists the class {c!r} twice")
-    return value
+    wanted = {"pretrain": pretrain, "selection": selection, "transfer": transfer}
+    about = About(name=name, version=version, mean=tuple(mean), std=tuple(std), outputs=outputs)
+    return by_classes(about, images, wanted, sizes)
 
 
 def _load(name: str, root: Path, levels: int, reading: Reading) -> Images:

@@ -26,6 +26,9 @@ AT_LEAST_ONE = (
     "images_held_out",
 )
 
+SHOWN = 3
+"""Classes that a sentence names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
@@ -196,6 +199,27 @@ class Scenario:
             "images_trained_on": self.images_trained_on,
             "images_held_out": self.images_held_out,
         }
+
+    def in_words(self) -> str:
+        """Returns which classes and how many images have which role, in sentences."""
+
+        def some(classes: tuple[int, ...]) -> str:
+            names = [self.images.classes[c] for c in classes[:SHOWN]]
+            return f"({', '.join(names)}{', ...' if len(classes) > SHOWN else ''})"
+
+        select = f"{len(self.select_pool)} for selection trials {some(self.select_pool)}"
+        pools = [
+            f"{len(self.pretrain_classes)} classes to pre-train on {some(self.pretrain_classes)}",
+            f"{len(self.report_pool)} for reported trials {some(self.report_pool)}",
+            select if self.select_pool else "none for selection trials, which are other draws of the reported classes",
+        ]
+        return (
+            f"{self.name}: {', '.join(pools)}. Images per class: {self.pretrain_images} to pre-train on and "
+            f"{self.validation_images} to validate; in a trial {self.images_trained_on} trained on and "
+            f"{self.images_held_out} held out. A reported trial has {self.classes_per_trial} classes, a selection "
+            f"trial {self.classes_per_selection_trial}. Images are {self.size}x{self.size}, "
+            f"{'grey' if self.channels == 1 else 'colour'}."
+        )
 
     def _list_of(self, classes: tuple[int, ...]) -> str:
         """Returns the number of classes and a hash of their names; the names themselves would take 40 kB."""

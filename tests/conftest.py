@@ -14,7 +14,7 @@ from PIL import Image
 from support.made_logs import write_table
 
 import zapbench.leaderboard.read.mapping  # noqa: F401 (registers with gin, which the first run of a process locks)
-from zapbench.scenarios import mini_imagenet, omni_image
+from zapbench.scenarios import mini_imagenet, omni_image, torchvision_dataset
 from zapbench.scenarios.images import Images
 from zapbench.scenarios.scenario import Scenario
 
@@ -103,6 +103,10 @@ def provide(request, monkeypatch) -> Callable[[str], None]:
         every = sorted(c for split in mini_imagenet.SPLITS for c in mini_imagenet.published(split))
         monkeypatch.setattr(mini_imagenet, "load", lambda size: blank(every, 600, size))
         monkeypatch.setattr(omni_image, "load", lambda size, images: blank(list(omni_image.listed()), images, size))
+
+        monkeypatch.setattr(
+            torchvision_dataset, "load", lambda name, root, parts, size, mode: blank([*map(str, range(100))], 600, size)
+        )
 
     return give
 

@@ -36,7 +36,7 @@ def add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "--imagenet", type=Path, required=True, metavar="DIR", help="its training folder, with WNID/WNID_N.JPEG"
     )
     build.add_argument("--list", type=Path, metavar="FILE", help="the published list (shipped for omni_image)")
-    show = _part(parts, "show", "draw a sheet of a scenario's images", _show)
+    show = _part(parts, "show", "say how a scenario splits its classes, and draw a sheet of its images", _show)
     show.add_argument("scenario", metavar="SCENARIO", help="a name of `zapbench list`, or a .gin file")
     show.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     show.add_argument("--seed", type=int, default=0, help="pre-training seed of the images shown (default: 0)")
@@ -162,7 +162,9 @@ def _show(options: argparse.Namespace) -> int:
 
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {options.out}; allowed: a file that ends in .png")
-    draw(scenario_of(options.scenario), options.out, seed=options.seed)
+    scenario = scenario_of(options.scenario)
+    draw(scenario, options.out, seed=options.seed)
+    print(scenario.in_words())
     print(options.out)
     return 0
 

@@ -47,6 +47,27 @@ What is read, and what is an error in one line:
 - An image that has one colour in all pixels, or that is there twice, is an error: the same image could be trained on
   and held out. `image_folder.distinct = False` allows both.
 
+## Data sets of torchvision and Avalanche
+
+`torchvision_dataset` makes a scenario of any of their data sets whose images have one class each, by the name of its
+class in `torchvision.datasets` or `avalanche.benchmarks.datasets`; `gin/scenarios/cifar100.gin` is an example:
+
+    # Letters of EMNIST
+    run.scenario = @torchvision_dataset()
+    torchvision_dataset.dataset = "EMNIST"
+    torchvision_dataset.parts = ({"split": "letters", "train": True}, {"split": "letters", "train": False})
+    torchvision_dataset.name = "emnist_letters"
+    torchvision_dataset.pretrain = 13
+    torchvision_dataset.selection = 5
+    torchvision_dataset.size = 28
+    torchvision_dataset.colour = False
+
+and a network and macros as above. Classes are split as those of an image folder; `zapbench data show` says the split in
+words. `parts` are the library's own arguments; without them a data set with an argument `train` is read in both parts,
+which are put together. Files are looked for in `$ZAPBENCH_DATA/emnist` or `torchvision_dataset.root`, and downloaded by
+the library where it can. Its code reads them: torchvision compares CIFAR's pickles with their md5 before it opens them;
+of other data sets use only files whose source you trust.
+
 ## Avalanche benchmarks
 
 Every scenario gives Avalanche benchmarks that work without the rest of zapbench:
@@ -62,6 +83,9 @@ gives the pre-training classes in the same way.
 """
 PICTURES = {"glyphs": "glyphs.png"}
 """Contact sheets that may be distributed."""
+
+NO_SIZES = ("name", "size", "dataset", "root", "parts", "mean", "std", "version")
+"""Parameters of a scenario's function without a row in the table (`size` is in its first row)."""
 
 NETWORK = ("convnet.filters", "convnet.blocks", "K", "R", "ASB_EPISODES", "META_EPISODES", "IID_EPOCHS", "ZAP_EVERY")
 
@@ -115,10 +139,8 @@ def sizes_of(scenario: str) -> dict[str, Any]:
     bound = config.bindings_of("scenarios", scenario)
     name = bound["run.scenario"].strip("@()").rsplit(".", 1)[-1]
     function = gin.config._REGISTRY.get_match(name).wrapped
-    sizes = {
-        p.name: p.default for p in inspect.signature(function).parameters.values() if p.name not in ("name", "size")
-    }
+    sizes = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.name not in NO_SIZES}
     sizes = {"size": inspect.signature(function).parameters["size"].default} | sizes
     own = {key.split(".", 1)[1]: ast.literal_eval(text) for key, text in bound.items() if key.startswith(f"{name}.")}
-    sizes |= {key: value for key, value in own.items() if key != "name"}
+    sizes |= {key: value for key, value in own.items() if key not in NO_SIZES or key == "size"}
     return sizes | {key: ast.literal_eval(bound[key]) for key in NETWORK if key in bound}
