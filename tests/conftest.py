@@ -10,11 +10,13 @@ import gin
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
+from support import drawn
 from support.made_logs import write_table
 
 import zapbench.leaderboard.read.mapping  # noqa: F401 (registers with gin, which the first run of a process locks)
-from zapbench.scenarios import mini_imagenet, omni_image, torchvision_dataset
+from zapbench.scenarios import mini_imagenet, omni_image, tiny_imagenet, torchvision_dataset
 from zapbench.scenarios.images import Images
 from zapbench.scenarios.scenario import Scenario
 
@@ -56,13 +58,32 @@ def _real(folder: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_omniglot_root() -> Path:
-    return _real("omniglot-py")
+def omniglot_root(tmp_path_factory) -> Iterator[Path]:
+    """The data folder with Omniglot: the real one, else drawn archives in its layout, once for all processes."""
+    root = os.environ.get("ZAPBENCH_DATA")
+    if root and (Path(root) / "omniglot-py").is_dir():
+        yield Path(root)
+        return
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "drawn"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "omniglot-py").is_dir():
+            drawn.write_omniglot(shared / "unfinished")
+            (shared / "unfinished").rename(shared / "omniglot-py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZAPBENCH_DATA", str(shared))
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))  # the user's own has copies of real images
+        yield shared
 
 
 @pytest.fixture
-def real_omniglot(real_omniglot_root: Path) -> Path:
-    return real_omniglot_root
+def omniglot_files(omniglot_root: Path) -> Path:
+    return omniglot_root
+
+
+@pytest.fixture
+def real_omniglot() -> Path:
+    return _real("omniglot-py")
 
 
 @pytest.fixture
@@ -72,8 +93,11 @@ def real_tiny_imagenet() -> Path:
 
 @pytest.fixture(scope="session")
 def photographs() -> list[Image.Image]:
-    """Forty real 64x64 colour images, of forty classes."""
-    with zipfile.ZipFile(_real("tiny-imagenet") / "tiny-imagenet" / "tiny-imagenet-200-sample.zip") as archive:
+    """Forty 64x64 colour images, of forty classes: real ones, else drawn ones."""
+    sample = Path(os.environ.get("ZAPBENCH_DATA", "")) / "tiny-imagenet" / "tiny-imagenet-200-sample.zip"
+    if not sample.is_file():
+        return drawn.photographs()
+    with zipfile.ZipFile(sample) as archive:
         names = [name for name in archive.namelist() if name.endswith("_0.JPEG")][:40]
         return [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
 
@@ -96,10 +120,12 @@ def provide(request, monkeypatch) -> Callable[[str], None]:
         return Images(pixels, np.repeat(np.arange(len(classes)), images), tuple(classes), "0" * 64)
 
     def give(scenario: str) -> None:
+        root = Path(os.environ.get("ZAPBENCH_DATA", "nowhere"))
         if scenario.startswith("omniglot"):
-            request.getfixturevalue("real_omniglot")
-        if scenario.startswith("tiny_imagenet"):
-            request.getfixturevalue("real_tiny_imagenet")
+            request.getfixturevalue("omniglot_root")
+        if scenario.startswith("tiny_imagenet") and not (root / "tiny-imagenet").is_dir():
+            wnids = [f"n{place:08}" for place in range(tiny_imagenet.CLASSES)]
+            monkeypatch.setattr(tiny_imagenet, "load", lambda size: blank(wnids, 130, size))
         every = sorted(c for split in mini_imagenet.SPLITS for c in mini_imagenet.published(split))
         monkeypatch.setattr(mini_imagenet, "load", lambda size: blank(every, 600, size))
         monkeypatch.setattr(omni_image, "load", lambda size, images: blank(list(omni_image.listed()), images, size))

@@ -29,7 +29,7 @@ def pretrained():
 
 
 @pytest.fixture(scope="module")
-def ten_classes(real_omniglot_root):
+def ten_classes(omniglot_root):
     scenario = omniglot(name="ten", pretrain_classes=100, selection_classes=100, classes_per_trial=10)
     return scenario.trial(0, 0, role="report"), scenario.tensor()
 

@@ -165,7 +165,7 @@ def test_no_two_letters_of_glyphs_have_the_same_pixels():
     assert (pixels.min(axis=1) < 128).all()
 
 
-def test_omniglot_has_all_classes_and_equals_pils_own_resizing(real_omniglot):
+def test_omniglot_has_all_classes_and_equals_pils_own_resizing(omniglot_files):
     scenario = omniglot()
     classes = scenario.images.classes
     assert sum(c.startswith("background/") for c in classes) == 964
@@ -179,7 +179,7 @@ def test_omniglot_has_all_classes_and_equals_pils_own_resizing(real_omniglot):
 
     for part, c in (("background", 0), ("evaluation", 1200)):
         assert classes[c].startswith(part)
-        with zipfile.ZipFile(real_omniglot / "omniglot-py" / f"images_{part}.zip") as archive:
+        with zipfile.ZipFile(omniglot_files / "omniglot-py" / f"images_{part}.zip") as archive:
             folder = classes[c].replace(part, f"images_{part}", 1)
             names = sorted(n for n in archive.namelist() if n.startswith(folder + "/") and n.endswith(".png"))
             for place, name in enumerate(names):
@@ -187,7 +187,7 @@ def test_omniglot_has_all_classes_and_equals_pils_own_resizing(real_omniglot):
                 assert np.array_equal(scenario.images.pixels[c * 20 + place], np.asarray(image))
 
 
-def test_the_small_omniglot_has_selection_classes_of_its_own(real_omniglot):
+def test_the_small_omniglot_has_selection_classes_of_its_own(omniglot_files):
     scenario = small_omniglot()
     assert len(scenario.pretrain_classes) == 100
     assert len(scenario.select_pool) == 100
@@ -195,7 +195,7 @@ def test_the_small_omniglot_has_selection_classes_of_its_own(real_omniglot):
 
 
 @pytest.mark.parametrize("count", [0, 965])
-def test_omniglot_refuses_classes_it_does_not_have(real_omniglot, count):
+def test_omniglot_refuses_classes_it_does_not_have(omniglot_files, count):
     with pytest.raises(ValueError, match=f"pretrain_classes is {count}; allowed: 1 to 964"):
         omniglot(pretrain_classes=count)
 

@@ -106,7 +106,7 @@ def test_any_avalanche_strategy_learns_from_a_stream(tiny):
     assert result > 0.9
 
 
-def test_600_experiences_are_made_and_gone_through_without_gathering_an_image(real_omniglot):
+def test_600_experiences_are_made_and_gone_through_without_gathering_an_image(omniglot_files):
     scenario = omniglot()
     images, trial = scenario.tensor(), scenario.trial(0, 0)
     gathered = []

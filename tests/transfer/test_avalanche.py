@@ -43,7 +43,7 @@ def pretrained():
 
 
 @pytest.fixture(scope="module")
-def small(real_omniglot_root):
+def small(omniglot_root):
     """omniglot_small."""
     return omniglot(
         name="omniglot_small",

@@ -98,7 +98,7 @@ BEYOND = {torch.float32: 1e38, torch.float64: 1e308}
     ids=["sgd", "momentum", "adam", "adamw"],
 )
 def test_in_float64_every_engine_gives_the_plain_loops_curves_a_diverging_rate_among_them(
-    real_omniglot, optimizer, rates
+    omniglot_files, optimizer, rates
 ):
     whole = (*rates, BEYOND[torch.float64])
     found = learn(torch.float64, optimizer, [task(torch.float64, optimizer, rate) for rate in whole])
@@ -112,7 +112,7 @@ def test_in_float64_every_engine_gives_the_plain_loops_curves_a_diverging_rate_a
 
 @pytest.mark.parametrize(("optimizer", "rate"), [(SGD, 0.03), (Momentum, 0.01), (Adam, 0.003)])
 def test_in_float32_an_image_differs_only_where_its_two_largest_logits_are_equal_but_for_rounding(
-    real_omniglot, monkeypatch, optimizer, rate
+    omniglot_files, monkeypatch, optimizer, rate
 ):
     right, margins = [], []
     add, measure = Curve.add, Measure._judged
@@ -141,7 +141,7 @@ def test_in_float32_an_image_differs_only_where_its_two_largest_logits_are_equal
     assert (np.concatenate(margins)[different] < 1e-4).all()
 
 
-def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omniglot):
+def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(omniglot_files):
     """1 minus its probability has few digits left in float32, and Adam makes as much of them as of any others."""
     whole = task(torch.float32, Momentum, 1.0)
     trial = replace(whole.trial, **{name: rows[:1] for name, rows in vars(whole.trial).items()})
@@ -160,7 +160,7 @@ def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(real_omni
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])
-def test_a_trial_is_the_same_bit_for_bit_in_any_chunk(real_omniglot, optimizer):
+def test_a_trial_is_the_same_bit_for_bit_in_any_chunk(omniglot_files, optimizer):
     tasks = [task(torch.float32, optimizer, rate, seed=seed) for seed in (0, 1) for rate in (0.003, 0.01)]
     engine = fast_engine_for(PROTOCOL, optimizer, features(torch.float32), {0.003, 0.01})
     together = engine.transfer(features(torch.float32), tasks, lambda: None)
@@ -170,7 +170,7 @@ def test_a_trial_is_the_same_bit_for_bit_in_any_chunk(real_omniglot, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])
-def test_points_and_passes_are_the_plain_loops(real_omniglot, optimizer):
+def test_points_and_passes_are_the_plain_loops(omniglot_files, optimizer):
     protocol = replace(sequential_transfer(every=6, first=True), passes=2)
     (found,) = learn(torch.float64, optimizer, [task(torch.float64, optimizer, 0.01, protocol=protocol)], protocol)
     assert found.steps == [1, 6, 12, 15]
@@ -178,14 +178,14 @@ def test_points_and_passes_are_the_plain_loops(real_omniglot, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])
-def test_losses_are_measured_at_as_many_points_as_the_protocol_says_and_are_the_plain_loops(real_omniglot, optimizer):
+def test_losses_are_measured_at_as_many_points_as_the_protocol_says_and_are_the_plain_loops(omniglot_files, optimizer):
     protocol = sequential_transfer(losses=4)
     (found,) = learn(torch.float64, optimizer, [task(torch.float64, optimizer, 0.01, protocol=protocol)], protocol)
     assert found.loss_steps == [3, 7, 11, 15]
     assert_alike(found, plain(torch.float64, optimizer, 0.01, protocol))
 
 
-def test_chunks_keep_to_the_budget_and_lose_nothing(real_omniglot):
+def test_chunks_keep_to_the_budget_and_lose_nothing(omniglot_files):
     tasks = [task(torch.float32, SGD, 0.001 * n, seed=n % 2) for n in range(1, 8)]
     table = features(torch.float32)
     engine = fast_engine_for(PROTOCOL, SGD, table, {0.001})
@@ -212,7 +212,7 @@ def in_groups(parameters, lr):
     return torch.optim.SGD([{"params": [weight]}, {"params": [bias], "lr": 2 * lr}], lr=lr)
 
 
-def test_an_engine_is_chosen_where_it_computes_the_same_and_nowhere_else(real_omniglot):
+def test_an_engine_is_chosen_where_it_computes_the_same_and_nowhere_else(omniglot_files):
     table = features(torch.float32)
 
     def chosen(optimizer, protocol=PROTOCOL):
