@@ -181,6 +181,18 @@ def test_twenty_episodes_equal_those_of_autograd(tiny, method):
     assert not torch.equal(fast, plain), "both ways were the same way"
 
 
+@pytest.mark.parametrize("method", [ASB, MetaASB])
+def test_eight_threads_give_the_same_episodes(tiny, method):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        fast, _ = pretrained(tiny, fast=True, method=method, episodes=5)
+    finally:
+        torch.set_num_threads(threads)
+    plain, _ = pretrained(tiny, fast=False, method=method, episodes=5)
+    assert torch.allclose(fast, plain, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", NETS)
 def test_the_gradient_through_the_steps_equals_autograds(kind, way):
     x, y = batch(kind)
