@@ -56,13 +56,17 @@ def normalise(
 
     Norm and ReLU are monotone in each channel, so that the raw values are pooled first: their largest, or smallest
     where `scale` is negative. It goes to `winner`, and which of the window it was to `place`: the first of equals,
-    as in torch. Statistics are of the whole map. Not-a-number stays so.
+    as in torch. Statistics are of the whole map: the mean, a plain sum in the type of `y`, is corrected by the mean of
+    what is left (Chan, Golub and LeVeque, *Algorithms for Computing the Sample Variance*, 1983, equation 1.7), without
+    which outputs in float32 are 40 times further from float64's than torch's are. Not-a-number stays so.
     """
     height, width, channels = y.shape[1:]
+    rest = np.zeros(channels, y.dtype)
     for n in range(y.shape[0]):
         average, inverse = mean[n], rstd[n]
         average[:] = 0
         inverse[:] = 0
+        rest[:] = 0
         for i in range(height):
             for j in range(width):
                 pixel = y[n, i, j]
@@ -75,9 +79,12 @@ def normalise(
                 pixel = y[n, i, j]
                 for c in range(channels):
                     centred = pixel[c] - average[c]
+                    rest[c] += centred
                     inverse[c] += centred * centred
         for c in range(channels):
-            inverse[c] = 1 / np.sqrt(inverse[c] / (height * width) + epsilon)
+            left = rest[c] / (height * width)
+            average[c] += left
+            inverse[c] = 1 / np.sqrt(inverse[c] / (height * width) - left * left + epsilon)
         for i in range(winner.shape[1]):
             for j in range(winner.shape[2]):
                 if pool == 2:
