@@ -6,7 +6,7 @@ from zapbench.networks.kernels import normalise
 
 
 def normalised(y):
-    images, height, width, channels = y.shape
+    images, channels = y.shape[0], y.shape[3]
     out, winner = np.zeros_like(y), np.zeros_like(y)
     place = np.zeros(y.shape, np.int8)
     mean, rstd = np.zeros((2, images, channels), y.dtype)
