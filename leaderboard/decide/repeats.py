@@ -52,12 +52,11 @@ def on_unmerged(logs: Logs, scenario: str, fingerprint: str) -> dict[str, str]:
 
 
 def _of_folder(folder: str, records: Sequence[Unmerged]) -> str:
-    other = [one for one in records if not one.is_setting_known]
     words = []
-    if settings := sorted({one.setting for one in other} - {""}):
+    if settings := sorted({one.setting or "of its own" for one in records if one.lacking == "setting"}):
         words.append(f"settings {some_of(settings, 3)}")
-    if rates := sorted({one.rate for one in other if one.rate is not None}):
+    if rates := sorted({one.rate for one in records if one.lacking == "rate" and one.rate is not None}):
         words.append(f"rates {some_of([f'{rate:g}' for rate in rates])}")
-    if seeds := sorted({one.seed for one in records if one.is_setting_known}):
+    if seeds := sorted({one.seed for one in records if one.lacking == "seed"}):
         words.append(f"pre-training seeds {some_of(map(str, seeds))}")
     return f"{len(records)} trials in {folder}: {', '.join(words)}"

@@ -9,5 +9,6 @@ In the order in which data flows:
 - `cache`: keeps what was read for the next call;
 - `names`: what rows are called; `merge`: which record of a task counts, where several are there;
 - `tabulate`: what files say -> `Logs`, one row a trial and one row a run;
+- `identity`: `submission.toml`, which says who made the logs of a folder;
 - `load`: all of these, for one folder or several.
 """

@@ -62,7 +62,7 @@ class Unmerged:
         setting: tuned bindings, in words.
         rate: transfer learning rate; None for a pre-training.
         seed: pre-training seed.
-        is_setting_known: whether the earlier folder has this setting and rate of the method.
+        lacking: what of it the earlier folder lacks: `setting`, `rate` or `seed`.
     """
 
     method: str
@@ -72,7 +72,7 @@ class Unmerged:
     setting: str
     rate: float | None
     seed: int
-    is_setting_known: bool
+    lacking: str
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,16 @@ def merge(rows: list[dict[str, Any]]) -> Merged:
     kept = [row for row in rows if id(row) not in repeated]
     needed = {_run_of(row) for row in kept if row["transfer"] is not None and row["owner"] == row["place"]}
     counted, unmerged = [], []
-    settings = {(row["method"], _setting(row)) for row in kept if row["owner"] == row["place"]}
+    settings = {_setting(row) for row in kept if row["owner"] == row["place"]}
+    rates = {(*_setting(row), row["rate"], row["role"]) for row in kept if row["owner"] == row["place"]}
     for row in kept:
         if row["owner"] == row["place"] and (row["transfer"] is not None or row["first"] == row["place"]):
             counted.append(row)
         elif row["transfer"] is None and _run_of(row) in needed:
             counted.append(row | {"method": f"{row['method']} ({row['folder']})"})
         else:
-            unmerged.append(_unmerged(row, (row["method"], _setting(row)) in settings))
+            lacking = "setting" if _setting(row) not in settings else "rate"
+            unmerged.append(_unmerged(row, "seed" if (*_setting(row), row["rate"], row["role"]) in rates else lacking))
     repeats = [_repeat(row, repeated[id(row)]) for row in rows if id(row) in repeated]
     return Merged(counted, repeats, unmerged, common)
 
@@ -144,7 +146,7 @@ def _run_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _setting(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row["scenario"], row["fingerprint"], row["config_hash"], row["setting"], row["rate"]
+    return row["scenario"], row["fingerprint"], row["method"], row["config_hash"], row["setting"]
 
 
 def _repeat(row: Mapping[str, Any], kept: Mapping[str, Any]) -> Repeat:
@@ -162,7 +164,7 @@ def _repeat(row: Mapping[str, Any], kept: Mapping[str, Any]) -> Repeat:
     )
 
 
-def _unmerged(row: Mapping[str, Any], is_setting_known: bool) -> Unmerged:
+def _unmerged(row: Mapping[str, Any], lacking: str) -> Unmerged:
     return Unmerged(
         method=row["method"],
         scenario=row["scenario"],
@@ -171,5 +173,5 @@ def _unmerged(row: Mapping[str, Any], is_setting_known: bool) -> Unmerged:
         setting=row["setting"],
         rate=row["rate"],
         seed=row["pretrain_seed"],
-        is_setting_known=is_setting_known,
+        lacking=lacking,
     )

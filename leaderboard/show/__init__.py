@@ -4,5 +4,6 @@
 - `lines`: the text under and beside a table;
 - `terminal`, `markdown`, `latex`: tables as text; `data`: CSV and JSON;
 - `figures`: trajectories and bars; `diagram`: critical differences over data sets;
+- `makers`: who made which rows, by their `submission.toml`;
 - `page`: a static page, with templates and scripts in `site/`.
 """

@@ -15,8 +15,10 @@ from zapbench import __version__
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.overview import overviews
 from zapbench.leaderboard.decide.tables import Table
+from zapbench.leaderboard.read.identity import identities as identities_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.figures import file_name, places, write_figures
+from zapbench.leaderboard.show.makers import maker_data, makers_data, makers_of
 from zapbench.leaderboard.show.page_data import method_data, overview_data, page_names, table_data
 from zapbench.text import shown
 
@@ -86,13 +88,16 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     drawn = {file_name(table): curves(logs, table) for table in tables}
     own = places(tables)
     pages = page_names([row.method for table in tables for row in table.rows])
+    identities, wrong = identities_of(logs)
+    makers = makers_of(logs, identities)
     index = environment.get_template("index.html").render(
         root="",
         version=__version__,
         title="Leaderboard",
         tables=[table_data(table, drawn[file_name(table)], pages, own) for table in tables],
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
-        problems=logs.problems,
+        problems=[*logs.problems, *wrong],
+        makers=makers_data(makers),
     )
     _write(out / "index.html", index)
     template = environment.get_template("method.html")
@@ -103,7 +108,11 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
             for row in table.rows
             if row.method == name
         ]
-        _write(out / "methods" / page, template.render(root="../", version=__version__, name=name, parts=parts))
+        made = [maker_data(maker) for maker in makers.get(name, ())]
+        text = template.render(
+            root="../", version=__version__, name=name, parts=parts, makers=made, unstated=bool(makers) and not made
+        )
+        _write(out / "methods" / page, text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,7 +1,8 @@
 """A submission's zip: packed to the same bytes each time, unpacked as untrusted input.
 
 Sizes and counts are counted while the archive is read; what its headers claim is never trusted. Nothing in it is run,
-parsed as configuration, or loaded as a pickle: what is not an event file is refused by its name, unread.
+parsed as configuration, or loaded as a pickle: what is neither an event file nor `submission.toml` is refused by its
+name, unread.
 """
 
 import os
@@ -14,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from zapbench.leaderboard.read.files import find
+from zapbench.leaderboard.read.identity import FILE, read_identity
 from zapbench.text import one_line
 
 LARGEST_ZIP = 256 << 20
@@ -41,12 +43,21 @@ _DAMAGE = (
 """What reading a zip raises for what is in it; the last two: a file where another member wants a folder."""
 
 
-def pack(folder: Path, out: Path) -> int:
+def pack(folder: Path, out: Path, identity: Path | None = None) -> int:
     """Packs the event files below a folder into a zip, the same bytes each time, and returns their number.
 
+    Args:
+        folder: holds the logs.
+        out: the zip to write.
+        identity: a `submission.toml`; None for that of the folder, where there is one.
+
     Raises:
-        ValueError: no event files, or more or larger ones than a submission may hold.
+        ValueError: no event files, more or larger ones than a submission may hold, or a wrong `submission.toml`.
     """
+    if identity is None and (folder / FILE).is_file():
+        identity = folder / FILE
+    if identity is not None:
+        read_identity(identity)
     found = find(folder)
     if found.problems:
         raise ValueError(f"{folder}: {found.problems[0]}")
@@ -66,19 +77,25 @@ def pack(folder: Path, out: Path) -> int:
                 total += len(content)
                 if len(content) > LARGEST_FILE or total > LARGEST_TOTAL:
                     raise ValueError(f"{name}: {_too_large(len(content), total)}")
-                member = zipfile.ZipInfo(name)  # dated 1980, as nothing else in it has a date
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.create_system = 3
-                member.external_attr = (stat.S_IFREG | 0o644) << 16
-                archive.writestr(member, content)
+                archive.writestr(_member(name), content)
+            if identity is not None:
+                archive.writestr(_member(FILE), identity.read_bytes())
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
     return len(names)
 
 
+def _member(name: str) -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo(name)  # dated 1980, as nothing else in it has a date
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.create_system = 3
+    member.external_attr = (stat.S_IFREG | 0o644) << 16
+    return member
+
+
 def unpack(path: Path, folder: Path) -> list[str]:
-    """Unpacks the event files of a zip below an empty folder; returns what is wrong with the zip, a line each.
+    """Unpacks the event files and `submission.toml` of a zip below an empty folder; returns what is wrong with the zip.
 
     Raises:
         ValueError: it is not a zip that can be read to its end within the bounds.
@@ -137,6 +154,8 @@ def _wrong_name(name: str) -> str:
         return f"a path of more than {LONGEST_PATH} characters or {DEEPEST_PATH} folders"
     if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
         return "a path that leaves its folder"
+    if name == FILE:
+        return ""
     last = parts[-1]
     if "tfevents" not in last or last.startswith(".") or re.search(r"\.(zip|gz|tar|pt|pth|pkl|gin|py)$", last):
         return "not an event file; it was not read"

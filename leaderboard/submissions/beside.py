@@ -1,38 +1,87 @@
 """A submission beside the logs that it would join: it adds methods, and changes nothing that is there."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.text import some_of
 
-_RUN = ("scenario", "method", "config_hash", "pretrain_seed")
+_TASK = ("fingerprint", "config_hash", "pretrain_seed", "transfer", "rate", "role", "transfer_seed")
+_SETTING = ("config_hash", "transfer", "rate", "role")
 
 
 def on_methods(logs: Logs, beside: Logs) -> Iterator[str]:
-    """Says which methods, or pre-trainings, of a submission are there already: they would change others' rows."""
-    known = set(zip(beside.trials["fingerprint"], beside.trials["method"]))
+    """Says which methods of a submission have the name of another beside it, or add seeds or trials to it."""
+    if set(logs.trials["method"]) <= set(beside.trials["method"]):
+        yield "adds no method: all of its methods are in the logs beside it already"
+    for title, method, own, theirs in _shared(logs, beside):
+        if set(own["config_hash"]).isdisjoint(theirs["config_hash"]):
+            yield (
+                f"{method}: is in the logs beside it already ({title}), with another configuration; a submission "
+                "needs a name of its own"
+            )
+            continue
+        known = _keys(theirs, _TASK)
+        settings = _keys(theirs, _SETTING)
+        added = [
+            row for row in own.to_dict("records") if _key(row, _SETTING) in settings and _key(row, _TASK) not in known
+        ]
+        if added:
+            seeds = sorted({row["pretrain_seed"] for row in added} - set(theirs["pretrain_seed"]))
+            words = f"pre-training seeds {some_of(map(str, seeds))}" if seeds else f"{len(added)} trials"
+            yield f"{method}: is in the logs beside it already ({title}), and adds {words}; a submission changes no row"
+    yield from _on_runs(logs, beside)
+
+
+def _on_runs(logs: Logs, beside: Logs) -> Iterator[str]:
+    """Says which pre-trainings would be added to a method that is there, and are needed by no other method."""
+    of_others = logs.trials[~logs.trials["method"].isin(set(beside.trials["method"]))]
+    needed = _keys(of_others, ("scenario", "config_hash", "pretrain_seed"))
+    names = _keys(beside.runs, ("scenario", "method"))
+    there = _keys(beside.runs, ("scenario", "config_hash", "pretrain_seed"))
+    for run in logs.runs.to_dict("records"):
+        task = _key(run, ("scenario", "config_hash", "pretrain_seed"))
+        if _key(run, ("scenario", "method")) in names and task not in there | needed:
+            seed = run["pretrain_seed"]
+            yield f"{run['method']}: pre-training of seed {seed} is added to a method in the logs beside it"
+
+
+def on_repeats(logs: Logs, beside: Logs) -> Iterator[str]:
+    """Says how far a submission's records of tasks of the logs beside it are from theirs, and what is not merged."""
+    for title, method, own, theirs in _shared(logs, beside):
+        known = {_key(row, _TASK): row["held_out"] for row in theirs.to_dict("records")}
+        again = {_key(row, _TASK): row["held_out"] for row in own.to_dict("records")}
+        apart = [100 * abs(again[task] - known[task]) for task in again if task in known]
+        apart = [distance for distance in apart if not math.isnan(distance)]
+        if not apart:
+            continue
+        other = _keys(own, _SETTING) - _keys(theirs, _SETTING)
+        count = sum(_key(row, _SETTING) in other for row in own.to_dict("records"))
+        more = f"; {count} more, at settings or rates that it lacks, are not merged" if count else ""
+        yield (
+            f"{method}: {len(apart)} trials are in the logs beside it already ({title}), and are not counted again; "
+            f"they are {sum(apart) / len(apart):.2f} points apart on average, {max(apart):.2f} at most{more}"
+        )
+
+
+def _shared(logs: Logs, beside: Logs) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
+    """Yields title and name of each row that both have, and the trials of either."""
+    theirs = dict(list(beside.trials.groupby(["fingerprint", "method"])))
     for (fingerprint, method), own in logs.trials.groupby(["fingerprint", "method"], sort=True):
-        if (fingerprint, method) in known:
-            seeds = set(beside.trials[beside.trials["method"] == method]["pretrain_seed"])
-            added = sorted(set(own["pretrain_seed"]) - seeds)
-            more = f", and adds pre-training seeds {', '.join(map(str, added))}" if added else ""
+        if (fingerprint, method) in theirs:
             title = f"{own['scenario'].iloc[0]}: {own['protocol'].iloc[0]}"
-            yield f"{method}: is in the logs beside it already ({title}){more}; a submission needs a name of its own"
-    there = _results(beside.runs)
-    names = {identity[:2] for identity in there}
-    for identity, result in _results(logs.runs).items():
-        if identity in there and there[identity] != result:
-            yield f"{identity[1]}: pre-training of seed {identity[3]} is in the logs beside it, with another result"
-        elif identity not in there and identity[:2] in names:
-            yield f"{identity[1]}: pre-training of seed {identity[3]} is added to a method in the logs beside it"
+            yield title, str(method), own, theirs[fingerprint, method]
 
 
-def _results(runs: pd.DataFrame) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    return {
-        tuple(run[name] for name in _RUN): (run["status"], str(run["validation"])) for run in runs.to_dict("records")
-    }
+def _key(row: Mapping[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
+
+
+def _keys(rows: pd.DataFrame, names: tuple[str, ...]) -> set[tuple[Any, ...]]:
+    return {_key(row, names) for row in rows.to_dict("records")}
 
 
 def on_facts(logs: Logs, beside: Logs) -> Iterator[str]:

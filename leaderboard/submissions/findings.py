@@ -1,12 +1,9 @@
 """What is wrong with the logs of a submission, a line each: incomplete, impossible, or chosen by their scores."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from zapbench.leaderboard import contract
@@ -17,12 +14,6 @@ from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions.beside import trials_of_each_seed
 from zapbench.text import some_of
-
-LEAST_VALUES = 4
-"""Different values that a curve must have before another one like it is suspicious."""
-
-LEAST_LENGTH, LEAST_PARTS, MOST_PARTS = 10, 4, 10
-"""Points of a part of a curve, and parts of a curve, by which copies are found."""
 
 LEAST_POINTS = 5
 """Points from which a curve that never moves is suspicious."""
@@ -108,54 +99,8 @@ def on_runs(logs: Logs) -> Iterator[str]:
         yield f"{method}: no record of its pre-training with seed {_numbers(seeds)}"
 
 
-def on_curves(logs: Logs, beside: Logs | None) -> Iterator[str]:
-    """Says which trials have the curve of another trial, or half of it, in the submission or beside it."""
-    known: dict[str, str] = {}
-    for keys, file in _parts_of_curves(beside) if beside is not None else ():
-        known |= {key: f"{file} in the logs beside it" for key in keys if key not in known}
-    for keys, file in _parts_of_curves(logs):
-        shared = Counter(known[key] for key in keys if key in known)
-        for other, count in shared.most_common(1):
-            if count == len(keys):
-                yield f"{file}: its curve is that of {other}"
-            elif 2 * count >= len(keys):
-                yield f"{file}: {count} of {len(keys)} parts of its curve are those of {other}"
-        known |= {key: file for key in keys if key not in known}
-
-
-def _parts_of_curves(logs: Logs) -> Iterator[tuple[list[str], str]]:
-    """Yields hashes of the parts of each trial's curve, to 0.01%, and its file.
-
-    A long held-out curve has parts, so that a copy with some values changed is found. A short one is a single part
-    with its other curves, as single values may well be equal. Left out is what hardly moves: accuracies of 1, and
-    those of a model that knows the same number of classes throughout.
-    """
-    points = logs.curves.to_numpy(dtype=np.float64)
-    starts = np.searchsorted(points[:, 0], np.arange(len(logs.trials) + 1))
-    sequential = logs.trials["protocol"].str.startswith("sequential").to_numpy(dtype=bool)
-    for place, file in enumerate(logs.trials["file"]):
-        own = np.nan_to_num(points[starts[place] : starts[place + 1], 1:], nan=-1.0).round(4)
-        if len(own) < LEAST_PARTS * LEAST_LENGTH:
-            keys = [_hash(own)] if len(np.unique(own[:, 1])) >= LEAST_VALUES else []
-        else:
-            parts = np.array_split(own[:, :2], min(MOST_PARTS, len(own) // LEAST_LENGTH))
-            keys = [_hash(part) for part in parts if _moves(part, bool(sequential[place]))]
-            keys = keys if len(keys) >= LEAST_PARTS else []
-        yield keys, str(file)
-
-
-def _moves(part: npt.NDArray[np.float64], sequential: bool) -> bool:
-    step, accuracy = part.T
-    known = (accuracy * step).round(2) if sequential else accuracy
-    return bool(accuracy.min() < 1 and len(np.unique(known)) >= LEAST_VALUES)
-
-
-def _hash(values: npt.NDArray[np.float64]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
-
-
 def on_tables(logs: Logs, beside: Logs | None) -> Iterator[str]:
-    """Says what its rows lack: selection trials, seeds, trials; and where fewer settings are stated than were run."""
+    """Says what its rows lack: selection trials, seeds, trials."""
     if (count := logs.trials["method"].nunique()) > MOST_METHODS:
         yield f"{count} methods; a submission has {MOST_METHODS} at most"
         return
@@ -166,11 +111,6 @@ def on_tables(logs: Logs, beside: Logs | None) -> Iterator[str]:
             yield f"{method}: no finished selection trial to select its rate on"
         for method in sorted(set(table.choices) - {row.method for row in table.rows}):
             yield f"{method}: no reported trial at its selected setting"
-        for method in sorted(set(trials["method"])):
-            own = trials[trials["method"] == method]
-            settings, stated = own["config_hash"].nunique(), int(own["settings_tried"].max())
-            if stated < settings:
-                yield f"{method}: says {stated} pre-training settings tried, and holds {settings}"
         yield from _on_roles(trials)
         chosen = {row.method: reported(trials, table.choices[row.method]) for row in table.rows}
         yield from _on_seeds(table, chosen, others.get(table.fingerprint, set()))

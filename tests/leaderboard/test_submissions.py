@@ -19,7 +19,8 @@ from zapbench.leaderboard.show.data import to_json
 from zapbench.leaderboard.submissions import archives
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
-from zapbench.leaderboard.submissions.findings import on_curves
+from zapbench.leaderboard.submissions.copies import on_copies
+from zapbench.leaderboard.submissions.evidence import finished_trials
 from zapbench.transfer.reference import Trajectory
 
 
@@ -125,7 +126,7 @@ def test_a_rate_that_is_reported_and_has_no_selection_trial_is_named(logs):
 
 def test_a_curve_that_is_anothers_is_named(logs):
     write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
-    refused(logs, ": its curve is that of ")
+    refused(logs, "y: 1 of 6 reported trials have the curve of another trial, or most of it, of x")
 
 
 LONG = SIX | {"classes_per_trial": 60}
@@ -141,32 +142,49 @@ def test_a_long_curve_with_some_values_changed_is_a_copy_and_one_that_is_merely_
     copied[3], copied[-1] = copied[3] + 0.05, copied[-1] + 0.2
     write(tmp_path / "logs", falling(0), method="x", facts=LONG, outputs=60)
     write(tmp_path / "logs", falling(1), method="y", facts=LONG, outputs=60)
-    assert list(on_curves(load(tmp_path / "logs"), None)) == []
+    assert list(on_copies(finished_trials(load(tmp_path / "logs")), [])) == []
     write(tmp_path / "logs", copied, method="z", facts=LONG, outputs=60)
-    (found,) = on_curves(load(tmp_path / "logs"), None)
-    assert "4 of 6 parts of its curve are those of" in found
+    (found,) = on_copies(finished_trials(load(tmp_path / "logs")), [])
+    assert found.startswith("z: 1 of 1 reported trials have the curve of another trial, or most of it, of x")
 
 
 def test_models_that_know_the_last_class_alone_are_no_copies(tmp_path):
     for method in "xy":
         write(tmp_path / "logs", [1 / (step + 1) for step in range(60)], method=method, facts=LONG, outputs=60)
     assert len(load(tmp_path / "logs").trials) == 2
-    assert list(on_curves(load(tmp_path / "logs"), None)) == []
+    assert list(on_copies(finished_trials(load(tmp_path / "logs")), [])) == []
 
 
 def test_a_curve_that_is_one_of_the_logs_beside_it_is_named_whatever_its_method_is_called(logs, tmp_path):
     assert checked(logs, load(DEMO)).problems == []
     write_submission(tmp_path / "theirs", ("a", "b"))
     problems = checked(logs, load(tmp_path / "theirs")).problems
-    assert len(problems) == 12
+    assert len(problems) == 2
+    assert all("6 of 6 reported trials" in problem for problem in problems)
     assert "in the logs beside it" in problems[0]
 
 
 def test_a_method_that_is_there_already_is_refused_with_the_seeds_that_it_would_add(logs, tmp_path):
     theirs = load(logs)
     write_submission(tmp_path / "mine", ("x",), seeds=6)
-    refused(tmp_path / "mine", "x: is in the logs beside it already (s: sequential, frozen)", theirs)
-    refused(tmp_path / "mine", "and adds pre-training seeds 3, 4, 5", theirs)
+    refused(tmp_path / "mine", "x: is in the logs beside it already (s: sequential, frozen), and adds", theirs)
+    refused(tmp_path / "mine", "and adds pre-training seeds 3, 4, 5; a submission changes no row", theirs)
+
+
+def test_the_same_baselines_from_another_machine_are_compared_and_not_refused(logs, tmp_path):
+    theirs = load(logs)
+    write_submission(tmp_path / "mine", ("x", "new"))
+    write(tmp_path / "mine", [0.9, 0.8, 0.7, 0.6, 0.5, 0.41], method="x", seed=0, trial=0, facts=SIX)
+    found = checked(tmp_path / "mine", theirs)
+    assert found.problems == []
+    (line,) = found.doubts
+    assert "x: 6 trials are in the logs beside it already" in line
+    assert "0.17 points apart on average, 1.00 at most" in line
+
+
+def test_another_configuration_under_a_name_that_is_there_is_refused(logs, tmp_path):
+    write_submission(tmp_path / "mine", ("x",), config_hash="another")
+    refused(tmp_path / "mine", "x: is in the logs beside it already (s: sequential, frozen), with another", load(logs))
 
 
 def test_a_pretraining_that_is_there_already_is_refused_unless_it_is_a_copy(logs, tmp_path):
@@ -229,7 +247,7 @@ def test_a_final_score_that_is_not_the_mean_of_its_classes_is_named(logs):
 def test_fewer_settings_said_than_run_are_named(logs):
     for value in ("1", "2"):
         write(logs, [0.9, 0.1234], method="x", setting={"A.b": value}, role="select", facts=SIX)
-    refused(logs, "x: says 1 pre-training settings tried, and holds 3")
+    refused(logs, "x: says 1 settings tried, and holds 3")
 
 
 def test_failed_and_unfinished_trials_and_copies_are_named(logs):
@@ -259,10 +277,11 @@ def test_the_command_says_each_problem_in_a_line_and_exits_1(tmp_path, capsys):
     pack(tmp_path / "logs", tmp_path / "s.zip")
     assert main(["leaderboard", "--check", str(tmp_path / "s.zip")]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert lines[0].startswith("  error: x: 2 pre-training seed(s)")
     assert lines[-1].endswith("s.zip cannot be ranked: 1 problem")
     assert main(["leaderboard", str(tmp_path / "logs"), "--check", str(tmp_path / "s.zip")]) == 1
-    assert "x: is in the logs beside it already" in capsys.readouterr().out
+    assert "adds no method" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_line_and_exit_2(tmp_path, capsys):

@@ -24,11 +24,12 @@ def describe(
     outputs=10,
     config_hash=None,
     transfer="sequential",
+    strategy=None,
     **more,
 ):
     return Description(
         scenario=scenario,
-        strategy=method,
+        strategy=strategy or method,
         method=method,
         pretrain_seed=seed,
         setting=setting or {},

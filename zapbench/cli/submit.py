@@ -22,26 +22,46 @@ def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     command.add_argument("logdir", type=Path, metavar="LOGDIR", help="folder of TensorBoard logs")
     command.add_argument("--out", type=Path, required=True, metavar="NAME.zip", help="the submission to write")
+    command.add_argument(
+        "--identity",
+        type=Path,
+        metavar="FILE.toml",
+        help="says who made it (default: LOGDIR/submission.toml); a file to fill in is written where there is none",
+    )
     command.set_defaults(command=_submit)
 
 
 def _submit(options: argparse.Namespace) -> int:
+    from zapbench.leaderboard.read.identity import write_template
     from zapbench.leaderboard.submissions.archives import pack
 
-    packed = pack(options.logdir, options.out)
+    if options.identity is not None and not options.identity.exists():
+        write_template(options.identity)
+        raise ValueError(f"there was no {options.identity}; it is written now: fill it in, and run the command again")
+    packed = pack(options.logdir, options.out, options.identity)
     print(f"{options.out}: {packed} event files, {options.out.stat().st_size:,} bytes")
     return check_submission(options.out, [])
 
 
 def check_submission(path: Path, logdirs: Sequence[Path]) -> int:
-    """Prints the problems of a submission, alone or together with folders of logs; returns 1 if there are any."""
+    """Prints what is wrong with a submission, alone or together with folders of logs.
+
+    Returns:
+        0 where it can be ranked, 1 where it cannot, 3 where a person should look at something first.
+    """
+    from zapbench.leaderboard.read.identity import FILE
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.submissions.check import check
 
     verdict = check(path, load(logdirs, workers=cores()) if logdirs else None)
-    for problem in verdict.problems[:MOST_PROBLEMS]:
-        print(f"  {problem}")
-    if len(verdict.problems) > MOST_PROBLEMS:
-        print(f"  and {len(verdict.problems) - MOST_PROBLEMS} more")
+    for kind, lines in (("error", verdict.problems), ("to be looked at", verdict.doubts)):
+        for line in lines[:MOST_PROBLEMS]:
+            print(f"  {kind}: {line}")
+        if len(lines) > MOST_PROBLEMS:
+            print(f"  and {len(lines) - MOST_PROBLEMS} more")
+    if verdict.identity is not None:
+        print(f"  by {verdict.identity.line}")
+    else:
+        print(f"  without a valid {FILE}: a page will say that its authors are not known")
     print(f"{path} {verdict.sentence}")
-    return 1 if verdict.problems else 0
+    return 1 if verdict.problems else 3 if verdict.doubts else 0
