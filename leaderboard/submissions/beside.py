@@ -10,6 +10,14 @@ from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.text import some_of
 
 _TASK = ("fingerprint", "config_hash", "pretrain_seed", "transfer", "rate", "role", "transfer_seed")
+_FACTS = (
+    ("outputs", "outputs of the head"),
+    ("draws", "draws"),
+    ("scenario", "scenario"),
+    ("protocol", "protocol"),
+    ("common_classes", "share of the classes of selection trials that reported trials draw, too"),
+)
+"""What records of one fingerprint state alike: column, and what it is called."""
 _SETTING = ("config_hash", "transfer", "rate", "role")
 
 
@@ -86,7 +94,7 @@ def _keys(rows: pd.DataFrame, names: tuple[str, ...]) -> set[tuple[Any, ...]]:
 
 def on_facts(logs: Logs, beside: Logs) -> Iterator[str]:
     """Says where a submission states other facts of a fingerprint than the logs beside it, or has fewer trials."""
-    for column, what in (("outputs", "outputs of the head"), ("draws", "draws")):
+    for column, what in _FACTS:
         theirs: Mapping[Any, set[Any]] = beside.trials.groupby("fingerprint")[column].agg(set).to_dict()
         for (fingerprint, method), own in logs.trials.groupby(["fingerprint", "method"], sort=True):
             if wrong := sorted(set(own[column]) - theirs.get(fingerprint, set(own[column]))):

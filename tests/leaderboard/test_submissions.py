@@ -216,6 +216,12 @@ def test_other_outputs_than_those_beside_are_named(logs, tmp_path):
     refused(logs, "x: outputs of the head 10; the logs beside it have 20", load(tmp_path / "theirs"))
 
 
+def test_a_table_of_its_own_for_a_known_fingerprint_is_named(logs, tmp_path):
+    """Else diverged or worse competitors would stand in another table."""
+    write_submission(tmp_path / "theirs", ("a",), scenario="the real one")
+    refused(logs, "x: scenario s; the logs beside it have the real one", load(tmp_path / "theirs"))
+
+
 def test_a_last_trial_that_is_dropped_is_missed_beside_others(logs, tmp_path):
     write_submission(tmp_path / "theirs", ("a",), trials=3)
     refused(logs, "x: seed 0 has 2 trials, and lacks trial 2", load(tmp_path / "theirs"))
