@@ -9,6 +9,7 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
+from zapbench.leaderboard.decide.metrics import FINAL, Metric
 from zapbench.leaderboard.decide.power import smallest_difference
 from zapbench.leaderboard.decide.select import Chosen
 from zapbench.leaderboard.decide.variance import variance_components
@@ -142,6 +143,21 @@ def on_ranks(
                 f"{name}: {_count(seeds, 'pre-training seed')}, so no interval and no rank; {more} more needed"
             )
     return notes
+
+
+def on_metric(metric: Metric, lacking: Mapping[str, int]) -> list[str]:
+    """Says what a table ranks by, where it is not final held-out accuracy, and which methods do not have it.
+
+    Args:
+        metric: what it ranks by.
+        lacking: method -> reported trials without it.
+    """
+    if metric is FINAL:
+        return []
+    less = "; less is better, and differences are of its negative" if metric.smallest_first else ""
+    said = [f"Ranked by {metric.meaning}{less}. Settings and rates are selected by final held-out accuracy."]
+    names = ", ".join(f"{name} ({_count(count, 'trial')})" for name, count in sorted(lacking.items()))
+    return [*said, f"not ranked, for it was not recorded, or a trial diverged: {names}"] if lacking else said
 
 
 def on_comparison(

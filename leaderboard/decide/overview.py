@@ -1,4 +1,4 @@
-"""Several data sets side by side: gaps where a method lacks one, average ranks only where no row has a gap.
+"""Several data sets side by side: gaps where a method lacks one, average ranks of the methods that have no gap.
 
 Critical differences (Demšar 2006, *Statistical Comparisons of Classifiers over Multiple Data Sets*, section 3.2.2) need
 at least five data sets; with fewer none is given.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 
 LEAST_DATA_SETS = 5
@@ -22,11 +23,12 @@ class Overview:
     Attributes:
         protocol: the protocol.
         scenarios: the data sets.
-        cells: method -> a mean held-out accuracy for each data set, None where the method was not run on it.
-        average_ranks: method -> mean rank over data sets, of methods without gaps; empty with too few data sets.
+        cells: method -> a mean score for each data set, None where the method was not run on it.
+        average_ranks: method -> mean rank over data sets, of methods without gaps; empty for fewer than two of them.
         critical_difference: two average ranks that differ by less are not significantly different (Nemenyi, 5%); NaN
-            without average ranks.
+            with too few data sets.
         note: why there are no average ranks, or what they mean.
+        metric: what the scores are, in percent.
     """
 
     protocol: str
@@ -35,6 +37,7 @@ class Overview:
     average_ranks: dict[str, float]
     critical_difference: float
     note: str
+    metric: str = "held-out %"
 
 
 def overviews(tables: list[Table]) -> list[Overview]:
@@ -49,22 +52,27 @@ def overviews(tables: list[Table]) -> list[Overview]:
 
 
 def _overview(protocol: str, tables: list[Table]) -> Overview:
-    means = [{row.method: row.held_out.mean for row in table.rows} for table in tables]
+    metric = tables[0].metric
+    means = [{row.method: row.scored.mean for row in table.rows if is_number(row.scored.mean)} for table in tables]
     methods = sorted(set().union(*means), key=lambda name: (sum(name not in m for m in means), name))
     cells = {name: [m.get(name) for m in means] for name in methods}
     complete = [name for name in methods if None not in cells[name]]
     scenarios = [table.scenario for table in tables]
-    if len(tables) < LEAST_DATA_SETS or len(complete) < 2:
-        note = (
-            f"Average ranks need {LEAST_DATA_SETS} data sets and two methods with results on all of them; "
-            f"there are {len(tables)} data sets."
-        )
-        return Overview(protocol, scenarios, cells, {}, math.nan, note)
+    if len(complete) < 2:
+        note = f"No average ranks: fewer than two methods have results on all {len(tables)} data sets."
+        return Overview(protocol, scenarios, cells, {}, math.nan, note, metric.label)
     scores = np.array([[cells[name][place] for name in complete] for place in range(len(tables))], dtype=float)
-    averages = stats.rankdata(-scores, axis=1).mean(axis=0)
+    averages = stats.rankdata(scores if metric.smallest_first else -scores, axis=1).mean(axis=0)
+    ranks = dict(zip(complete, map(float, averages)))
+    if len(tables) < LEAST_DATA_SETS:
+        note = (
+            f"Average ranks over {len(tables)} data sets are a summary and no test: a critical difference needs "
+            f"{LEAST_DATA_SETS} data sets. Which methods differ significantly is stated for each data set alone."
+        )
+        return Overview(protocol, scenarios, cells, ranks, math.nan, note, metric.label)
     difference = critical_difference(len(complete), len(tables))
     note = f"Average ranks that differ by less than {difference:.2f} are not significantly different (Nemenyi, 5%)."
-    return Overview(protocol, scenarios, cells, dict(zip(complete, map(float, averages))), difference, note)
+    return Overview(protocol, scenarios, cells, ranks, difference, note, metric.label)
 
 
 def critical_difference(methods: int, data_sets: int) -> float:

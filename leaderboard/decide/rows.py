@@ -36,6 +36,7 @@ class Row:
         seconds: mean seconds of pre-training.
         transfer_seconds: mean seconds of a reported trial.
         memory: peak memory of pre-training and reported trials in bytes.
+        scored: the metric that the table ranks by, over pre-training seeds: `held_out`, if no other is asked for.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Row:
     seconds: float
     transfer_seconds: float
     memory: float
+    scored: Estimate
 
 
 def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: int | None, letters: str) -> Row:
@@ -65,7 +67,7 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
 
     Args:
         choice: its selected setting.
-        trials: its reported trials at that setting, with a column `score`.
+        trials: its reported trials at that setting, with columns `score`, what the table ranks by, and `final`.
         runs: the pre-trained models of the table's scenario.
         rank: its rank, where it has one.
         letters: its significance groups.
@@ -77,7 +79,7 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         method=choice.method,
         rank=rank,
         letters=letters,
-        held_out=compare.estimate(seed_means(trials)),
+        held_out=compare.estimate(seed_means(trials, "final")),
         trained_on=_mean_over_seeds(trials, "trained_on"),
         forgetting=_mean_over_seeds(trials, "forgetting"),
         validation=float(own["validation"].mean()),
@@ -94,12 +96,13 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         seconds=float(own["seconds"].mean()),
         transfer_seconds=float(trials["seconds"].mean()),
         memory=float(pd.concat([own["peak_memory"], trials["peak_memory"]]).max()),
+        scored=compare.estimate(seed_means(trials)),
     )
 
 
-def seed_means(trials: pd.DataFrame) -> list[float]:
+def seed_means(trials: pd.DataFrame, column: str = "score") -> list[float]:
     """Returns the mean score of each pre-training seed, seeds in ascending order."""
-    return [float(value) for value in trials.groupby("pretrain_seed")["score"].mean()]
+    return [float(value) for value in trials.groupby("pretrain_seed")[column].mean()]
 
 
 def _mean_over_seeds(trials: pd.DataFrame, column: str) -> float:

@@ -12,6 +12,7 @@ from zapbench.leaderboard.decide import compare, notes, repeats
 from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.groups import MOST_GROUPS
 from zapbench.leaderboard.decide.groups import letters as letters_of
+from zapbench.leaderboard.decide.metrics import FINAL, Metric, measured
 from zapbench.leaderboard.decide.rows import Row, is_number, row_of, seed_means
 from zapbench.leaderboard.decide.select import Chosen, choose, reported
 from zapbench.leaderboard.read.tabulate import Logs
@@ -36,6 +37,7 @@ class Table:
         notes: what a reader must know, generated from the logs.
         bounds: methods that are upper bounds beside the table, not competitors in it.
         common: undeclared bindings that all its methods share.
+        metric: what its methods are ranked by.
     """
 
     scenario: str
@@ -49,6 +51,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     bounds: frozenset[str] = frozenset()
     common: tuple[str, ...] = ()
+    metric: Metric = FINAL
 
     @property
     def title(self) -> str:
@@ -56,30 +59,36 @@ class Table:
         return f"{self.scenario}: {self.protocol} transfer"
 
 
-def tables(logs: Logs, *, by: str = "select") -> list[Table]:
+def tables(logs: Logs, *, by: str = "select", metric: Metric = FINAL) -> list[Table]:
     """Returns one table for each scenario, protocol and fingerprint, in that order.
 
     Args:
         logs: what was loaded.
         by: on which trials settings and rates are selected; see `zapbench.leaderboard.decide.select`.
+        metric: what methods are ranked by. Settings and rates are selected by final held-out accuracy in any case.
     """
     found = [
-        _table(trials, logs, by)
+        _table(trials, logs, by, metric)
         for _, trials in logs.trials.groupby(["scenario", "protocol", "fingerprint"], sort=True)
     ]
     return _with_differing_facts(found, logs)
 
 
-def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
+def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     scenario, protocol, fingerprint = (str(trials[key].iloc[0]) for key in ("scenario", "protocol", "fingerprint"))
     runs = logs.runs[logs.runs["scenario"] == scenario]
     choices = choose(trials, by=by)
     chosen = {name: own for name, choice in choices.items() if not (own := reported(trials, choice)).empty}
-    means = {name: seed_means(rows) for name, rows in chosen.items()}
-    order = sorted(means, key=lambda name: (-sum(means[name]) / len(means[name]), name))
+    chosen = {
+        name: rows.assign(final=rows["score"], score=measured(logs, rows, metric)) for name, rows in chosen.items()
+    }
+    lacking = {name: count for name, rows in chosen.items() if (count := int(rows["score"].isna().sum()))}
+    sign = -1 if metric.smallest_first else 1
+    means = {name: [sign * mean for mean in seed_means(rows)] for name, rows in chosen.items()}
+    order = sorted(means, key=lambda name: (name in lacking, -sum(means[name]) / len(means[name]), name))
     failed = _failed_methods(trials, logs)
     bounds = frozenset(trials[trials["learner"].isin(UPPER_BOUNDS)]["method"])
-    ranked = {name: means[name] for name in order if name not in failed | bounds}
+    ranked = {name: means[name] for name in order if name not in failed | bounds | set(lacking)}
     compared = compare.pairs(ranked)
     ranks = compare.ranks(ranked, compared)
     letters = letters_of([name for name in order if name in ranks], compared) if compared else {}
@@ -94,11 +103,15 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
         *notes.on_mapped(trials),
         *notes.on_choices(choices, chosen, trials, by),
     ]
+    said += notes.on_metric(metric, lacking)
     said += notes.on_ranks(order, means, failed, bounds)
     if compared and not letters:
         said.append(f"No significance groups: there are more than {MOST_GROUPS} of them.")
     said += notes.on_comparison(ranked, compared, papers)
-    said += notes.on_spread(chosen, [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)])
+    said += notes.on_spread(
+        {name: rows for name, rows in chosen.items() if name not in lacking},
+        [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)],
+    )
     said += notes.on_draws(trials, by)
     for text, found in (
         (repeats.REPEATED, repeats.on_repeats(logs, scenario, fingerprint)),
@@ -107,7 +120,7 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str) -> Table:
         said += [f"{name}: {text}: {detail}" for name, detail in found.items()]
     chance = float(trials["chance"].iloc[0]) or math.nan
     common = logs.common.get(scenario, ())
-    return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds, common)
+    return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds, common, metric)
 
 
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:

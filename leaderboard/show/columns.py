@@ -4,11 +4,14 @@ A new column is one more record in `COLUMNS`, and a field of `Row` if it shows s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from zapbench.leaderboard.decide.compare import Estimate
+from zapbench.leaderboard.decide.metrics import FINAL
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table
+from zapbench.text import nearest
 
 ABSENT = "–"
 DETAIL = 6
@@ -27,13 +30,22 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if is_number(value) else ABSENT
 
 
-def interval(row: Row) -> str:
-    """Returns mean and 95% confidence interval in percent, clipped to [0, 100]."""
-    estimate = row.held_out
+def interval(row: Row, estimate: Estimate | None = None) -> str:
+    """Returns mean and 95% confidence interval in percent, clipped to [0, 100]; of held-out accuracy, or of another."""
+    estimate = estimate or row.held_out
     if not is_number(estimate.low):
         return percent(estimate.mean)
-    low, high = max(0.0, estimate.low), min(1.0, estimate.high)
+    low, high = estimate.low, estimate.high
+    if estimate.mean >= 0:
+        low, high = max(0.0, low), min(1.0, high)
     return f"{percent(estimate.mean)} [{percent(low)}, {percent(high)}]"
+
+
+def with_spread(estimate: Estimate) -> str:
+    """Returns mean and standard deviation between pre-training seeds in percent."""
+    if not is_number(estimate.spread):
+        return percent(estimate.mean)
+    return f"{percent(estimate.mean)} ± {percent(estimate.spread)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +58,10 @@ class Column:
         cell: a row -> the text of its cell.
         align: `left` for text, `right` for numbers.
         priority: 0 is always shown; of the others the highest is dropped first where the terminal is too narrow.
-        smallest_first: whether the page sorts from the smallest value at the first click.
+        smallest_first: whether less is better: rows are sorted from the smallest value.
+        name: how it is asked for; empty for the first of `fields`.
+        on_request: whether it is shown only where it is asked for by name.
+        has_best: whether the best of its values is worth a mark.
     """
 
     label: str
@@ -55,6 +70,20 @@ class Column:
     align: Literal["left", "right"] = "right"
     priority: int = 0
     smallest_first: bool = False
+    name: str = ""
+    on_request: bool = False
+    has_best: bool = False
+
+    @property
+    def key(self) -> str:
+        """How it is asked for."""
+        return self.name or self.fields[0]
+
+    def of(self, table: Table) -> "Column":
+        """Returns the column as it stands in a table: that of the metric is called and sorted by it."""
+        if self.key == "scored":
+            return replace(self, label=f"{table.metric.label} [95% CI]", smallest_first=table.metric.smallest_first)
+        return replace(self, smallest_first=table.metric.smallest_first) if self.key == "mean_std" else self
 
     @property
     def is_detail(self) -> bool:
@@ -68,7 +97,7 @@ class Column:
 
     def sort_value(self, row: Row) -> float | None:
         """Returns the number that a row is sorted by; None where the cell is text or holds no value."""
-        value = record(row)[self.fields[0]]
+        value = record(row)[self.fields[0] if self.fields else "scored"]
         known = isinstance(value, int | float) and self.cell(row) != ABSENT
         return float(value) if known else None
 
@@ -81,16 +110,56 @@ COLUMNS = (
         smallest_first=True,
     ),
     Column(label="method", fields=("method",), cell=lambda row: row.method, align="left"),
-    Column(label="held-out % [95% CI]", fields=("held_out", "low", "high"), cell=interval),
+    Column(label="held-out % [95% CI]", fields=("held_out", "low", "high"), cell=interval, has_best=True),
+    Column(
+        label="score [95% CI]",
+        fields=("scored", "scored_low", "scored_high"),
+        cell=lambda row: interval(row, row.scored),
+        on_request=True,
+        has_best=True,
+    ),
+    Column(
+        label="mean ± std",
+        fields=(),
+        name="mean_std",
+        cell=lambda row: with_spread(row.scored),
+        on_request=True,
+        has_best=True,
+    ),
     Column(label="group", fields=("letters",), cell=lambda row: row.letters or ABSENT, align="left"),
-    Column(label="trained-on %", fields=("trained_on",), cell=lambda row: percent(row.trained_on), priority=6),
-    Column(label="forgetting %", fields=("forgetting",), cell=lambda row: percent(row.forgetting), priority=3),
-    Column(label="validation %", fields=("validation",), cell=lambda row: percent(row.validation), priority=5),
+    Column(
+        label="trained-on %",
+        fields=("trained_on",),
+        cell=lambda row: percent(row.trained_on),
+        priority=6,
+        has_best=True,
+    ),
+    Column(
+        label="forgetting %",
+        fields=("forgetting",),
+        cell=lambda row: percent(row.forgetting),
+        priority=3,
+        has_best=True,
+        smallest_first=True,
+    ),
+    Column(
+        label="validation %",
+        fields=("validation",),
+        cell=lambda row: percent(row.validation),
+        priority=5,
+        has_best=True,
+    ),
     Column(label="rate", fields=("rate",), cell=lambda row: f"{row.rate:g}" if row.rate else ABSENT, priority=1),
     Column(label="setting", fields=("setting",), cell=lambda row: row.setting or ABSENT, align="left", priority=4),
     Column(label="tried", fields=("settings_tried",), cell=lambda row: str(row.settings_tried), priority=7),
     Column(label="seeds", fields=("seeds", "seed_spread"), cell=lambda row: str(row.held_out.seeds), priority=2),
-    Column(label="average incremental %", fields=("area",), cell=lambda row: percent(row.area), priority=8),
+    Column(
+        label="average incremental %",
+        fields=("area",),
+        cell=lambda row: percent(row.area),
+        priority=8,
+        has_best=True,
+    ),
     Column(
         label="parameters",
         fields=("parameters",),
@@ -119,7 +188,22 @@ COLUMNS = (
 
 def columns_of(table: Table) -> list[Column]:
     """Returns the columns that hold a value in some row, and rank, method and score in any case."""
-    return [c for c in COLUMNS if c.priority == 0 or any(c.cell(row) != ABSENT for row in table.rows)]
+    is_final = table.metric is FINAL
+    shown = [c for c in COLUMNS if not c.on_request or (c.key == "scored" and not is_final)]
+    found = [c for c in shown if c.priority == 0 or any(c.cell(row) != ABSENT for row in table.rows)]
+    return [column.of(table) for column in found]
+
+
+def column_named(name: str) -> Column:
+    """Returns a column by its key.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = {column.key: column for column in COLUMNS}
+    if name not in known:
+        raise ValueError(f"unknown column {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return known[name]
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -131,5 +215,9 @@ def record(row: Row) -> dict[str, Any]:
         "high": estimate.high,
         "seeds": estimate.seeds,
         "seed_spread": estimate.spread,
+        "scored": row.scored.mean,
+        "scored_low": row.scored.low,
+        "scored_high": row.scored.high,
+        "scored_spread": row.scored.spread,
     }
     return {key: None if isinstance(value, float) and not is_number(value) else value for key, value in values.items()}

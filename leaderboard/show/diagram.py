@@ -1,5 +1,6 @@
 """The critical-difference diagram (Demšar 2006, figure 1): average ranks on a line, bars over those alike."""
 
+import math
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -29,9 +30,9 @@ def draw(overview: Overview, path: Path) -> None:
     """Draws the diagram into a file; its ending says the format (png, svg, pdf).
 
     Raises:
-        ValueError: there are no average ranks, or matplotlib does not know the format.
+        ValueError: there is no critical difference, or matplotlib does not know the format.
     """
-    if not overview.average_ranks:
+    if math.isnan(overview.critical_difference):
         raise ValueError(f"no critical-difference diagram of {overview.protocol}: {overview.note}")
     count = len(overview.average_ranks)
     bars = groups(overview)

@@ -78,7 +78,7 @@ def _is_chosen(cell: Mapping[Any, Any], choice: Chosen) -> bool:
 
 def overview_title(overview: Overview) -> str:
     """Returns the heading of several data sets side by side."""
-    return f"{overview.protocol}: held-out % on every data set"
+    return f"{overview.protocol}: {overview.metric} on every data set"
 
 
 def overview_lines(overview: Overview) -> list[list[str]]:

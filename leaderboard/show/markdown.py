@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.overview import Overview, overviews
 from zapbench.leaderboard.decide.tables import Table
-from zapbench.leaderboard.show.columns import columns_of
 from zapbench.leaderboard.show.lines import (
     footer,
     overview_lines,
@@ -14,23 +13,27 @@ from zapbench.leaderboard.show.lines import (
     selection_lines,
     shared_bindings,
 )
+from zapbench.leaderboard.show.view import VIEW, View, best_rows
 from zapbench.text import one_line
 
 
-def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
+def to_markdown(tables: Sequence[Table], problems: Sequence[str] = (), view: View = VIEW) -> str:
     """Returns tables in Markdown, and below them the files that were excluded."""
-    parts = [*map(_table, tables), *map(_overview, overviews(list(tables)))]
+    parts = [*(_table(table, view) for table in tables), *map(_overview, overviews(list(tables)))]
     if problems:
         parts.append(["Excluded:", "", *(f"- {escape(problem)}" for problem in problems)])
     return "\n".join("\n".join(lines) + "\n" for lines in parts)
 
 
-def _table(table: Table) -> list[str]:
-    columns = columns_of(table)
+def _table(table: Table, view: View) -> list[str]:
+    columns = view.columns_of(table)
+    best = {column.key: best_rows(table, column) if view.bold else () for column in columns}
     shared = [escape(line), ""] if (line := shared_bindings(table)) else []
-    lines = [f"### {escape(table.title)}", "", *shared, _row([column.label for column in columns])]
+    lines = [f"### {escape(view.heading(table))}", "", *shared, _row([column.label for column in columns])]
     lines.append("|" + "|".join(" --- " if column.align == "left" else " ---: " for column in columns) + "|")
-    lines += [_row([column.cell(row) for column in columns]) for row in table.rows]
+    for row in view.rows_of(table):
+        cells = [(escape(column.cell(row)), row.method in best[column.key]) for column in columns]
+        lines.append(f"| {' | '.join(f'**{cell}**' if is_best else cell for cell, is_best in cells)} |")
     lines += ["", *(f"- {escape(line)}" for line in footer(table))]
     if selected := selection_lines(table):
         lines += ["", escape(selection_heading(table), keep="*"), "", *(f"- {escape(line)}" for line in selected)]

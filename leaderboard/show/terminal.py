@@ -16,24 +16,26 @@ from zapbench.leaderboard.show.lines import (
     selection_lines,
     shared_bindings,
 )
+from zapbench.leaderboard.show.view import VIEW, View, best_rows
 from zapbench.text import one_line
 
 
-def to_terminal(tables: list[Table], console: Console) -> None:
+def to_terminal(tables: list[Table], console: Console, view: View = VIEW) -> None:
     """Prints tables; where the terminal is too narrow, columns of high priority number are dropped and named."""
     for table in tables:
-        _print_table(table, console)
+        _print_table(table, console, view)
     for overview in overviews(tables):
         _print_overview(overview, console)
 
 
-def _print_table(table: Table, console: Console) -> None:
-    columns, dropped = fitting(table, console.width)
-    grid = _grid(table.title)
+def _print_table(table: Table, console: Console, view: View) -> None:
+    columns, dropped = (view.columns_of(table), []) if view.columns else fitting(table, console.width)
+    best = {column.key: best_rows(table, column) if view.bold else () for column in columns}
+    grid = _grid(view.heading(table))
     for column in columns:
         grid.add_column(column.label, justify=column.align, no_wrap=column.label != "method", overflow="fold")
-    for row in table.rows:
-        grid.add_row(*(_text(column.cell(row)) for column in columns))
+    for row in view.rows_of(table):
+        grid.add_row(*(_cell(column.cell(row), row.method in best[column.key]) for column in columns))
     if shared := shared_bindings(table):
         console.print(_text(shared))
     console.print(grid if table.rows else _text(table.title))
@@ -62,6 +64,10 @@ def _print_overview(overview: Overview, console: Console) -> None:
 
 def _grid(title: str) -> RichTable:
     return RichTable(title=_text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+
+
+def _cell(text: str, is_best: bool) -> Text:
+    return Text(one_line(text), style="bold" if is_best else "")
 
 
 def _text(text: str) -> Text:

@@ -34,11 +34,20 @@ def test_a_method_that_lacks_a_scenario_shows_a_gap_and_has_no_average_rank(tmp_
     assert "| b | 51.0 | 51.0 | 51.0 | – | 51.0 | – |" in to_markdown(tables(load(tmp_path)))
 
 
-def test_average_ranks_need_five_data_sets(tmp_path):
-    many_scenarios(tmp_path, 4)
+def test_average_ranks_of_fewer_than_five_data_sets_have_no_critical_difference_and_say_so(tmp_path):
+    many_scenarios(tmp_path, 4, lacking={("c", 0)})
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.average_ranks == {"a": 1.0, "b": 2.0}
+    assert math.isnan(overview.critical_difference)
+    assert "over 4 data sets are a summary and no test: a critical difference needs 5" in overview.note
+    assert "| a | 61.0 | 61.0 | 61.0 | 61.0 | 1.00 |" in to_markdown(tables(load(tmp_path)))
+
+
+def test_average_ranks_need_two_methods_without_a_gap(tmp_path):
+    many_scenarios(tmp_path, 2, lacking={("b", 0), ("c", 1)})
     (overview,) = overviews(tables(load(tmp_path)))
     assert overview.average_ranks == {}
-    assert "need 5 data sets" in overview.note
+    assert "fewer than two methods have results on all 2 data sets" in overview.note
 
 
 def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(tmp_path, capsys):
@@ -48,7 +57,7 @@ def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(
     text = (tmp_path / "cd.svg").read_text(encoding="utf-8")
     assert text.startswith("<?xml")
     assert main(["leaderboard", str(tmp_path / "four"), "--no-cache", "--diagram", str(tmp_path / "no.svg")]) == 2
-    assert "Average ranks need 5 data sets" in capsys.readouterr().err
+    assert "a critical difference needs 5 data sets" in capsys.readouterr().err
     assert not (tmp_path / "no.svg").exists()
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zapbench.cli.arguments import add_command
+from zapbench.cli.arguments import add_command, printable
 from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
 
@@ -53,20 +53,50 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         metavar="NAME.zip",
         help="check whether a submission can be ranked (together with LOGDIR, if given)",
     )
+    command.add_argument(
+        "--unpack",
+        type=Path,
+        metavar="DIR",
+        help="with --check: unpack the submission into a new folder, if it has no error",
+    )
+    command.add_argument(
+        "--metric",
+        default="final",
+        metavar="METRIC",
+        help="rank by another metric than final held-out accuracy: average_incremental, learning_accuracy, forgetting, "
+        "...; an unknown one lists all",
+    )
+    command.add_argument(
+        "--columns",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="print these columns, in this order: rank, held_out, mean_std, seeds, rate, ...; an unknown one lists all",
+    )
+    command.add_argument("--sort", default="", metavar="COLUMN", help="sort rows by a column (default: by the ranking)")
+    command.add_argument(
+        "--title", type=printable, default="", help="stands before the title, or the caption, of a table"
+    )
     command.add_argument("--no-cache", action="store_true", help="read every file again, and do not write the cache")
     command.set_defaults(command=_leaderboard)
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
     from zapbench.leaderboard.read.mapping import read_mapping
+    from zapbench.leaderboard.show.view import View
 
     if options.check is not None:
-        return check_submission(options.check, options.logdirs)
+        return check_submission(options.check, options.logdirs, options.unpack)
+    if options.unpack is not None:
+        raise ValueError("--unpack needs --check NAME.zip")
     if not options.logdirs:
         raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
+    if options.metric != "final" and (options.figures is not None or options.site is not None):
+        raise ValueError("--metric is for printed tables; figures and the page show final held-out accuracy")
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdirs, mapping=mapping, keep=not options.no_cache)
-    tables = print_tables(logs, options.format, options.select)
+    view = View(tuple(options.columns), options.sort, options.title, bold=True)
+    tables = print_tables(logs, options.format, options.select, metric=options.metric, view=view)
     if not tables:
         return _nothing_ranked(options.logdirs, logs)
     if options.figures is not None:

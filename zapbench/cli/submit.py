@@ -43,17 +43,27 @@ def _submit(options: argparse.Namespace) -> int:
     return check_submission(options.out, [])
 
 
-def check_submission(path: Path, logdirs: Sequence[Path]) -> int:
+def check_submission(path: Path, logdirs: Sequence[Path], target: Path | None = None) -> int:
     """Prints what is wrong with a submission, alone or together with folders of logs.
+
+    Args:
+        path: the zip.
+        logdirs: the logs that it would join; folders without event files count as none.
+        target: a new folder to unpack it into, if it can be ranked; None for none.
 
     Returns:
         0 where it can be ranked, 1 where it cannot, 3 where a person should look at something first.
     """
     from zapbench.leaderboard.read.identity import FILE
+    from zapbench.leaderboard.read.files import find
     from zapbench.leaderboard.read.load import load
+    from zapbench.leaderboard.submissions.archives import unpack
     from zapbench.leaderboard.submissions.check import check
 
-    verdict = check(path, load(logdirs, workers=cores()) if logdirs else None)
+    if target is not None and target.exists():
+        raise ValueError(f"{target} is there already; a submission is unpacked into a folder of its own")
+    beside = [folder for folder in logdirs if find(folder).files]
+    verdict = check(path, load(beside, workers=cores()) if beside else None)
     for kind, lines in (("error", verdict.problems), ("to be looked at", verdict.doubts)):
         for line in lines[:MOST_PROBLEMS]:
             print(f"  {kind}: {line}")
@@ -64,4 +74,7 @@ def check_submission(path: Path, logdirs: Sequence[Path]) -> int:
     else:
         print(f"  without a valid {FILE}: a page will say that its authors are not known")
     print(f"{path} {verdict.sentence}")
+    if target is not None and not verdict.problems:
+        unpack(path, target)
+        print(f"unpacked into {target}")
     return 1 if verdict.problems else 3 if verdict.doubts else 0

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from zapbench.leaderboard.decide.tables import Table
     from zapbench.leaderboard.read.mapping import LogMapping
     from zapbench.leaderboard.read.tabulate import Logs
+    from zapbench.leaderboard.show.view import View
 
 
 def read_logs(
@@ -48,30 +49,37 @@ def read_logs(
         )
 
 
-def print_tables(logs: "Logs", form: str, by: str) -> "list[Table]":
+def print_tables(
+    logs: "Logs", form: str, by: str, *, metric: str = "final", view: "View | None" = None
+) -> "list[Table]":
     """Ranks logs and prints their tables, and on stderr the logs that were excluded.
 
     Args:
         logs: the logs.
         form: `table`, `md`, `latex`, `csv` or `json`.
         by: selects rates on the selection trials (`select`) or on the reported ones (`paper`).
+        metric: what methods are ranked by.
+        view: which columns are printed, and how; None for what is usual.
     """
     from zapbench.cli.consoles import output
+    from zapbench.leaderboard.decide.metrics import metric_named
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.show.data import to_csv, to_json
     from zapbench.leaderboard.show.latex import to_latex
     from zapbench.leaderboard.show.markdown import to_markdown
     from zapbench.leaderboard.show.terminal import to_terminal
+    from zapbench.leaderboard.show.view import View
 
-    ranked = tables(logs, by=by)
+    view = view or View(bold=True)
+    ranked = tables(logs, by=by, metric=metric_named(metric))
     if form == "table":
-        to_terminal(ranked, output())
+        to_terminal(ranked, output(), view)
     else:
         renderers = {
-            "md": lambda: to_markdown(ranked, logs.problems),
-            "latex": lambda: to_latex(ranked),
-            "csv": lambda: to_csv(ranked),
-            "json": lambda: to_json(ranked, logs.problems),
+            "md": lambda: to_markdown(ranked, logs.problems, view),
+            "latex": lambda: to_latex(ranked, view),
+            "csv": lambda: to_csv(ranked, view),
+            "json": lambda: to_json(ranked, logs.problems, view),
         }
         sys.stdout.write(renderers[form]())
     for problem in logs.problems:
