@@ -71,7 +71,8 @@ def _table(table: Table, view: View) -> dict[str, Any]:
 
 def _values(table: Table, row: Row, view: View) -> dict[str, Any]:
     values = record(row)
-    every = [column for column in COLUMNS if column.key != "scored" or table.metric is not FINAL]
+    is_final = table.metric is FINAL
+    every = [column for column in COLUMNS if not column.on_request or (column.key == "scored" and not is_final)]
     columns = view.columns_of(table, every)
     fields = [field for column in columns for field in column.fields or ("scored", "scored_spread")]
     return {field: values[field] for field in dict.fromkeys(fields)}

@@ -97,9 +97,9 @@ def on_facts(logs: Logs, beside: Logs) -> Iterator[str]:
     for column, what in _FACTS:
         theirs: Mapping[Any, set[Any]] = beside.trials.groupby("fingerprint")[column].agg(set).to_dict()
         for (fingerprint, method), own in logs.trials.groupby(["fingerprint", "method"], sort=True):
-            if wrong := sorted(set(own[column]) - theirs.get(fingerprint, set(own[column]))):
-                known = ", ".join(map(str, sorted(theirs[fingerprint])))
-                yield f"{method}: {what} {', '.join(map(str, wrong))}; the logs beside it have {known}"
+            if wrong := set(own[column]) - theirs.get(fingerprint, set(own[column])):
+                said, known = (some_of(sorted(map(str, values))) for values in (wrong, theirs[fingerprint]))
+                yield f"{method}: {what} {said}; the logs beside it have {known}"
 
 
 def trials_of_each_seed(beside: Logs) -> dict[str, set[int]]:

@@ -79,7 +79,7 @@ def _trial(row: dict[Any, Any], curve: Array, classes: Array) -> Trial:
         draw=(row["pretrain_seed"], row["transfer_seed"]),
         model=(row["scenario"], row["config_hash"], row["pretrain_seed"]),
         transfer=row["transfer"],
-        protocol=row["protocol"],
+        protocol=str(row["protocol"]),
         candidate=row["candidate"],
         rate=row["rate"],
         steps=tuple(curve[:, 1].astype(int).tolist()),

@@ -37,6 +37,8 @@ def on_trials(logs: Logs) -> Iterator[str]:
             yield f"{row['file']}: {row['status']}{': ' if row['reason'] else ''}{row['reason']}"
     curves = {str(place): curve for place, curve in logs.curves.groupby("trial")}
     for place, trial in logs.trials.iterrows():
+        if not isinstance(trial["protocol"], str) or not trial["protocol"]:
+            yield f"{trial['file']}: states no protocol"
         facts = logs.facts[trial["fingerprint"]]
         if not all(isinstance(facts[name], int) and facts[name] > 0 for name in _COUNTED):
             yield f"{trial['file']}: a fingerprint whose counts are not integers above 0"

@@ -1,6 +1,8 @@
 """A submission is packed the same twice, and a check says in words whether it can be ranked."""
 
+import dataclasses
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -126,7 +128,7 @@ def test_a_rate_that_is_reported_and_has_no_selection_trial_is_named(logs):
 
 def test_a_curve_that_is_anothers_is_named(logs):
     write(logs, [0.9 - 0.1 * step for step in range(6)], method="y", seed=0, trial=0, facts=SIX)
-    refused(logs, "y: 1 of 6 reported trials have the curve of another trial, or most of it, of x")
+    refused(logs, ": 1 of 6 reported trials have the curve of another trial, or most of it, of ")
 
 
 LONG = SIX | {"classes_per_trial": 60}
@@ -145,7 +147,8 @@ def test_a_long_curve_with_some_values_changed_is_a_copy_and_one_that_is_merely_
     assert list(on_copies(finished_trials(load(tmp_path / "logs")), [])) == []
     write(tmp_path / "logs", copied, method="z", facts=LONG, outputs=60)
     (found,) = on_copies(finished_trials(load(tmp_path / "logs")), [])
-    assert found.startswith("z: 1 of 1 reported trials have the curve of another trial, or most of it, of x")
+    assert "1 of 1 reported trials have the curve of another trial, or most of it, of" in found
+    assert {"x", "z"} == set(re.findall(r"\b[xyz]\b", found))
 
 
 def test_models_that_know_the_last_class_alone_are_no_copies(tmp_path):
@@ -171,8 +174,9 @@ def test_a_method_that_is_there_already_is_refused_with_the_seeds_that_it_would_
     refused(tmp_path / "mine", "and adds pre-training seeds 3, 4, 5; a submission changes no row", theirs)
 
 
-def test_the_same_baselines_from_another_machine_are_compared_and_not_refused(logs, tmp_path):
-    theirs = load(logs)
+def test_the_same_baselines_from_another_machine_are_compared_and_not_refused(tmp_path):
+    write_submission(tmp_path / "theirs", ("x",))
+    theirs = load(tmp_path / "theirs")
     write_submission(tmp_path / "mine", ("x", "new"))
     write(tmp_path / "mine", [0.9, 0.8, 0.7, 0.6, 0.5, 0.41], method="x", seed=0, trial=0, facts=SIX)
     found = checked(tmp_path / "mine", theirs)
@@ -220,6 +224,14 @@ def test_a_table_of_its_own_for_a_known_fingerprint_is_named(logs, tmp_path):
     """Else diverged or worse competitors would stand in another table."""
     write_submission(tmp_path / "theirs", ("a",), scenario="the real one")
     refused(logs, "x: scenario s; the logs beside it have the real one", load(tmp_path / "theirs"))
+
+
+def test_a_trial_without_a_protocol_is_named_and_breaks_nothing(logs, tmp_path):
+    about = dataclasses.replace(describe("x", seed=0, trial=9, facts=SIX), protocol=None)
+    trajectory = Trajectory(steps=[1], held_out=[0.5], trained_on=[0.5], forgetting=[0.0])
+    write_trial(logs / "none", about, "", trajectory, {}, Closing(contract.FINISHED))
+    write_submission(tmp_path / "theirs", ("a",))
+    refused(logs, "none/events.out.tfevents.zapbench: states no protocol", load(tmp_path / "theirs"))
 
 
 def test_a_last_trial_that_is_dropped_is_missed_beside_others(logs, tmp_path):
