@@ -54,8 +54,8 @@ def check_submission(path: Path, logdirs: Sequence[Path], target: Path | None = 
     Returns:
         0 where it can be ranked, 1 where it cannot, 3 where a person should look at something first.
     """
-    from zapbench.leaderboard.read.identity import FILE
     from zapbench.leaderboard.read.files import find
+    from zapbench.leaderboard.read.identity import FILE
     from zapbench.leaderboard.read.load import load
     from zapbench.leaderboard.submissions.archives import unpack
     from zapbench.leaderboard.submissions.check import check
