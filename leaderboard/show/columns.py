@@ -119,7 +119,7 @@ COLUMNS = (
         has_best=True,
     ),
     Column(
-        label="mean ± std",
+        label="mean ± std %",
         fields=(),
         name="mean_std",
         cell=lambda row: with_spread(row.scored),

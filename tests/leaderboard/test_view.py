@@ -40,7 +40,7 @@ def cells(markdown):
 
 def test_columns_are_those_asked_for_in_that_order_and_the_method_is_always_there(logs):
     head, _, *rows = cells(to_markdown(made(logs), view=View(columns=("mean_std", "seeds"))))
-    assert head == ["method", "mean ± std", "seeds"]
+    assert head == ["method", "mean ± std %", "seeds"]
     assert rows[0] == ["best", "61.7 ± 0.6", "3"]
     head = cells(to_markdown(made(logs), view=View(columns=("rank", "method"))))[0]
     assert head == ["rank", "method"]
@@ -90,7 +90,7 @@ def test_latex_has_a_caption_with_the_title_a_label_and_mean_and_std_beside_the_
     (table,) = made(logs)
     text = to_latex([table], View(title="Ours & theirs"))
     head = next(line for line in text.splitlines() if line.startswith("rank"))
-    assert r"held-out \% [95\% CI] & mean $\pm$ std & " in head
+    assert r"held-out \% [95\% CI] & mean $\pm$ std \% & " in head
     assert r"\caption{Ours \& theirs: s: sequential, frozen transfer. Std: between pre-training seeds. " in text
     assert rf"\label{{{label(table)}}}" in text
     assert re.fullmatch(r"tab:[a-z0-9-]+", label(table))
