@@ -23,19 +23,33 @@ from zapbench.strategies.base import (
 )
 from zapbench.strategies.cadence import Cadence
 from zapbench.strategies.continual_backprop import ContinualBackprop
+from zapbench.strategies.dash import DASH
 from zapbench.strategies.episodes import Episode, EpisodeSampler
 from zapbench.strategies.episodic import Episodic
+from zapbench.strategies.hare_and_tortoise import HareAndTortoise
 from zapbench.strategies.iid import IID
+from zapbench.strategies.knowledge_evolution import KnowledgeEvolution
+from zapbench.strategies.l2 import L2
+from zapbench.strategies.layerwise import LayerwiseReinitialisation
+from zapbench.strategies.learn_unlearn_relearn import LearnUnlearnRelearn
+from zapbench.strategies.linear_probing import LinearProbing
 from zapbench.strategies.meta_asb import MetaASB
+from zapbench.strategies.redo import ReDo
 from zapbench.strategies.reptile import Reptile
 from zapbench.strategies.rifle import RIFLE
+from zapbench.strategies.selective_reinitialisation import SelectiveReinitialisation
+from zapbench.strategies.self_normalized_resets import SelfNormalizedResets
 from zapbench.strategies.shrink_and_perturb import ShrinkAndPerturb
+from zapbench.strategies.upgd import UPGD
 from zapbench.strategies.zapping import ZapEpisodeClass, ZapEvery, zap
 
 __all__ = [
     "ASB",
+    "DASH",
     "IID",
+    "L2",
     "RIFLE",
+    "UPGD",
     "Cadence",
     "ContinualBackprop",
     "CountsEffort",
@@ -45,9 +59,17 @@ __all__ = [
     "EpisodeSampler",
     "Episodic",
     "EpisodicStrategy",
+    "HareAndTortoise",
+    "KnowledgeEvolution",
+    "LayerwiseReinitialisation",
+    "LearnUnlearnRelearn",
+    "LinearProbing",
     "MetaASB",
+    "ReDo",
     "Reptile",
     "ResumableStrategy",
+    "SelectiveReinitialisation",
+    "SelfNormalizedResets",
     "ShrinkAndPerturb",
     "StatefulPlugin",
     "ZapEpisodeClass",

@@ -1,5 +1,6 @@
 """When a plug-in acts: after every `n` updates, episodes or epochs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -40,12 +41,36 @@ class Cadence:
             ValueError: the unit is episodes, and the strategy does not train in episodes.
         """
         clock = strategy.clock
+        self._check_unit(strategy)
         if self.unit == "epochs":
             done = clock.train_exp_epochs if clock.train_epoch_iterations == 0 else 0
-        elif self.unit == "episodes" and not isinstance(strategy, EpisodicStrategy):
-            raise ValueError(
-                f"{self.method}: unit is 'episodes', but {type(strategy).__name__} does not train in episodes"
-            )
         else:
             done = clock.train_iterations
         return bool(done and done % self.every == 0)
+
+    def acts_in(self, *, updates: int, epochs: int) -> bool:
+        """Returns whether the action is due at least once in a training of so many updates and epochs."""
+        return self.every < (epochs if self.unit == "epochs" else updates)
+
+    def _check_unit(self, strategy: Any) -> None:
+        if self.unit == "episodes" and not isinstance(strategy, EpisodicStrategy):
+            raise ValueError(
+                f"{self.method}: unit is 'episodes', but {type(strategy).__name__} does not train in episodes"
+            )
+
+
+def refuse_idle(plugins: Iterable[Any], *, updates: int, epochs: int) -> None:
+    """Refuses plug-ins that act at an interval, `plugin.cadence`, which the training is too short for.
+
+    Raises:
+        ValueError: one would never act.
+    """
+    for plugin in plugins:
+        cadence = getattr(plugin, "cadence", None)
+        if isinstance(cadence, Cadence) and not cadence.acts_in(updates=updates, epochs=epochs):
+            length = epochs if cadence.unit == "epochs" else updates
+            allowed = f"allowed: 1 to {length - 1:,}" if length > 1 else "no interval is short enough"
+            raise ValueError(
+                f"{cadence.method} would never act: every is {cadence.every} {cadence.unit}, and training takes "
+                f"{length:,}; {allowed}"
+            )

@@ -9,7 +9,7 @@ Unverified: the interval within one training on a fixed set of images (the paper
 the option to perturb the head alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import gin
@@ -18,8 +18,8 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
-from zapbench.seeding import torch_generator
 from zapbench.strategies.cadence import Cadence, Unit
+from zapbench.strategies.new_networks import NetworkFactory, new_network
 
 
 @torch.no_grad()
@@ -54,7 +54,7 @@ class ShrinkAndPerturb(SupervisedPlugin):
     def __init__(
         self,
         *,
-        model: Callable[..., Classifier],
+        model: NetworkFactory,
         every: int,
         unit: Unit = "updates",
         shrink: float = 0.4,
@@ -81,17 +81,10 @@ class ShrinkAndPerturb(SupervisedPlugin):
         if not self.cadence.is_due(strategy):
             return
         weights = list(self._of(strategy.model).parameters())
-        shrink_and_perturb(weights, self._of(self._new(strategy)).parameters(), shrink=self.shrink, noise=self.noise)
+        new = new_network(self.model, strategy, method="shrink and perturb", seed=self.seed)
+        shrink_and_perturb(weights, self._of(new).parameters(), shrink=self.shrink, noise=self.noise)
         for weight in weights:
             strategy.optimizer.state.pop(weight, None)
 
     def _of(self, model: Classifier) -> nn.Module:
         return model if self.part == "model" else model.head
-
-    def _new(self, strategy: Any) -> Classifier:
-        """Returns a new network; the state of torch's global generator, which networks draw from, is restored."""
-        _, channels, size, _ = strategy.mb_x.shape
-        seed = torch_generator("shrink and perturb", self.seed, strategy.clock.train_iterations).initial_seed()
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return self.model(outputs=strategy.model.head.out_features, channels=channels, size=size)

@@ -13,13 +13,8 @@ from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.seeding import torch_generator
 from zapbench.strategies.asb import ASB
-from zapbench.strategies.continual_backprop import (
-    ContinualBackprop,
-    UnitStatistics,
-    contribution,
-    hidden_layers,
-    reinitialise,
-)
+from zapbench.strategies.continual_backprop import ContinualBackprop, UnitStatistics, contribution
+from zapbench.strategies.hidden_units import hidden_layers, reinitialise
 from zapbench.strategies.iid import IID
 
 
@@ -83,7 +78,7 @@ def test_a_re_initialised_filter_has_new_weights_no_outgoing_weights_and_no_mome
         nn.init.constant_(parameter, 7.0)
         for name in ("exp_avg", "exp_avg_sq"):
             nn.init.constant_(optimizer.state[parameter][name], 7.0)
-    second, last = hidden_layers(model)[1:]
+    second, last = hidden_layers(model, "test")[1:]
     units = torch.tensor([1, 5, *range(10, 60)])
     others = [unit for unit in range(64) if unit not in units.tolist()]
     for hidden in (second, last):
@@ -115,7 +110,7 @@ def test_outputs_change_by_no_more_than_the_lost_contributions():
     """Re-initialising a filter without contribution changes no output."""
     model = small_net()
     images = torch.randn(5, 1, 28, 28)
-    last = hidden_layers(model)[-1]
+    last = hidden_layers(model, "test")[-1]
     with torch.no_grad():
         model.head.weight.view(6, 4, -1)[:, 2] = 0.0
         before = model(images)
@@ -176,16 +171,16 @@ def test_episodes_have_hidden_units_too(tiny):
 
 
 def test_layers_that_follow_one_another_are_found_hidden_linear_ones_too():
-    found = hidden_layers(oml(outputs=6, channels=1, size=28, filters=3, hidden=5))
+    found = hidden_layers(oml(outputs=6, channels=1, size=28, filters=3, hidden=5), "test")
     assert [hidden.units for hidden in found] == [3] * 6 + [5]
 
 
 def test_a_network_that_is_not_sequential_is_refused():
     with pytest.raises(ValueError, match="contains a Gated; allowed"):
-        hidden_layers(anml(outputs=6, channels=1, size=28, gate_filters=3))
+        hidden_layers(anml(outputs=6, channels=1, size=28, gate_filters=3), "test")
     shared = nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.PReLU(), nn.Linear(4, 4))
     with pytest.raises(ValueError, match="belongs to several units"):
-        hidden_layers(Classifier(shared, new_head(4, 6), name="shared"))
+        hidden_layers(Classifier(shared, new_head(4, 6), name="shared"), "test")
 
 
 @pytest.mark.parametrize("wrong", [{"replacement_rate": 0.0}, {"maturity": -1}, {"decay": 1.0}])

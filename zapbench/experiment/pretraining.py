@@ -27,6 +27,7 @@ from zapbench.networks.weights import load_weights
 from zapbench.plugins import own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.base import can_resume, effort_of, fewest_images, resume_at, updates_of
+from zapbench.strategies.cadence import refuse_idle
 from zapbench.strategies.episodic import Episodic
 from zapbench.transfer.plan import OptimizerFactory
 
@@ -157,8 +158,9 @@ class Pretraining(Origin):
             ValueError: a plug-in would have no effect.
         """
         strategy = self.new_strategy()
-        if own_plugins(strategy):
+        if plugins := own_plugins(strategy):
             split = self.context.scenario.pretraining(self.context.job.run.seed)
+            refuse_idle(plugins, updates=updates_of(strategy, split.train.size), epochs=strategy.train_epochs)
             images = self.context.scenario.tensor(device=self.context.device)
             enough = max(REHEARSAL_IMAGES, fewest_images(strategy))
             few = split.train[: -(-enough // split.train.shape[1])]

@@ -248,9 +248,9 @@ class Trials:
         """Learns and measures a trial; nothing is recorded."""
         if self.transfer.head is not None:
             return run_closed_form(inputs, plan, tell=tell)
+        seed_global_state("contender", *self._key(spec))
         if self.transfer.strategy is None:
             return run_trial(inputs, plan)
-        seed_global_state("contender", *self._key(spec))
         return run_strategy(self.transfer.strategy, inputs, plan, tell=tell)
 
     def plan(self, model: Classifier, spec: TrialSpec, inputs: Inputs) -> TrialPlan:
