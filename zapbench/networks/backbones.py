@@ -16,7 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zapbench.networks.classifier import Classifier, HeadInit, LibraryNames, new_head
+from zapbench.networks.classifier import (
+    Classifier,
+    HeadInit,
+    LibraryNames,
+    check_dropout,
+    dropout_layers,
+    new_head,
+    with_dropout,
+)
 from zapbench.text import nearest, one_line
 
 SIZES = (28, 32, 33, 48, 64, 65, 84, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384)
@@ -37,6 +45,7 @@ def vgg16_bn(
     pretrained: bool = False,
     width: float = 1.0,
     head_init: HeadInit = "kaiming",
+    dropout: float = 0.0,
 ) -> Classifier:
     """Returns the paper's VGG-16: timm's convolutions with batch norm, a 7x7 average pool, 25,088 features, no dropout.
 
@@ -47,13 +56,15 @@ def vgg16_bn(
         pretrained: whether timm fetches ImageNet weights.
         width: share of the paper's filters in every layer, at most 1.
         head_init: see `new_head`.
+        dropout: see `zapbench.networks.classifier.convnet`.
 
     Raises:
-        ValueError: the images do not fit, or the width does not.
+        ValueError: the images do not fit, or the width or the dropout does not.
     """
+    check_dropout("vgg16_bn", dropout)
     if not 0 < width <= 1 or (pretrained and width < 1):
         raise ValueError(f"vgg16_bn: width is {width}; allowed: above 0 to 1, and 1 where weights are fetched")
-    name = "vgg16_bn" if width == 1 else f"vgg16_bn x {width:g}"
+    name = with_dropout("vgg16_bn" if width == 1 else f"vgg16_bn x {width:g}", dropout)
     # timm's two hidden layers (119 million weights) are not used here; a small ratio keeps them from being drawn.
     without = {} if pretrained else {"mlp_ratio": NO_HIDDEN_LAYERS}
     whole = (
@@ -61,7 +72,7 @@ def vgg16_bn(
         if width == 1
         else _narrow_vgg16(channels, width)
     )
-    encoder = nn.Sequential(whole.features, nn.AdaptiveAvgPool2d(7), nn.Flatten())
+    encoder = nn.Sequential(whole.features, nn.AdaptiveAvgPool2d(7), nn.Flatten(), *dropout_layers(dropout))
     features = feature_width(encoder, name, channels, size)
     return Classifier(encoder, new_head(features, outputs, init=head_init), name=name, library=OF_VGG)
 

@@ -86,6 +86,7 @@ def convnet(
     padding: int = 0,
     pool_last: bool = False,
     head_init: HeadInit = "kaiming",
+    dropout: float = 0.0,
 ) -> Classifier:
     """Returns the paper's network: blocks of 3x3 convolution, instance norm (affine), ReLU and 2x2 max-pooling.
 
@@ -102,10 +103,13 @@ def convnet(
         padding: padding of each convolution in pixels.
         pool_last: whether the last block ends in max-pooling, too.
         head_init: see `new_head`.
+        dropout: share of the features that is dropped in training, in [0, 1). The paper has none; its discussion
+            compares zapping with it.
 
     Raises:
-        ValueError: the images are too small for so many blocks.
+        ValueError: a value is not allowed, or the images are too small for so many blocks.
     """
+    check_dropout("convnet", dropout)
     for name, value, least, most in (
         ("filters", filters, 1, 65_536),
         ("blocks", blocks, 1, 64),
@@ -128,7 +132,32 @@ def convnet(
         if block < blocks - 1 or pool_last:
             layers.append(nn.MaxPool2d(2))
     head = new_head(filters * _side(size, blocks, padding, pool_last) ** 2, outputs, init=head_init)
-    return Classifier(nn.Sequential(*layers, nn.Flatten()), head, name=f"convnet{blocks}x{filters}")
+    encoder = nn.Sequential(*layers, nn.Flatten(), *dropout_layers(dropout))
+    return Classifier(encoder, head, name=with_dropout(f"convnet{blocks}x{filters}", dropout))
+
+
+def check_dropout(network: str, dropout: float) -> None:
+    """Checks a share of features to drop.
+
+    Raises:
+        ValueError: it is not in [0, 1).
+    """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"{network}: dropout is {dropout}; allowed: 0 to below 1")
+
+
+def dropout_layers(dropout: float) -> list[nn.Module]:
+    """Returns what drops features below the head in training: no layer at 0, so that nothing changes."""
+    return [nn.Dropout(dropout)] if dropout else []
+
+
+def with_dropout(name: str, dropout: float) -> str:
+    """Returns an encoder's name, which states its dropout where there is any.
+
+    >>> with_dropout("convnet3x32", 0.0), with_dropout("convnet3x32", 0.5)
+    ('convnet3x32', 'convnet3x32, dropout 0.5')
+    """
+    return f"{name}, dropout {dropout:g}" if dropout else name
 
 
 def _side(size: int, blocks: int, padding: int, pool_last: bool) -> int:

@@ -9,7 +9,14 @@ from collections import OrderedDict
 import gin
 from torch import nn
 
-from zapbench.networks.classifier import Classifier, HeadInit, new_head
+from zapbench.networks.classifier import (
+    Classifier,
+    HeadInit,
+    check_dropout,
+    dropout_layers,
+    new_head,
+    with_dropout,
+)
 
 STRIDES = (2, 1, 2, 1, 2, 2)
 LEAST_SIDE = 3
@@ -17,7 +24,14 @@ LEAST_SIDE = 3
 
 @gin.register
 def oml(
-    *, outputs: int, channels: int, size: int, filters: int = 256, hidden: int = 1024, head_init: HeadInit = "kaiming"
+    *,
+    outputs: int,
+    channels: int,
+    size: int,
+    filters: int = 256,
+    hidden: int = 1024,
+    head_init: HeadInit = "kaiming",
+    dropout: float = 0.0,
 ) -> Classifier:
     """Returns six 3x3 convolutions with ReLU, no norm and no pooling, then a hidden linear layer with ReLU.
 
@@ -31,10 +45,12 @@ def oml(
         filters: filters a convolution.
         hidden: units of the hidden layer; part of the encoder (`encoder.hidden`), so that the head is one layer.
         head_init: see `new_head`.
+        dropout: see `convnet`.
 
     Raises:
-        ValueError: the images are too small.
+        ValueError: the images are too small, or `dropout` is not allowed.
     """
+    check_dropout("oml", dropout)
     strides = fitting_strides(size)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, stride in enumerate(strides):
@@ -44,7 +60,9 @@ def oml(
     layers["flatten"] = nn.Flatten()
     layers["hidden"] = new_head(filters * _side(size, strides) ** 2, hidden)
     layers["relu"] = nn.ReLU(inplace=True)
-    return Classifier(nn.Sequential(layers), new_head(hidden, outputs, init=head_init), name=f"oml6x{filters}")
+    layers |= dict(zip(("dropout",), dropout_layers(dropout)))
+    name = with_dropout(f"oml6x{filters}", dropout)
+    return Classifier(nn.Sequential(layers), new_head(hidden, outputs, init=head_init), name=name)
 
 
 def fitting_strides(size: int) -> tuple[int, ...]:
