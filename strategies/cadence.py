@@ -1,12 +1,12 @@
-"""When a plug-in acts: after every `n` updates, episodes or epochs."""
+"""When a plug-in acts: after every `n` updates, episodes or epochs, or percent of the training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from zapbench.strategies.base import EpisodicStrategy
+from zapbench.strategies.base import EpisodicStrategy, updates_of
 
-Unit = Literal["updates", "episodes", "epochs"]
+Unit = Literal["updates", "episodes", "epochs", "percent"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Cadence:
     Attributes:
         method: name of the method that uses it; errors begin with it.
         every: units between two actions, at least 1.
-        unit: `updates`, `episodes` (outer steps of an episodic strategy such as ASB) or `epochs` (of the experience).
+        unit: `updates`, `episodes` (outer steps of an episodic strategy such as ASB), `epochs` (of the experience) or
+            `percent` (of all updates of the training).
     """
 
     method: str
@@ -42,15 +43,21 @@ class Cadence:
         """
         clock = strategy.clock
         self._check_unit(strategy)
+        done = clock.train_iterations
+        if self.unit == "percent":
+            total = updates_of(strategy, len(strategy.experience.dataset))
+            return bool(done and 100 * done // (self.every * total) > 100 * (done - 1) // (self.every * total))
         if self.unit == "epochs":
             done = clock.train_exp_epochs if clock.train_epoch_iterations == 0 else 0
-        else:
-            done = clock.train_iterations
         return bool(done and done % self.every == 0)
 
     def acts_in(self, *, updates: int, epochs: int) -> bool:
         """Returns whether the action is due at least once in a training of so many updates and epochs."""
-        return self.every < (epochs if self.unit == "epochs" else updates)
+        return self.every < self.length(updates, epochs)
+
+    def length(self, updates: int, epochs: int) -> int:
+        """Returns the length of a training in this unit."""
+        return epochs if self.unit == "epochs" else 100 if self.unit == "percent" else updates
 
     def _check_unit(self, strategy: Any) -> None:
         if self.unit == "episodes" and not isinstance(strategy, EpisodicStrategy):
@@ -68,7 +75,7 @@ def refuse_idle(plugins: Iterable[Any], *, updates: int, epochs: int) -> None:
     for plugin in plugins:
         cadence = getattr(plugin, "cadence", None)
         if isinstance(cadence, Cadence) and not cadence.acts_in(updates=updates, epochs=epochs):
-            length = epochs if cadence.unit == "epochs" else updates
+            length = cadence.length(updates, epochs)
             allowed = f"allowed: 1 to {length - 1:,}" if length > 1 else "no interval is short enough"
             raise ValueError(
                 f"{cadence.method} would never act: every is {cadence.every} {cadence.unit}, and training takes "

@@ -37,10 +37,6 @@ SHRUNK = (
     "ReDo.threshold = 0.99",
     "SelfNormalizedResets.threshold = 1",
     "SelfNormalizedResets.firing = 0.5",
-    "DASH.every = 1",
-    "LayerwiseReinitialisation.every = 1",
-    "KnowledgeEvolution.every = 1",
-    "LearnUnlearnRelearn.every = 1",
 )
 """Sizes of the scenario, which strategies use as macros, and of the shipped networks; intervals short enough, and
 thresholds so high, that plug-ins act within a few updates. Numbers that a strategy binds itself are not changed."""
