@@ -7,7 +7,7 @@ from rich.text import Text
 
 from zapbench.leaderboard.decide.overview import Overview, overviews
 from zapbench.leaderboard.decide.tables import Table
-from zapbench.leaderboard.show.columns import Column, columns_of
+from zapbench.leaderboard.show.columns import Column
 from zapbench.leaderboard.show.lines import (
     footer,
     overview_lines,
@@ -19,6 +19,9 @@ from zapbench.leaderboard.show.lines import (
 from zapbench.leaderboard.show.view import VIEW, View, best_rows
 from zapbench.text import one_line
 
+NARROW = 24
+"""Characters to which a column of methods may shrink."""
+
 
 def to_terminal(tables: list[Table], console: Console, view: View = VIEW) -> None:
     """Prints tables; where the terminal is too narrow, columns of high priority number are dropped and named."""
@@ -29,7 +32,7 @@ def to_terminal(tables: list[Table], console: Console, view: View = VIEW) -> Non
 
 
 def _print_table(table: Table, console: Console, view: View) -> None:
-    columns, dropped = (view.columns_of(table), []) if view.columns else fitting(table, console.width)
+    columns, dropped = fitting(table, console.width, view)
     best = {column.key: best_rows(table, column) if view.bold else () for column in columns}
     grid = _grid(view.heading(table))
     for column in columns:
@@ -74,13 +77,21 @@ def _text(text: str) -> Text:
     return Text(one_line(text))
 
 
-def fitting(table: Table, width: int) -> tuple[list[Column], list[Column]]:
-    """Returns the columns that fit a width, and those dropped for it, the first dropped first."""
-    columns = columns_of(table)
+def fitting(table: Table, width: int, view: View = VIEW) -> tuple[list[Column], list[Column]]:
+    """Returns the columns that fit a width, and those dropped for it, the first dropped first.
+
+    Of columns that were asked for, the last is dropped first; else the one of the highest priority number.
+    """
+    columns = view.columns_of(table)
     widths = {c.label: 3 + max(map(len, [c.label, *(c.cell(row) for row in table.rows)])) for c in columns}
+    if view.columns:
+        widths["method"] = min(widths["method"], NARROW)  # it folds
+        candidates = [column for column in reversed(columns) if column.key != "method"]
+    else:
+        candidates = [c for c in sorted(columns, key=lambda column: -column.priority) if c.priority > 0]
     dropped = []
-    for column in sorted(columns, key=lambda column: -column.priority):
-        if column.priority == 0 or sum(widths[kept.label] for kept in columns) + 2 <= width:
+    for column in candidates:
+        if sum(widths[kept.label] for kept in columns) + 2 <= width:
             break
         columns.remove(column)
         dropped.append(column)

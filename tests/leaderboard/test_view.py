@@ -114,6 +114,16 @@ def test_a_table_fits_80_and_100_columns(logs, width, columns):
     assert "A title: s: sequential, frozen transfer" in " ".join(lines)
 
 
+def test_columns_that_do_not_fit_are_dropped_from_the_last_and_named_and_the_method_stays(logs):
+    console = Console(file=io.StringIO(), width=60)
+    asked = ("rank", "mean_std", "held_out", "trained_on", "seeds")
+    to_terminal(made(logs), console, View(columns=asked))
+    text = console.file.getvalue()
+    assert "best" in text
+    assert max(map(len, text.splitlines())) <= 60
+    assert "dropped to fit the width: seeds, trained-on %;" in " ".join(text.split())
+
+
 def test_csv_has_the_columns_asked_for_with_numbers_unrounded_and_no_formula(tmp_path):
     for seed in range(3):
         write(tmp_path, [0.5 + seed / 1000], method="@x", seed=seed)
