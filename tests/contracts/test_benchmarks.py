@@ -45,3 +45,11 @@ def test_the_benchmark_of_the_allocator_runs_and_times_both_sides():
     (case,) = json.loads(done.stdout)["cases"].values()
     assert case["ratio"]["pairs"] == 2
     assert min(case["as_it_comes_ms_a_step"], case["kept_ms_a_step"]) > 0
+
+
+def test_the_count_of_renumbered_trials_runs_and_names_no_honest_method_and_each_with_exchanged_seeds():
+    command = [sys.executable, FOLDER / "draws.py", "--small"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    total = json.loads(done.stdout)["total"]
+    assert total["none"] == 0
+    assert total["two pre-training seeds exchanged"] == total["methods"] == 22
