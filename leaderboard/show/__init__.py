@@ -1,6 +1,7 @@
 """From tables to what people read. Knows `contract`, `read` and `decide`; decides nothing.
 
 - `columns`: the columns of a table, which everything below shares;
+- `view`: which columns are printed, and in which order;
 - `lines`: the text under and beside a table;
 - `terminal`, `markdown`, `latex`: tables as text; `data`: CSV and JSON;
 - `figures`: trajectories and bars; `diagram`: critical differences over data sets;
