@@ -4,10 +4,12 @@
 
 For each `leaderboard/results/NAME/logs.tar.xz` it writes: the unpacked logs and their figures to `build/results/NAME`,
 their page to `build/results/pages/leaderboard/NAME` (which `make docs` includes), the tables to
-`leaderboard/results/NAME/table.md`, and a short table into each document, between `<!-- results: NAME -->` and
-`<!-- end of results -->`. A test does the same and compares, so the numbers in documents are those of the logs.
+`leaderboard/results/NAME/table.md`, and into each document a short table, between `<!-- results: NAME -->` and
+`<!-- end of results -->`, and the verdicts of `zapbench claims`, between `<!-- claims: NAME -->` and
+`<!-- end of claims -->`. A test does the same and compares, so the numbers in documents are those of the logs.
 """
 
+import functools
 import re
 import shutil
 import tarfile
@@ -15,11 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zapbench.leaderboard.claims.judge import judge, papers_values
+from zapbench.leaderboard.claims.schema import read_claims
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.leaderboard.show import claims
 from zapbench.leaderboard.show.columns import percent
 from zapbench.leaderboard.show.figures import save, trajectories, write_figures
 from zapbench.leaderboard.show.markdown import to_markdown
@@ -29,9 +34,14 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
 BUILD = ROOT / "build" / "results"
 DOCUMENTS = ("README.md", "docs/results.md")
+"""Documents with numbers of results."""
 PICTURE = "omniglot_small_claim"
 """The results whose sequential table is the figure in the README."""
-MARKED = re.compile(r"(<!-- results: (\w+) -->\n)(.*?)(<!-- end of results -->)", re.DOTALL)
+MARKED = {
+    kind: re.compile(rf"(<!-- {kind}: (\w+) -->\n)(.*?)(<!-- end of {kind} -->)", re.DOTALL)
+    for kind in ("results", "claims")
+}
+"""What is filled in -> where."""
 
 
 @dataclass(frozen=True)
@@ -87,26 +97,34 @@ def _cell(row: Row) -> str:
     return f"{percent(row.held_out.mean)}{interval} {row.letters}".rstrip()
 
 
-def filled(text: str, short: dict[str, str]) -> str:
-    """Returns a document with the tables of `short` inserted between the markers of their names.
+def verdicts(found: Published) -> str:
+    """Returns what `zapbench claims` says of a folder of results, without the claims that have no logs there."""
+    return claims.to_markdown(judge(read_claims(), found.logs, found.tables), complete=False)
+
+
+def filled(text: str, parts: dict[str, dict[str, str]]) -> str:
+    """Returns a document with the texts of `parts` inserted between the markers of their kinds and names.
 
     Raises:
         ValueError: a marker names results that do not exist.
     """
+    for kind, marked in MARKED.items():
+        text = marked.sub(functools.partial(_put, parts[kind]), text)
+    return text
 
-    def put(match: re.Match[str]) -> str:
-        if match.group(2) not in short:
-            raise ValueError(f"no results {match.group(2)!r}; there are: {', '.join(short)}")
-        return f"{match.group(1)}\n{short[match.group(2)]}\n{match.group(4)}"
 
-    return MARKED.sub(put, text)
+def _put(short: dict[str, str], match: re.Match[str]) -> str:
+    if match.group(2) not in short:
+        raise ValueError(f"no results {match.group(2)!r}; there are: {', '.join(short)}")
+    return f"{match.group(1)}\n{short[match.group(2)]}\n{match.group(4)}"
 
 
 def picture(found: Published, path: Path) -> None:
     """Draws the trajectories of the sequential table."""
     table = next(table for table in found.tables if table.protocol.startswith("sequential"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save(trajectories(table, curves(found.logs, table)), path)
+    drawn = trajectories(table, curves(found.logs, table), papers=papers_values(table, found.logs))
+    save(drawn, path)
 
 
 def page(found: Published, out: Path) -> None:
@@ -119,19 +137,20 @@ def main() -> None:
     from zapbench.launchers.cpus import cores
 
     shutil.rmtree(BUILD, ignore_errors=True)
-    short = {}
+    parts: dict[str, dict[str, str]] = {kind: {} for kind in MARKED}
     for name in published():
         found = read(name, BUILD / name / "logs", workers=cores())
         (RESULTS / name / "table.md").write_text(table_file(found), encoding="utf-8")
         page(found, BUILD / "pages" / "leaderboard" / name)
         write_figures(found.tables, found.logs, BUILD / name / "figures", ("svg", "pdf"))
-        short[name] = short_table(found.tables)
+        parts["results"][name] = short_table(found.tables)
+        parts["claims"][name] = verdicts(found)
         if name == PICTURE:
             picture(found, ROOT / "docs" / "pictures" / f"{name}.svg")
         print(f"{name}: {len(found.logs.trials):,} trials, build/results/pages/leaderboard/{name}/index.html")
     for document in map(ROOT.joinpath, DOCUMENTS):
         if document.exists():
-            document.write_text(filled(document.read_text(encoding="utf-8"), short), encoding="utf-8")
+            document.write_text(filled(document.read_text(encoding="utf-8"), parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

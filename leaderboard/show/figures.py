@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from zapbench.leaderboard.claims.judge import papers_values
 from zapbench.leaderboard.decide.curves import Curve, curves, step_name
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table
@@ -26,6 +28,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 STYLES = ("-", "--", "-.", (0, (1, 1.2)))
 """Four, so that colour and style together repeat after 28 methods only."""
 BOUND_STYLES = ((0, (5, 3)), (0, (2, 1)), (0, (4, 1, 1, 1)))
+PAPERS_MARK: dict[str, Any] = {
+    "marker": "D", "markersize": 6, "markerfacecolor": "white", "markeredgecolor": "black", "linestyle": "none",
+    "zorder": 4, "clip_on": False,
+}  # fmt: skip
+"""How a value that the paper reports is drawn."""
 FORMATS = ("svg", "png", "pdf")
 LONGEST_NAME = 60
 _BRACKETS = re.compile(r"\[.*\]")
@@ -53,7 +60,8 @@ def write_figures(
     own = places(tables)
     for table in tables:
         for kind in kinds:
-            figure = bars(table) if kind == "bars" else trajectories(table, curves(logs, table), own)
+            papers = papers_values(table, logs)
+            figure = bars(table, papers) if kind == "bars" else trajectories(table, curves(logs, table), own, papers)
             for form in formats:
                 path = folder / f"{file_name(table)}-{kind}.{form}"
                 save(figure, path)
@@ -83,15 +91,22 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=200, metadata=_UNDATED.get(path.suffix.removeprefix(".")))
 
 
-def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | None = None) -> Figure:
+def trajectories(
+    table: Table,
+    found: Sequence[Curve],
+    own: Mapping[str, int] | None = None,
+    papers: Mapping[str, float] | None = None,
+) -> Figure:
     """Draws held-out accuracy over classes seen (or updates): means over seeds, bands their 95% t intervals.
 
-    Chance and upper bounds are black lines without a band.
+    Chance and upper bounds are black lines without a band. The paper's final accuracy is a diamond of the colour of
+    the method's curve.
 
     Args:
         table: what is drawn.
         found: its curves.
         own: method -> its place among colours and styles; None for the table's order.
+        papers: method -> the paper's final accuracy in percent.
     """
     own = places([table]) if own is None else own
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -100,6 +115,13 @@ def trajectories(table: Table, found: Sequence[Curve], own: Mapping[str, int] | 
         _draw(axes, curve, own.get(curve.method, 0), bound=curve.method in table.bounds)
     names, _ = without_shared([curve.method for curve in found])
     handles = list(axes.lines)
+    marked = [(curve, papers[curve.method]) for curve in found if papers and curve.method in papers]
+    for curve, value in marked:
+        colour = COLOURS[own.get(curve.method, 0) % len(COLOURS)]
+        axes.plot(curve.steps[-1:], [value], **PAPERS_MARK | {"markerfacecolor": colour})
+    if marked:
+        handles.append(Line2D([], [], **PAPERS_MARK))
+        names.append("paper")
     if is_number(table.chance):
         handles.append(axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1))
         names.append("chance")
@@ -126,11 +148,17 @@ def _draw(axes: Axes, curve: Curve, place: int, *, bound: bool) -> None:
         axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def bars(table: Table) -> Figure:
+def bars(table: Table, papers: Mapping[str, float] | None = None) -> Figure:
     """Draws validation accuracy in pre-training beside held-out accuracy in transfer, with 95% t intervals.
 
-    Above a bar are its significance groups: methods that share a letter are not significantly different.
+    Above a bar are its significance groups: methods that share a letter are not significantly different. The paper's
+    final accuracy is a diamond.
+
+    Args:
+        table: what is drawn.
+        papers: method -> the paper's final accuracy in percent.
     """
+    papers = papers or {}
     rows = table.rows
     figure = Figure(figsize=(max(4.8, 1.6 + 0.9 * len(rows)), 3.8), layout="constrained")
     axes = figure.add_subplot()
@@ -142,6 +170,9 @@ def bars(table: Table) -> Figure:
         error = _error(row)
         axes.bar(place + 0.2, score, 0.38, color=COLOURS[0], edgecolor="black", linewidth=0.6, hatch=hatch, yerr=error)
         top = score + (error[1][0] if error else 0)
+        if row.method in papers:
+            axes.plot([place + 0.2], [papers[row.method]], **PAPERS_MARK)
+            top = max(top, papers[row.method] + 1)
         axes.annotate(row.letters, (place + 0.2, top), (0, 3), textcoords="offset points", ha="center", fontsize=8)
     if is_number(table.chance):
         axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1)
@@ -150,11 +181,13 @@ def bars(table: Table) -> Figure:
     axes.set_xticklabels([short(name, 24) for name in names], rotation=25, ha="right", parse_math=False)
     _finish(axes, table)
     axes.margins(y=0.12)
-    keys = [
+    keys: list[Patch | Line2D] = [
         Patch(facecolor="#BBBBBB", edgecolor="black", label="validation accuracy (pre-training)"),
         Patch(facecolor=COLOURS[0], edgecolor="black", label="held-out accuracy (transfer)"),
         Line2D([], [], color="black", linestyle=":", linewidth=1, label="chance"),
     ]
+    if any(row.method in papers for row in rows):
+        keys.append(Line2D([], [], **PAPERS_MARK, label="paper (transfer)"))
     axes.legend(handles=keys, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import jinja2
 
 from zapbench import __version__
+from zapbench.leaderboard.claims.judge import judge
+from zapbench.leaderboard.claims.schema import read_claims
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.overview import overviews
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.identity import identities as identities_of
 from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.leaderboard.show.claims import claims_data
 from zapbench.leaderboard.show.figures import file_name, places, write_figures
 from zapbench.leaderboard.show.makers import maker_data, makers_data, makers_of
 from zapbench.leaderboard.show.page_data import method_data, overview_data, page_names, table_data
@@ -98,6 +101,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
         problems=[*logs.problems, *wrong],
         makers=makers_data(makers),
+        claims=claims_data(judge(read_claims(), logs, tables)),
     )
     _write(out / "index.html", index)
     template = environment.get_template("method.html")

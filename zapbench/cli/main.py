@@ -11,6 +11,7 @@ from zapbench import __version__
 from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
 from zapbench.cli.completion import add_completion
+from zapbench.cli.claims import add_claims
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
 from zapbench.cli.leaderboard import add_leaderboard
@@ -31,6 +32,7 @@ COMMANDS = (
     add_list,
     add_data,
     add_leaderboard,
+    add_claims,
     add_submit,
     add_show,
     add_repeat,
