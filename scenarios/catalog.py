@@ -48,9 +48,10 @@ OMNIGLOT = DataSet(
     folder="omniglot-py",
     layouts=((("images_background", "images_background.zip"), ("images_evaluation", "images_evaluation.zip")),),
     content="1,623 hand-written characters (964 background, 659 evaluation) x 20 one-bit images of 105x105",
-    splits="964 background classes to pre-train on; of the 659 of evaluation 600 for reported, 59 for selection trials",
+    splits="964 background classes to pre-train on; of the 659 of evaluation 600 for reported, 59 for selection trials "
+    "(omniglot_all: 600 of all 659 for each trial)",
     reading='"L", reduced to 28x28 (Lanczos), in [0, 1], paper = 1; no mean or standard deviation',
-    scenarios=("omniglot", "omniglot_84", "omniglot_small"),
+    scenarios=("omniglot", "omniglot_84", "omniglot_all", "omniglot_small"),
     licence="MIT",
     citation=(
         "Lake, Salakhutdinov, Tenenbaum: Human-level concept learning through probabilistic program induction. "

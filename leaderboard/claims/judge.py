@@ -122,6 +122,8 @@ def _size(claim: Claim, found: Evidence, names: Mapping[str, str]) -> tuple[str,
     if trial != setup.classes_per_trial:
         differing.append(f"{trial} classes a trial")
     differing += [binding for binding in found.table.common if not binding.startswith("MODEL")]
+    if not differing and found.table.scenario not in setup.scenarios:
+        differing.append(found.table.scenario)
     return tuple(differing)
 
 

@@ -126,7 +126,8 @@ def _significance(claim: Claim, found: Evidence, names: Mapping[str, str], seeds
         return replace(said, verdict=REFUTED if claim.significant else REPRODUCED, why=why)
     values, room = found.values(claim.metric), MARGIN - abs(pair.difference)
     spread = pooled_spread([values[first], values[second]])
-    needed = seeds_for_interval(room, spread, means=2) if room > 0 else found.seeds_to_detect(claim.metric, pair)
+    ways = [found.seeds_to_detect(claim.metric, pair), seeds_for_interval(room, spread, means=2) if room > 0 else None]
+    needed = min((seeds for seeds in ways if seeds is not None), default=None)
     why = f"not significant ({p}), but they may be more than {MARGIN:g} points apart"
     return replace(said, why=why, needed=more(needed, seeds))
 

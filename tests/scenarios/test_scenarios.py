@@ -114,7 +114,7 @@ def test_images_are_floats_between_0_and_1_before_the_mean_is_taken_off(scenario
 
 def test_selection_classes_are_disjoint_from_reported_ones_where_the_scenario_has_enough(scenario):
     shared = not scenario.select_pool
-    assert shared == scenario.name.startswith("omni_image")
+    assert shared == scenario.name.startswith(("omni_image", "omniglot_all"))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +185,22 @@ def test_omniglot_has_all_classes_and_equals_pils_own_resizing(omniglot_files):
             for place, name in enumerate(names):
                 image = Image.open(io.BytesIO(archive.read(name))).convert("L").resize((28, 28), Image.LANCZOS)
                 assert np.array_equal(scenario.images.pixels[c * 20 + place], np.asarray(image))
+
+
+def test_omniglot_all_draws_600_of_all_659_characters_in_each_trial(omniglot_files):
+    scenario, plain = scenario_of("omniglot_all"), scenario_of("omniglot")
+    assert set(scenario.report_pool) == set(plain.report_pool) | set(plain.select_pool)
+    assert len(scenario.report_pool) == 659
+    assert scenario.pretrain_classes == plain.pretrain_classes
+    report = [set(scenario.trial(0, seed).classes) for seed in range(3)]
+    select = set(scenario.trial(0, 0, role="select").classes)
+    for one in (*report, select):
+        assert len(one) == 600
+    assert len(set.union(*report)) > 600
+    assert select not in report
+    assert len(set.union(*(set(plain.trial(0, seed).classes) for seed in range(3)))) == 600
+    differing = {name for name, fact in scenario.facts().items() if fact != plain.facts()[name]}
+    assert differing == {"scenario", "report_pool", "select_pool"}
 
 
 def test_the_small_omniglot_has_selection_classes_of_its_own(omniglot_files):

@@ -1,4 +1,4 @@
-"""`zapbench claims`: holds the paper's claims against a folder of logs."""
+"""`zapbench claims`: holds the paper's claims against folders of logs."""
 
 import argparse
 import sys
@@ -11,9 +11,16 @@ from zapbench.cli.tables import WIDE, read_logs
 def add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     command = add_command(
-        commands, "claims", "hold the paper's claims against a folder of logs", "zapbench claims runs --format md"
+        commands, "claims", "hold the paper's claims against folders of logs", "zapbench claims runs --format md"
     )
-    command.add_argument("logdir", type=Path, metavar="LOGDIR", help="folder of TensorBoard logs")
+    command.add_argument(
+        "logdirs",
+        type=Path,
+        metavar="LOGDIR",
+        nargs="+",
+        help="folders of TensorBoard logs; a task that several record counts in the first, and a method belongs to the "
+        "first folder that has it",
+    )
     command.add_argument("--claims", type=Path, metavar="FILE.toml", help="claims of your own (default: the paper's)")
     command.add_argument("--format", choices=["table", "md", "json"], default="table", help="default: table")
     command.add_argument("--no-cache", action="store_true", help="read every file again, and do not write the cache")
@@ -31,14 +38,14 @@ def _claims(options: argparse.Namespace) -> int:
 
     methods, known = config.names("strategies"), config.names("scenarios")
     claims = read_claims(options.claims or SHIPPED, methods=methods, scenarios=known)
-    logs = read_logs(options.logdir, keep=not options.no_cache)
+    logs = read_logs(options.logdirs, keep=not options.no_cache)
     ranked = tables(logs)
     findings = judge(claims, logs, ranked)
     if all(finding.table is None for finding in findings):
         titles = (table.title + ("" if table.rows else " (no reported trial)") for table in ranked)
         there = ", ".join(dict.fromkeys(titles)) or "nothing that can be ranked"
         about = ", ".join(dict.fromkeys(name for claim in claims for name in scenarios(claim.setup)))
-        raise ValueError(f"no claim can be held against {options.logdir}: it holds {there}; claims are about {about}")
+        raise ValueError(f"no claim can be held against these logs: they hold {there}; claims are about {about}")
     if options.format == "table":
         console = Console()
         to_terminal(findings, console if console.is_terminal else Console(width=WIDE))
