@@ -26,7 +26,9 @@ def correlation(claim: Claim, found: Evidence, names: Mapping[str, str], seeds: 
     if certain:
         above, below = certain[0].first, certain[0].second
         above, below = (above, below) if certain[0].difference > 0 else (below, above)
-        why = f"{len(certain)} of {len(both)} pairs are inverted, such as {above} above {below} in transfer"
+        why = (
+            f"{len(certain)} of {len(both)} pairs are significantly inverted, such as {above} above {below} in transfer"
+        )
         return Verdict(REFUTED if claim.ranks else REPRODUCED, said, seeds, why, value=tau)
     if tau > 0 and p < ALPHA:
         why = f"no significant inversion, and tau is positive (p = {p:.2g})"
