@@ -10,8 +10,8 @@ from typing import Any
 from zapbench import __version__
 from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
-from zapbench.cli.completion import add_completion
 from zapbench.cli.claims import add_claims
+from zapbench.cli.completion import add_completion
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
 from zapbench.cli.leaderboard import add_leaderboard
