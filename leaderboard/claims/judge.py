@@ -8,6 +8,7 @@ from zapbench.leaderboard.claims.evidence import Evidence, evidence
 from zapbench.leaderboard.claims.rules import verdict
 from zapbench.leaderboard.claims.schema import Claim, Setup, read_claims
 from zapbench.leaderboard.claims.verdict import UNDECIDED, Verdict
+from zapbench.leaderboard.decide.metrics import FINAL
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
 
@@ -71,7 +72,9 @@ def scenarios(setup: Setup) -> tuple[str, ...]:
 
 
 def _is_about(table: Table, claim: Claim) -> bool:
-    return table.scenario in scenarios(claim.setup) and table.protocol == claim.protocol
+    """Returns whether a claim is about a table; none is about one that ranks by another metric than final accuracy."""
+    same = table.scenario in scenarios(claim.setup) and table.protocol == claim.protocol
+    return same and table.metric == FINAL
 
 
 def _finding(claim: Claim, found: Evidence, names: Mapping[str, str]) -> Finding:

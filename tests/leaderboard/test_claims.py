@@ -15,6 +15,7 @@ from zapbench.leaderboard.claims.judge import judge, papers_values
 from zapbench.leaderboard.claims.schema import SHIPPED, read_claims
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.decide.curves import curves
+from zapbench.leaderboard.decide.metrics import metric_named
 from zapbench.leaderboard.decide.power import (
     seeds_for_interval,
     seeds_for_trend,
@@ -360,6 +361,13 @@ def test_figures_at_another_size_show_no_value_of_the_paper(change, tmp_path):
     logs = load(record(tmp_path / "logs", {"asb_zap": [50, 51, 52]}, **change))
     (table,) = tables(logs)
     assert papers_values(table, logs) == {}
+
+
+def test_a_table_that_ranks_by_another_metric_gets_no_verdict_and_no_value_of_the_paper(tmp_path):
+    logs = load(record(tmp_path / "logs", {"asb_zap": [50, 51, 52]}))
+    (table,) = tables(logs, metric=metric_named("forgetting"))
+    assert papers_values(table, logs) == {}
+    assert all(finding.table is None for finding in judge(read_claims(), logs, [table]))
 
 
 def test_the_page_has_the_verdicts_and_a_page_without_claims_has_no_such_section(tmp_path):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
-from zapbench.cli.tables import WIDE, read_logs
+from zapbench.cli.tables import read_logs
 
 
 def add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,9 +28,8 @@ def add_claims(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from zapbench import config
+    from zapbench.cli.consoles import output
     from zapbench.leaderboard.claims.judge import judge, scenarios
     from zapbench.leaderboard.claims.schema import SHIPPED, read_claims
     from zapbench.leaderboard.decide.tables import tables
@@ -47,8 +46,7 @@ def _claims(options: argparse.Namespace) -> int:
         about = ", ".join(dict.fromkeys(name for claim in claims for name in scenarios(claim.setup)))
         raise ValueError(f"no claim can be held against these logs: they hold {there}; claims are about {about}")
     if options.format == "table":
-        console = Console()
-        to_terminal(findings, console if console.is_terminal else Console(width=WIDE))
+        to_terminal(findings, output())
     else:
         sys.stdout.write(to_markdown(findings) if options.format == "md" else to_json(findings))
     for problem in logs.problems:
