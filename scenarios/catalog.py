@@ -33,7 +33,7 @@ GLYPHS = DataSet(
     splits="283 Latin letters to pre-train on; 148 Cyrillic and Armenian for reported, 89 Greek and Georgian for "
     "selection trials; the typefaces of the held-out images of a draw are never trained on in that draw",
     reading='"L", reduced to 28x28 (Lanczos), in [0, 1], paper = 1; no mean or standard deviation',
-    scenarios=("glyphs",),
+    scenarios=("glyphs", "glyphs_small"),
     licence="nothing is distributed: drawn with DejaVu fonts (Bitstream Vera licence)",
     citation="this package",
     source="scenarios/glyphs.py",
