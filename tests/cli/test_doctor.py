@@ -154,3 +154,11 @@ def test_a_gpu_that_torch_does_not_find_is_noted(seen, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert of("GPU", tmp_path).state == (OK if seen else NOTE)
+
+
+def test_a_package_that_only_newer_versions_of_python_need_is_not_missed(monkeypatch):
+    asked = ["numpy>=1.26", 'setuptools; python_version >= "3.12"', 'ray>=2.40; extra == "ray"']
+    monkeypatch.setattr(environment.metadata, "requires", lambda name: asked)
+    for version, names in (((3, 11), ["numpy", "ray"]), ((3, 12), ["numpy", "setuptools", "ray"])):
+        monkeypatch.setattr(environment.sys, "version_info", version)
+        assert [name for name, _, _ in environment.requirements()] == names

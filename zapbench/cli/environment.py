@@ -70,12 +70,15 @@ def _python() -> Iterator[Diagnosis]:
 
 
 def requirements() -> list[tuple[str, str, str]]:
-    """Returns the requirements of the installed zapbench: name, version specifier, and extra (or nothing)."""
+    """Returns what the installed zapbench requires of this Python: name, version specifier, and extra (or nothing)."""
     found = []
     for line in metadata.requires("zapbench") or []:
         asked, _, marker = line.partition(";")
         name, specifier = re.fullmatch(r"([\w.-]+)\s*(?:\[[^]]*\])?\s*(.*)", asked.strip()).groups()  # type: ignore[union-attr]
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)", marker)
+        newer = re.search(r"python_version\s*>=\s*['\"](\d+)\.(\d+)", marker)
+        if newer and sys.version_info < (int(newer.group(1)), int(newer.group(2))):
+            continue
         found.append((name, specifier.strip("() "), extra.group(1) if extra else ""))
     return found
 
