@@ -72,7 +72,7 @@ def test_the_cost_of_tasks_that_were_never_measured_is_unknown(tmp_path, capsys)
     assert main(["suite", "demo", "--dry-run", "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "time left: unknown" in shown
-    assert "unknown: glyphs 4 strategies, pre-training (no such task has been measured)" in shown
+    assert "unknown: glyphs_small 4 strategies, pre-training (no such task has been measured)" in shown
     assert not (tmp_path / "out").exists()
 
 
