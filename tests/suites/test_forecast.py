@@ -153,12 +153,13 @@ def test_similar_tasks_give_an_estimate_where_none_of_the_kind_was_measured(tmp_
     assert parts(forecast(plan(wider), tmp_path, 1))["iid", "pre-training"].source == "zapbench's own runs (a clock)"
 
 
-def test_the_shipped_table_knows_the_kinds_of_the_shipped_suites(monkeypatch):
+@pytest.mark.parametrize("name", ["omniglot_small_claim", "demo"])
+def test_the_shipped_table_knows_the_kinds_of_the_shipped_suites(name, monkeypatch):
     monkeypatch.setattr(costs, "SHIPPED", SHIPPED)
     known = costs.shipped()
-    tasks = plan(load_suite("omniglot_small_claim")).tasks
+    tasks = plan(load_suite(name)).tasks
     strategies = {task.run.strategy for task in tasks if task.trial is None and kind(task) in known}
-    assert strategies == set(load_suite("omniglot_small_claim").strategies)
+    assert strategies == set(load_suite(name).strategies)
 
 
 def test_tasks_are_of_one_kind_unless_their_cost_differs():
