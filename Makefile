@@ -33,6 +33,8 @@ format: install  ## format the code
 
 results: install  ## tables, pages and figures of the committed logs, and the numbers in documents, made anew
 	$(BIN)/python docs/results.py
+	$(BIN)/python docs/networks.py
+	$(BIN)/python docs/diagrams.py
 
 docs: install  ## build the documentation into build/docs, with no network and no warning
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs

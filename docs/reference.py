@@ -14,6 +14,7 @@ from zapbench.cli.main import _parser
 from zapbench.experiment.root import register_everything
 
 MODULES = {
+    "From Python": ("zapbench.api",),
     "Log format": ("zapbench.leaderboard.contract",),
     "Scenarios and streams": (
         "zapbench.scenarios.scenario",

@@ -1,6 +1,8 @@
 """A contact sheet of a scenario: images of some classes of each pool, trained on and held out."""
 
+import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +73,9 @@ def _part(
         pen.text((first, 4), f"{right}: {kept} of {held_out.shape[1]}", FAINT, _font(13))
     for row, place in enumerate(chosen):
         top = 26 + row * (TILE + GAP)
-        pen.text((0, top + TILE / 2), _short(scenario.images.classes[classes[place]]), INK, _font(12), anchor="lm")
+        name = _short(scenario.images.classes[classes[place]])
+        face, written = face_for(name)
+        pen.text((0, top + TILE / 2), written, INK, ImageFont.truetype(face, 12), anchor="lm")
         for column in range(shown):
             part.paste(_tile(scenario, train[place, column]), (LABEL + column * (TILE + GAP), top))
         for column in range(kept):
@@ -91,6 +95,36 @@ def _short(name: str, room: int = 26) -> str:
     return short if len(short) <= room else f"{short[: room // 2 - 1]}…{short[-(room // 2) :]}"
 
 
+def face_for(text: str) -> tuple[str, str]:
+    """Returns a font that has every character of a text, and the text.
+
+    Where no font of this machine has all of them, characters that DejaVu lacks are written as their code points.
+    """
+    own = _face("DejaVuSans.ttf")
+    lacking = {character for character in text if ord(character) not in _characters(own)}
+    if not lacking:
+        return own, text
+    from matplotlib.font_manager import fontManager
+
+    wanted = set(map(ord, text))
+    for entry in fontManager.ttflist:
+        with suppress(OSError, RuntimeError, ValueError):
+            if "LastResort" not in entry.fname and wanted <= _characters(entry.fname):  # it has a box for everything
+                return entry.fname, text
+    return own, "".join(f"<U+{ord(c):04X}>" if c in lacking else c for c in text)
+
+
+@functools.lru_cache(maxsize=256)
+def _characters(path: str) -> frozenset[int]:
+    """Returns the code points that a font has."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())
+
+
+def _face(name: str) -> str:
+    return str(next(path for path in face_files() if path.name == name))
+
+
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(next(path for path in face_files() if path.name == name)), size)
+    return ImageFont.truetype(_face("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.font_manager import FontEntry, fontManager
 from PIL import Image
 from support.paths import ROOT
 
@@ -12,7 +13,9 @@ from zapbench import config
 from zapbench.cli.data import scenario_of
 from zapbench.cli.main import main
 from zapbench.cli.scenario_cards import all_cards, sizes_of
+from zapbench.scenarios import contact_sheet
 from zapbench.scenarios.catalog import CATALOG
+from zapbench.scenarios.contact_sheet import face_for
 
 DOCS = ROOT / "docs"
 
@@ -95,6 +98,16 @@ def test_verify_continues_after_a_bad_data_set(data_root, capsys):
     out, error = capsys.readouterr()
     assert "images_background.zip is not a readable archive" in error
     assert "tiny_imagenet: missing" in out
+
+
+def test_class_names_in_any_script_are_written_in_a_font_that_has_them_or_as_code_points(monkeypatch):
+    dejavu, written = face_for("ქართული")
+    assert (Path(dejavu).name, written) == ("DejaVuSans.ttf", "ქართული")
+    monkeypatch.setattr(fontManager, "ttflist", [])
+    assert face_for("a日") == (dejavu, "a<U+65E5>")
+    monkeypatch.setattr(fontManager, "ttflist", [FontEntry(fname="japanese.ttf"), FontEntry(fname="missing.ttf")])
+    monkeypatch.setattr(contact_sheet, "_characters", lambda path: frozenset(map(ord, "a日" if "jap" in path else "a")))
+    assert face_for("a日") == ("japanese.ttf", "a日")
 
 
 def test_a_sheet_is_drawn_and_nothing_else_is_left(tmp_path):

@@ -171,14 +171,16 @@ def _last(curve: tuple[list[int], list[float]]) -> str:
     return f"{len(curve[0])} points, the last {curve[1][-1]:.6g}" if curve[0] else "nothing"
 
 
-def sparkline(values: list[float]) -> str:
-    """Returns a curve as a line of blocks, scaled from its lowest to its highest value; not finite values are blank.
+def sparkline(values: list[float], width: int = WIDTH) -> str:
+    """Returns a curve as a line of at most `width` blocks, scaled from its lowest to its highest value.
+
+    Values that are not finite are blank.
 
     >>> sparkline([0.0, 0.5, 1.0])
     '▁▄█'
     """
-    if len(values) > WIDTH:
-        values = [values[round(i * (len(values) - 1) / (WIDTH - 1))] for i in range(WIDTH)]
+    if len(values) > width:
+        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return " " * len(values)
