@@ -42,6 +42,7 @@ def test_a_comparison_is_text_a_frame_a_table_of_a_notebook_and_a_figure():
     comparison = zapbench.compare(zapbench.load(DEMO))
     (table,) = comparison.tables
     text = str(comparison)
+    assert repr(comparison) == text
     assert text.startswith("glyphs: sequential, frozen transfer")
     assert max(map(len, text.splitlines()[:6])) <= 120
     frame = comparison.frame()

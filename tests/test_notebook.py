@@ -21,7 +21,7 @@ def executed(tmp_path):
         if magic := re.match(r"%%writefile (\S+)\n", cell):
             (tmp_path / magic[1]).write_text(cell[magic.end() :], encoding="utf-8")
             continue
-        *lines, last = cell.rstrip().split("\n")
+        *lines, last = [line for line in cell.rstrip().split("\n") if not line.startswith("%")]
         if last.startswith((" ", ")")):
             lines, last = [*lines, last], "None"
         exec("\n".join(lines), space)

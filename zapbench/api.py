@@ -106,7 +106,7 @@ def run(
 
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    outcome = run_suite(planned, folder, new_launcher, Console(stderr=True, quiet=quiet)).outcome
+    outcome = run_suite(planned, folder, new_launcher, Console(stderr=True, quiet=quiet, force_jupyter=False)).outcome
     if outcome.fatal:
         raise OSError(outcome.fatal)
     if outcome.stopped:
@@ -160,7 +160,7 @@ def compare(
     return Comparison(tuple(ranked), found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Ranked methods. Printed, it is what `zapbench leaderboard` prints; a notebook shows it as a table.
 
@@ -198,10 +198,14 @@ class Comparison:
 
         from zapbench.leaderboard.show.terminal import to_terminal
 
-        console = Console(file=io.StringIO(), width=WIDTH)
+        console = Console(file=io.StringIO(), width=WIDTH, force_jupyter=False)
         to_terminal(list(self.tables), console)
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in text.splitlines())
+
+    def __repr__(self) -> str:
+        """Returns the tables as text, as an interactive session shows a value."""
+        return str(self)
 
     def _repr_markdown_(self) -> str:
         from zapbench.leaderboard.show.markdown import to_markdown
