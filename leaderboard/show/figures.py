@@ -17,10 +17,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from zapbench.leaderboard.claims.judge import papers_values
+from zapbench.leaderboard.decide.class_tables import dynamics_of
 from zapbench.leaderboard.decide.curves import Curve, curves, step_name
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.leaderboard.show.dynamics import heat_maps, to_markdown
 from zapbench.text import one_line
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -53,15 +55,24 @@ def write_figures(
         logs: for the curves.
         folder: created if missing.
         formats: of `FORMATS`.
-        kinds: which figures: `trajectories`, `bars`.
+        kinds: which figures: `trajectories`, `bars`, `dynamics` (heat maps, and a table in Markdown).
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     own = places(tables)
     for table in tables:
         for kind in kinds:
-            papers = papers_values(table, logs)
-            figure = bars(table, papers) if kind == "bars" else trajectories(table, curves(logs, table), own, papers)
+            if kind == "dynamics":
+                found = dynamics_of(logs, table)
+                written.append(folder / f"{file_name(table)}-dynamics.md")
+                written[-1].write_text(to_markdown(table.title, found), encoding="utf-8")
+                figure: Figure | None = heat_maps(table.title, found)
+            elif kind == "bars":
+                figure = bars(table, papers_values(table, logs))
+            else:
+                figure = trajectories(table, curves(logs, table), own, papers_values(table, logs))
+            if figure is None:
+                continue
             for form in formats:
                 path = folder / f"{file_name(table)}-{kind}.{form}"
                 save(figure, path)

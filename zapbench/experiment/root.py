@@ -28,7 +28,7 @@ from zapbench.transfer.closed_form import HeadFactory
 from zapbench.transfer.plan import OptimizerFactory
 from zapbench.transfer.protocol import Protocol
 
-for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+for _optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.SGD):
     gin.external_configurable(_optimizer, module="torch.optim")
 
 

@@ -8,7 +8,7 @@ from zapbench import config
 from zapbench.suites.search import is_draws, settings_of
 from zapbench.text import LARGEST_INTEGER, UNPRINTABLE, rate_text
 
-FIGURES = ("trajectories", "bars")
+FIGURES = ("trajectories", "bars", "dynamics")
 MOST_SEEDS = 10_000
 MOST_TRIALS = 100_000
 MOST_TASKS = 1_000_000

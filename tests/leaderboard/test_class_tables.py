@@ -1,0 +1,76 @@
+"""The dynamics of a table's methods: means over seeds, what is missing and why, the Markdown and the heat maps."""
+
+import numpy as np
+import pytest
+from support.made_logs import FACTS, describe
+
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.decide.class_tables import dynamics_of
+from zapbench.leaderboard.decide.tables import tables
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.dynamics import heat_maps, to_markdown
+from zapbench.leaderboard.show.figures import write_figures
+from zapbench.transfer.metrics import Trajectory
+
+FACTS = {**FACTS, "images_held_out": 4}
+FALLS = [[4], [2, 4], [2, 3, 4]]
+"""Of four images: the first class falls by half, the second by a quarter; nothing recovers."""
+RETURNS = [[4], [0, 4], [4, 4, 4]]
+FALL, RETURN = (-0.5 + 0.0 - 0.25) / 3, (-1.0 + 1.0 + 0.0) / 3
+"""Mean change of an earlier class."""
+
+
+def write_counts(folder, counts, steps=(1, 2, 3), **about):
+    curve = [sum(row) / (4 * len(row)) for row in counts]
+    trajectory = Trajectory(list(steps), curve, curve, [0.0] * len(curve), curve, correct=counts)
+    about = describe(facts=FACTS, **about)
+    place = folder / f"{about.method}-{about.pretrain_seed}-{about.transfer_seed}"
+    write_trial(place, about, "gin", trajectory, {"cost/seconds": 1.0}, Closing("finished"))
+
+
+@pytest.fixture
+def made(tmp_path):
+    write_counts(tmp_path, FALLS, method="falls|all", seed=0, trial=0)
+    write_counts(tmp_path, RETURNS, method="falls|all", seed=0, trial=1)
+    write_counts(tmp_path, FALLS, method="falls|all", seed=1, trial=0)
+    write_counts(tmp_path, [[4], [2, 3, 4]], (1, 3), method="coarse", seed=0)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    return logs, table
+
+
+def test_numbers_are_means_over_seeds_of_means_over_trials(made):
+    found = {one.method: one for one in dynamics_of(*made)}
+    own = found["falls|all"]
+    # Depths: (0.5 + 0.25) / 2 and (1 + 0) / 2 in seed 0, (0.5 + 0.25) / 2 in seed 1.
+    assert own.mean.depth == pytest.approx(((0.375 + 0.5) / 2 + 0.375) / 2)
+    assert own.mean.recovered == pytest.approx(((0 + 1) / 2 + 0) / 2)
+    assert own.mean.recovery == 1.0, "of those that recover"
+    assert own.mean.interference.earlier == pytest.approx(((FALL + RETURN) / 2 + FALL) / 2)
+    assert own.trials == 3
+    np.testing.assert_allclose(own.table[1, :2], [(0.5 + 0.0 + 0.5) / 3, 1.0])
+
+
+def test_a_method_that_was_not_measured_after_every_class_is_missing_in_words(made):
+    (coarse,) = [one for one in dynamics_of(*made) if one.method == "coarse"]
+    assert coarse.mean is None
+    assert coarse.missing.startswith("measured at 2 points of 3 classes")
+    text = to_markdown("t", dynamics_of(*made))
+    assert "coarse is missing: measured at 2 points" in text
+    assert "| falls\\|all | 3 | 40.6 | 25.0 | 1.0 |" in text
+    assert "nan" not in text
+
+
+def test_maps_have_a_row_per_method_with_numbers_and_none_give_no_figure(made, tmp_path):
+    logs, table = made
+    found = dynamics_of(logs, table)
+    figure = heat_maps("a title", found)
+    maps = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert [np.shape(values) for values in maps[:2]] == [(3, 3), (3, 3)], "accuracy, and change"
+    assert maps[0][1][1] == 100.0
+    assert maps[1][0][1] == pytest.approx(100 * ((0.5 + 0.0 + 0.5) / 3 - 1.0))
+    assert heat_maps("a title", [one for one in found if one.mean is None]) is None
+    written = write_figures([table], logs, tmp_path / "figures", ("svg", "png"), ("dynamics",))
+    assert [path.suffix for path in written] == [".md", ".svg", ".png"]
+    assert all(path.is_file() for path in written)
