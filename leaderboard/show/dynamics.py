@@ -76,6 +76,7 @@ def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
             image = axes.imshow(
                 values.T, cmap=colours, vmin=limits[0], vmax=limits[1], extent=edges, interpolation="nearest"
             )
+            axes.locator_params(integer=True)
             figure.colorbar(image, ax=axes)
         left.set_title(one_line(one.method)[:60], fontsize=9, parse_math=False, loc="left")
         left.set_ylabel("class, in order learned")

@@ -102,7 +102,7 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False, progress: P
     """
     before, about = read_task(folder)
     if not allow_files:
-        _refuse_files(folder, about)
+        refuse_files(folder, about)
     progress("importing PyTorch and Avalanche", 0, 1)
     prepare_process(threads or about.threads)
     job = job_of(about)
@@ -123,8 +123,12 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False, progress: P
     return list(compare(before, after))
 
 
-def _refuse_files(folder: Path, about: Description) -> None:
-    """Refuses files that a log names, which may be another person's: shipped names alone are run unasked."""
+def refuse_files(folder: Path, about: Description) -> None:
+    """Refuses files that a log names, which may be another person's: shipped names alone are run unasked.
+
+    Raises:
+        ValueError: the log names one.
+    """
     for kind, name in {"scenario": about.scenario, "strategy": about.strategy, **about.sources}.items():
         shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
         if shipped and str(name) not in config.names(shipped):

@@ -18,6 +18,7 @@ from zapbench.cli.leaderboard import add_leaderboard
 from zapbench.cli.list import add_list
 from zapbench.cli.new import add_new
 from zapbench.cli.repeat import add_repeat
+from zapbench.cli.resilience import add_resilience
 from zapbench.cli.run import add_run, add_transfer
 from zapbench.cli.show import add_show
 from zapbench.cli.submit import add_submit
@@ -36,6 +37,7 @@ COMMANDS = (
     add_submit,
     add_show,
     add_repeat,
+    add_resilience,
     add_doctor,
     add_completion,
 )

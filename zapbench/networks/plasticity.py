@@ -4,6 +4,8 @@ A unit is a feature of the encoder. Low effective rank, many dormant units and l
 plasticity (Dohare et al. 2024, *Loss of plasticity in deep continual learning*).
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +75,36 @@ def feature_drift(before: Tensor, after: Tensor) -> float:
     if not norm:
         raise ValueError("feature drift: all features before were 0")
     return float((after.double() - before.double()).norm(dim=1).mean() / norm)
+
+
+class CoAdaptation(NamedTuple):
+    """How much a network depends on one of its layers having these very weights, in accuracy.
+
+    Attributes:
+        shock: what it loses when the layer is re-drawn.
+        lasting: what is still lost after the layer alone was trained again; below 0 where it is better than before.
+        regained: share of the shock that training the layer restored; NaN without a shock.
+    """
+
+    shock: float
+    lasting: float
+    regained: float
+
+
+def co_adaptation(before: float, redrawn: float, recovered: float) -> CoAdaptation:
+    """Returns a layer's co-adaptation from three accuracies in [0, 1]: before, after re-drawing it, after training it.
+
+    Features that are not co-adapted with a layer let a new one do as well (Hinton et al. 2012 on dropout; Yosinski et
+    al. 2014 on fragile co-adaptation); zapping asks that of the last layer throughout pre-training.
+
+    Raises:
+        ValueError: an accuracy is not in [0, 1].
+    """
+    for name, value in (("before", before), ("redrawn", redrawn), ("recovered", recovered)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"co-adaptation: {name} is {value}; allowed: 0 to 1")
+    shock = before - redrawn
+    return CoAdaptation(shock, before - recovered, (recovered - redrawn) / shock if shock else float("nan"))
 
 
 def _check(features: Tensor) -> None:

@@ -1,0 +1,65 @@
+"""What re-drawing a layer costs: by hand, on a network that is known, and of a run as the command shows it."""
+
+import copy
+import math
+import re
+
+import pytest
+import torch
+from support.trained import narrow
+
+from zapbench.checks.resilience import recover, redraw
+from zapbench.checks.shrunk import SHRUNK
+from zapbench.cli.main import main
+from zapbench.networks.plasticity import co_adaptation
+from zapbench.seeding import torch_generator
+
+
+def test_shock_lasting_loss_and_what_is_regained_by_hand():
+    assert co_adaptation(0.75, 0.25, 0.625) == (0.5, 0.125, 0.75)
+    assert co_adaptation(0.5, 0.25, 0.75) == (0.25, -0.25, 2.0), "better than before"
+    assert math.isnan(co_adaptation(0.5, 0.5, 0.5).regained)
+    with pytest.raises(ValueError, match=r"co-adaptation: recovered is 1\.5; allowed: 0 to 1"):
+        co_adaptation(0.5, 0.5, 1.5)
+
+
+def test_one_layer_is_re_drawn_and_trained_and_the_others_stay():
+    torch.manual_seed(0)
+    model = narrow(outputs=3, channels=1, size=28).eval()
+    images, labels = torch.randn(30, 1, 28, 28), torch.arange(30) % 3
+    changed, generator = copy.deepcopy(model), torch_generator("test", 0)
+    redraw(changed, "encoder.4", generator)
+    drawn = {name: value.clone() for name, value in changed.state_dict().items()}
+    loss = torch.nn.functional.cross_entropy(changed(images), labels).item()
+    index = torch.arange(30)
+    recover(changed, "encoder.4", images.__getitem__, index, labels, steps=30, rate=0.01, generator=generator)
+    own = {"encoder.4.weight", "encoder.4.bias"}
+    for name, value in changed.state_dict().items():
+        assert torch.equal(drawn[name], model.state_dict()[name]) == (name not in own), name
+        assert torch.equal(value, drawn[name]) or name in own, name
+    assert torch.nn.functional.cross_entropy(changed(images), labels).item() < 0.9 * loss
+
+
+def test_the_command_shows_every_layer_of_a_run_and_refuses_what_is_none(tmp_path, capsys):
+    wanted = ("glyphs.", "IID_EPOCHS", "IID_BATCH", "convnet.filters")
+    bindings = [word for binding in SHRUNK if binding.startswith(wanted) for word in ("-p", binding)]
+    out = ["--out", str(tmp_path), "--rates", "0.001", "--trials", "1", "--select-trials", "1"]
+    assert main(["run", "glyphs", "iid", *out, *bindings]) == 0
+    (checkpoint,) = tmp_path.rglob("checkpoint.pt")
+    capsys.readouterr()
+    assert main(["resilience", str(checkpoint.parent), "--steps", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in ("encoder.0", "encoder.4", "encoder.8", "head") if name in shown] == re.findall(
+        r"^ (encoder\.\d|head) ", shown, re.M
+    )
+    assert len(re.findall(r"^ (?:encoder\.\d|head) ", shown, re.M)) == 4
+    assert "Accuracy on validation images" in shown
+    assert main(["resilience", str(tmp_path)]) == 2
+    trial = next(path.parent for path in tmp_path.rglob("events*") if path.parent != checkpoint.parent)
+    assert main(["resilience", str(trial)]) == 2
+    assert main(["resilience", str(checkpoint.parent), "--rate", "0"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("zapbench: ")][-1] == (
+        "zapbench: --rate is 0.0; allowed: above 0 and below 1000"
+    )
+    assert any("holds no pre-trained model" in line for line in lines)
