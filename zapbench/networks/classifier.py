@@ -28,7 +28,7 @@ class LibraryNames:
     """
 
     renamed: Mapping[str, str] = field(default_factory=dict)
-    ignored: Callable[[], Sequence[str]] = tuple
+    ignored: Callable[[], Sequence[str]] = field(default_factory=lambda: tuple)
 
 
 class Classifier(nn.Module):
