@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pandas as pd
 
@@ -224,14 +225,20 @@ def on_draws(trials: pd.DataFrame, by: str) -> list[str]:
     return notes
 
 
-def on_mapped(trials: pd.DataFrame) -> list[str]:
-    """Says where runs from elsewhere end at different steps: they are scored at the last that each has."""
+def on_mapped(trials: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
+    """Says what the score of runs from elsewhere is, and where they end at different steps.
+
+    Args:
+        trials: every trial of the table.
+        facts: what their fingerprint is made of.
+    """
+    said = [f"The score is {facts['score']}, read from the logs of another program."] if "score" in facts else []
     own = trials[(trials["transfer"] == "mapped") & (trials["status"] == contract.FINISHED)]
     steps = own.groupby("last_step").size()
     if len(steps) < 2:
-        return []
+        return said
     ends = ", ".join(f"{count} at {step}" for step, count in list(steps.items())[:5])
-    return [f"Runs end at different steps: {ends}{' and others' if len(steps) > 5 else ''}."]
+    return [*said, f"Runs end at different steps: {ends}{' and others' if len(steps) > 5 else ''}."]
 
 
 def _count(number: int, noun: str) -> str:

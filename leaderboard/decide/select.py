@@ -21,7 +21,7 @@ class Chosen:
             `shared` (its accuracy on the seeds of `shared_seeds`; NaN without such seeds); best first, complete ones
             before the others.
         shared_seeds: the pre-training seeds that all candidates have.
-        by: `select` or `paper`.
+        by: `select` or `paper`; empty where there was nothing to select.
     """
 
     method: str
@@ -68,7 +68,8 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
     chosen = {}
     for method, rows in usable.groupby("method", sort=True):
         candidates = rows[rows["role"] == (contract.SELECT if by == "select" else contract.REPORT)]
-        if candidates.empty and rows.groupby(["candidate", "rate"]).ngroups == 1:
+        alone = candidates.empty and rows.groupby(["candidate", "rate"]).ngroups == 1
+        if alone:
             candidates = rows
         if candidates.empty:
             continue
@@ -82,7 +83,7 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
             accuracy=float(best["accuracy"]),
             grid=grid,
             shared_seeds=shared,
-            by=by,
+            by="" if alone else by,
         )
     return chosen
 

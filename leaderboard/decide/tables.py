@@ -100,7 +100,7 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     said = [
         *notes.on_runs(runs),
         *notes.on_status(trials),
-        *notes.on_mapped(trials),
+        *notes.on_mapped(trials, logs.facts.get(fingerprint, {})),
         *notes.on_choices(choices, chosen, trials, by),
     ]
     said += notes.on_metric(metric, lacking)

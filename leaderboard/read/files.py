@@ -19,12 +19,14 @@ class Run:
     Attributes:
         name: path below the folder, with slashes: of the file, or of the folder (with a slash at its end).
         files: paths below the folder, sorted.
-        stamp: changes whenever one of them does.
+        stamp: changes whenever one of these files does.
+        beside: further files, paths below the folder, that hold its hyper-parameters.
     """
 
     name: str
     files: tuple[str, ...]
     stamp: Stamp
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,13 @@ def find(folder: Path) -> Found:
                 except OSError:  # deleted since, or a link to a file that does not exist
                     continue
                 if stat.S_ISREG(status.st_mode):  # opening a pipe would block
-                    own = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-                    found[os.path.relpath(path, folder).replace(os.sep, "/")] = own
+                    found[os.path.relpath(path, folder).replace(os.sep, "/")] = stamp_of(status)
     return Found(dict(sorted(found.items())), problems)
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Returns a file's stamp."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _place(folder: str | Path) -> tuple[int, int]:

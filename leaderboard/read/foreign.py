@@ -2,11 +2,13 @@
 
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
+from zapbench.leaderboard.read import hyperparameters
 from zapbench.leaderboard.read.events import LONGEST_RECORD, Tail, numbers_of, read_events
 from zapbench.leaderboard.read.parse import LONGEST_REASON, MOST_TAGS, EventFile
 from zapbench.text import one_line
@@ -30,7 +32,7 @@ def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
         for path in sorted(paths, key=lambda path: (_begun(path), path.name)):
             tail = Tail()
             for event in read_events(path, tail):
-                _take(event, wanted, points, others)
+                _take(event, wanted, points, others, found.hyperparameters)
             ended = f"{path.name} {tail.damage}" if tail.damage else ""
             damaged = damaged or (ended if not tail.torn else "")
             skipped += tail.skipped
@@ -52,7 +54,13 @@ def _begun(path: Path) -> float:
     return next((event.wall_time for event in read_events(path)), 0.0)
 
 
-def _take(event: Event, wanted: Container[str], points: dict[str, dict[int, float]], others: set[str]) -> None:
+def _take(
+    event: Event,
+    wanted: Container[str],
+    points: dict[str, dict[int, float]],
+    others: set[str],
+    given: dict[str, Any],
+) -> None:
     if len(event.summary.value) > MOST_TAGS:
         raise ValueError(f"holds more than {MOST_TAGS} tags in a record")
     if event.HasField("session_log") and event.session_log.status == SessionLog.START:
@@ -60,12 +68,17 @@ def _take(event: Event, wanted: Container[str], points: dict[str, dict[int, floa
             for step in [step for step in curve if step >= event.step]:
                 del curve[step]
     for value in event.summary.value:
+        if value.tag == hyperparameters.TAG:
+            given.update(hyperparameters.of_record(value))
+            continue
         scalar = value.HasField("simple_value")
         tensor = value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val
         if not scalar and not tensor:
             continue
         if value.tag in wanted:
             number = value.simple_value if scalar else numbers_of(value)[0]
+            if value.tag not in points and len(points) >= MOST_TAGS:
+                raise ValueError(f"holds more than {MOST_TAGS} tags of the mapping")
             points.setdefault(value.tag, {})[int(event.step)] = number
         elif len(others) < MOST_TAGS:
             others.add(value.tag)

@@ -12,8 +12,8 @@ import numpy as np
 
 from zapbench.leaderboard.read.cache import LogCache, Record
 from zapbench.leaderboard.read.files import Run, find, runs_of
-from zapbench.leaderboard.read.foreign import read_merged
-from zapbench.leaderboard.read.mapping import LogMapping, apply
+from zapbench.leaderboard.read.mapped import read_mapped, with_hyperparameters
+from zapbench.leaderboard.read.mapping import LogMapping
 from zapbench.leaderboard.read.parse import points, read_file, summarise
 from zapbench.leaderboard.read.tabulate import Logs, tabulate
 from zapbench.text import one_line
@@ -61,6 +61,8 @@ def load(
             raise ValueError("; ".join([f"no event files below {place}", *found.problems[:3]]))
         problems += [f"{below}{problem}" for problem in found.problems]
         runs = runs_of(found.files, by_folder=mapping is not None)
+        if mapping is not None:
+            runs = with_hyperparameters(mapping, place, runs)
         kept = LogCache(cache, f"{place.resolve()}\n{mapping.key if mapping else ''}")
         missing = [run for run in runs if kept.get(run) is None]
         for record, run in zip(_read(place, missing, mapping, progress, workers), missing):
@@ -119,7 +121,6 @@ def _read_chunk(
 ) -> list[tuple[dict[str, Any], "array[float]"]]:
     folder, runs, mapping = chunk
     if mapping is not None:
-        wanted = mapping.tags
-        return [apply(mapping, run.name, read_merged([folder / name for name in run.files], wanted)) for run in runs]
+        return [read_mapped(mapping, folder, run) for run in runs]
     files = [read_file(folder / run.name) for run in runs]
     return [(summarise(file), points(file)) for file in files]

@@ -1,4 +1,4 @@
-"""Logs from elsewhere: a mapping says which tag is the score, and how a path gives method, scenario and seeds.
+"""Logs from elsewhere: a mapping says which tag is the score, and what gives a run's method and seed.
 
 # mine.gin
 LogMapping.pattern = "{scenario}/{method}/seed{pretrain_seed}"
@@ -8,20 +8,18 @@ zapbench leaderboard LOGDIR --mapping mine.gin
 """
 
 import hashlib
+import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import gin
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.read.files import find, runs_of
-from zapbench.leaderboard.read.foreign import read_merged
-from zapbench.leaderboard.read.parse import EventFile, points, summarise
-from zapbench.text import nearest, one_line
 
 NAMES = ("scenario", "method", "pretrain_seed", "transfer_seed", "rate", "role")
+"""What a path or a run's hyper-parameters can give."""
 
 
 @gin.register
@@ -32,42 +30,71 @@ class LogMapping:
     Attributes:
         pattern: the folder of a run below the logs, with names in braces for what it gives: scenario, method,
             pretrain_seed, transfer_seed, rate, role (`report` or `select`). A name, or `*`, stands for anything but a
-            slash.
-        score: the tag whose value is the score, in [0, 1]; higher is better.
+            slash, `**` for any folders.
+        score: the tag whose value is the score; a `*` in a tag stands for anything, if one tag of a run fits.
+        keys: name (as in the pattern) -> the key of the hyper-parameter that gives it: `optimizer.lr` is `lr` within
+            `optimizer`.
+        file: a JSON or YAML file that holds the hyper-parameters, such as `hparams.yaml`: in the folder of a run, or the
+            nearest above it. Empty for those of TensorBoard's HParams plug-in.
         trained_on: the tag of accuracy on the images trained on, where there is one.
         forgetting: the tag of forgetting, where there is one.
-        percent: whether the values of these tags are percentages.
+        percent: whether the values of these tags are percentages, that is, `scale` is 100.
+        scale: the value of these tags that counts as 1.
+        lower_is_better: whether the score is a loss or an error: it counts as 1 - value / scale.
         step: the step to take the score at; None for the last.
-        scenario: the scenario where the pattern gives none.
+        scenario: the scenario where the logs give none.
         protocol: what the tables are headed with.
         outputs: outputs of the head, for the chance line; 0 where it is not known.
     """
 
     pattern: str
     score: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
     trained_on: str = ""
     forgetting: str = ""
     percent: bool = False
+    scale: float = 1.0
+    lower_is_better: bool = False
     step: int | None = None
     scenario: str = "logs"
     protocol: str = "mapped"
     outputs: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the pattern before any file is read."""
-        named = re.findall(r"\{(\w*)\}", self.pattern)
-        if unknown := [name for name in named if name not in NAMES]:
-            raise ValueError(f"mapping: {{{unknown[0]}}} in the pattern; allowed: {', '.join(NAMES)}")
-        if len(set(named)) < len(named):
-            raise ValueError("mapping: a name stands twice in the pattern")
+        """Checks the names before any file is read."""
+        if not isinstance(self.keys, Mapping) or not all(isinstance(key, str) and key for key in self.keys.values()):
+            raise ValueError("mapping: keys must be names and keys, such as {'pretrain_seed': 'seed'}")
+        in_pattern = re.findall(r"\{(\w*)\}", self.pattern)
+        for where, named in (("the pattern", in_pattern), ("keys", [*self.keys])):
+            if unknown := [name for name in named if name not in NAMES]:
+                raise ValueError(f"mapping: {{{unknown[0]}}} in {where}; allowed: {', '.join(NAMES)}")
+        named = [*in_pattern, *self.keys]
+        if twice := [name for name in named if named.count(name) > 1]:
+            raise ValueError(f"mapping: {twice[0]} stands twice in the pattern and keys")
         for needed in ("method", "pretrain_seed"):
             if needed not in named:
-                raise ValueError(f"mapping: the pattern must have {{{needed}}}, got {self.pattern!r}")
+                raise ValueError(f"mapping: the pattern must have {{{needed}}}, or keys {needed!r}, got {self.pattern!r}")
+        if self.file and (not self.keys or "/" in self.file or "\\" in self.file):
+            raise ValueError(f"mapping: file is {self.file!r}; allowed: a name without a folder, together with keys")
+        if not 0 < self.scale < math.inf or (self.percent and self.scale != 1):
+            raise ValueError(f"mapping: scale is {self.scale:g}; allowed: a number above 0, without percent")
 
     @property
-    def tags(self) -> tuple[str, ...]:
+    def tags(self) -> "Tags":
         """The tags that are read."""
-        return tuple(tag for tag in (self.score, self.trained_on, self.forgetting) if tag)
+        return Tags(tuple(tag for tag in (self.score, self.trained_on, self.forgetting) if tag))
+
+    @property
+    def full(self) -> float:
+        """The value of a tag that counts as 1."""
+        return 100.0 if self.percent else self.scale
+
+    @property
+    def meaning(self) -> str:
+        """What the score of a table is, in words."""
+        value = self.score if self.full == 1 else f"{self.score} / {self.full:g}"
+        return f"1 - {value}" if self.lower_is_better else value
 
     @property
     def key(self) -> str:
@@ -79,12 +106,45 @@ class LogMapping:
 
         >>> LogMapping(pattern="{method}/s{pretrain_seed}/*", score="x").match("er/s3/version_0")
         {'method': 'er', 'pretrain_seed': '3'}
+        >>> LogMapping(pattern="**/{method}-{pretrain_seed}", score="x").match("2024/may/er-3")
+        {'method': 'er', 'pretrain_seed': '3'}
         """
-        parts = re.split(r"\{(\w+)\}", self.pattern)
-        fixed = [re.escape(part).replace(r"\*", "[^/]+") for part in parts]
-        pattern = "".join(f"(?P<{part}>[^/]+)" if place % 2 else fixed[place] for place, part in enumerate(parts))
-        found = re.fullmatch(pattern, folder)
+        found = re.fullmatch(_regex(self.pattern), folder)
         return found.groupdict() if found else None
+
+
+_WILD = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]+"}
+
+
+def _regex(pattern: str) -> str:
+    """Returns a pattern of folders as a regular expression with a group for each name in braces."""
+    parts = re.split(r"(\{\w+\}|\*\*/|\*\*|\*)", pattern)
+    return "".join(
+        f"(?P<{part[1:-1]}>[^/]+)" if part.startswith("{") and place % 2 else _WILD.get(part, re.escape(part))
+        for place, part in enumerate(parts)
+    )
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The tags that a mapping names; a `*` in one stands for anything."""
+
+    patterns: tuple[str, ...]
+
+    def __contains__(self, tag: object) -> bool:
+        """Says whether a tag is one of these."""
+        return isinstance(tag, str) and any(fits(pattern, tag) for pattern in self.patterns)
+
+
+def fits(pattern: str, tag: str) -> bool:
+    """Says whether a tag is that of a pattern.
+
+    >>> fits("test/*/acc", "test/0/acc"), fits("test", "test/acc")
+    (True, False)
+    """
+    if "*" not in pattern:
+        return pattern == tag
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag, re.DOTALL) is not None
 
 
 def read_mapping(path: Path) -> LogMapping:
@@ -105,93 +165,3 @@ def read_mapping(path: Path) -> LogMapping:
         finally:
             gin.clear_config()
     return mapping
-
-
-def suggest(folder: Path) -> str:
-    """Returns the text of a mapping to start from, for logs that zapbench did not write: a guess from the first run."""
-    runs = runs_of(find(folder).files, by_folder=True)
-    place, tags = runs[0].name.rstrip("/"), read_merged([folder / name for name in runs[0].files], ()).other_tags
-    parts = place.split("/")
-    numbered = [number for number, part in enumerate(parts) if re.search(r"\d", part)] or [len(parts) - 1]
-    seed = next((number for number in numbered if "seed" in parts[number].lower()), numbered[-1])
-    guess = ["*"] * len(parts)
-    guess[seed] = re.sub(r"\d+(?!.*\d)", "{pretrain_seed}", parts[seed])
-    if "{" not in guess[seed]:
-        guess[seed] = "{pretrain_seed}"
-    guess[max(seed - 1, 0)] = "{method}" if seed else f"{{method}}-{guess[seed]}"
-    score = next((tag for tag in tags if "acc" in tag.lower()), tags[0] if tags else "TAG")
-    return f"LogMapping.pattern = {'/'.join(guess)!r}\nLogMapping.score = {score!r}\n"
-
-
-def apply(mapping: LogMapping, name: str, found: EventFile) -> tuple[dict[str, Any], Any]:
-    """Returns a foreign run's summary and curves, as `load` has them of ours.
-
-    Args:
-        mapping: how to read it.
-        name: the folder's path below the logs, with a slash at its end.
-        found: what its files hold.
-    """
-    given = mapping.match(name.rpartition("/")[0])
-    problem = found.problem or _problem(mapping, given, found)
-    if not problem and given is not None:
-        curves = {
-            contract.HELD_OUT: found.curves[mapping.score],
-            contract.TRAINED_ON: found.curves.get(mapping.trained_on, ([], [])),
-            contract.FORGETTING: found.curves.get(mapping.forgetting, ([], [])),
-        }
-        found.curves = {tag: _scaled(mapping, *curve) for tag, curve in curves.items()}
-        bad = [value for value in found.curves[contract.HELD_OUT][1] if not 0 <= value <= 1]
-        hint = "" if mapping.percent or not bad or not 1 < bad[0] <= 100 else "; in percent? LogMapping.percent = True"
-        problem = f"{mapping.score} holds {bad[0]:g}; allowed: 0 to 1{hint}" if bad else ""
-    summary = summarise(found) | {"problem": problem, "about": None if problem else _about(mapping, given or {})}
-    return summary, points(found)
-
-
-def _scaled(mapping: LogMapping, steps: list[int], values: list[float]) -> tuple[list[int], list[float]]:
-    kept = [
-        (s, v / 100 if mapping.percent else v)
-        for s, v in zip(steps, values)
-        if mapping.step in (None, s) or s < (mapping.step or 0)
-    ]
-    return [s for s, _ in kept], [v for _, v in kept]
-
-
-def _problem(mapping: LogMapping, given: dict[str, str] | None, found: EventFile) -> str:
-    if given is None:
-        return f"its folder is not of the pattern {mapping.pattern}"
-    for name in ("pretrain_seed", "transfer_seed"):
-        if not re.fullmatch(r"\d{1,9}", given.get(name, "0")):
-            return f"{name} is {given[name]!r}, and should be an integer"
-    try:
-        float(given.get("rate", "0"))
-    except ValueError:
-        return f"rate is {given['rate']!r}, and should be a number"
-    if given.get("role", contract.REPORT) not in contract.ROLES:
-        return f"role is {given['role']!r}; allowed: {', '.join(contract.ROLES)}"
-    if mapping.score not in found.curves:
-        near = nearest(mapping.score, found.other_tags)
-        return f"there is no tag {mapping.score!r}{near}{f' ({reason})' if (reason := found.closing.reason) else ''}"
-    if mapping.step is not None and mapping.step not in found.curves[mapping.score][0]:
-        return f"{mapping.score} has no step {mapping.step}"
-    return ""
-
-
-def _about(mapping: LogMapping, given: dict[str, str]) -> dict[str, Any]:
-    given = {name: one_line(value) for name, value in given.items()}
-    scenario = given.get("scenario", mapping.scenario)
-    facts = {"mapped_by": mapping.key, "protocol": mapping.protocol, "scenario": scenario}
-    return contract.Description(
-        scenario=scenario,
-        strategy=given["method"],
-        method=given["method"],
-        pretrain_seed=int(given["pretrain_seed"]),
-        transfer="mapped",
-        protocol=mapping.protocol,
-        rate=float(given.get("rate", "0")),
-        role=given.get("role", contract.REPORT),
-        transfer_seed=int(given.get("transfer_seed", "0")),
-        outputs=mapping.outputs,
-        config_hash=given["method"],
-        fingerprint=hashlib.sha256(contract.canonical_json(facts).encode()).hexdigest()[:12],
-        fingerprint_fields=facts,
-    ).stable()

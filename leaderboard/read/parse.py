@@ -33,6 +33,13 @@ LONGEST_REASON = 300
 """Letters of why a file cannot be used: a name in it may be as long as it likes."""
 
 
+NO_DESCRIPTION = "holds no description of a run"
+"""Why a file of another program cannot be used without a mapping."""
+
+OTHER_PATTERN = "its folder is not of the pattern"
+"""Why a run of another program is not used."""
+
+
 @dataclass
 class EventFile:
     """What one event file says.
@@ -45,6 +52,7 @@ class EventFile:
         class_accuracy: final accuracy of each class, in the order learned.
         problem: why the file cannot be used, in words; empty if it can.
         other_tags: of logs from elsewhere: scalars that were not asked for.
+        hyperparameters: of logs from elsewhere: those of TensorBoard's HParams plug-in.
     """
 
     path: Path
@@ -54,6 +62,7 @@ class EventFile:
     class_accuracy: list[float] = field(default_factory=list)
     problem: str = ""
     other_tags: list[str] = field(default_factory=list)
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
 
 
 def read_file(path: Path) -> EventFile:
@@ -68,7 +77,7 @@ def read_file(path: Path) -> EventFile:
     except (ValueError, OverflowError, MemoryError) as error:
         found.problem = one_line(str(error))[:LONGEST_REASON] or type(error).__name__
     if not found.problem and (found.description is None or (tail.damage and not tail.torn)):
-        found.problem = tail.damage or "holds no description of a run"
+        found.problem = tail.damage or NO_DESCRIPTION
     if tail.torn:
         found.closing = Closing(contract.UNFINISHED, tail.damage)
     if not found.problem:

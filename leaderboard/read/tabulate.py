@@ -12,6 +12,7 @@ import pandas as pd
 
 from zapbench.leaderboard.read.merge import Repeat, Unmerged, merge
 from zapbench.leaderboard.read.names import parts_of
+from zapbench.leaderboard.read.parse import NO_DESCRIPTION, OTHER_PATTERN
 from zapbench.text import one_line
 
 TRIAL_COLUMNS = (
@@ -86,11 +87,11 @@ def tabulate(records: Iterable[Record], folders: Mapping[str, Path]) -> Logs:
     """
     places = {name: place for place, name in enumerate(folders)}
     rows: list[dict[str, Any]] = []
-    problems: list[str] = []
+    unusable: list[tuple[str, str]] = []
     for folder, name, summary, points in records:
         about = summary["about"]
         if summary["problem"] or about is None:
-            problems.append(one_line(f"{name}: {summary['problem']}"))
+            unusable.append((name, summary["problem"]))
         else:
             own = {"folder": folder, "place": places[folder], "points": points}
             rows.append(_row(name, summary, about) | own)
@@ -103,7 +104,7 @@ def tabulate(records: Iterable[Record], folders: Mapping[str, Path]) -> Logs:
     return Logs(
         trials=table,
         runs=_frame(runs, RUN_COLUMNS),
-        problems=problems,
+        problems=_problems(unusable),
         facts=facts,
         common=merged.common,
         repeats=merged.repeats,
@@ -111,6 +112,22 @@ def tabulate(records: Iterable[Record], folders: Mapping[str, Path]) -> Logs:
         folders=dict(folders),
         _points=[row["points"] for row in trials],
     )
+
+
+def _problems(unusable: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns a line for each file that could not be used; files that are no run's for the same reason share one."""
+    others: dict[str, list[str]] = {}
+    for name, reason in unusable:
+        if reason == NO_DESCRIPTION or reason.startswith(OTHER_PATTERN):
+            others.setdefault(reason, []).append(name)
+    lines = []
+    for name, reason in unusable:
+        alike = others.get(reason, [])
+        if len(alike) < 3:
+            lines.append(one_line(f"{name}: {reason}"))
+        elif name == alike[0]:
+            lines.append(one_line(f"{name} and {len(alike) - 1} others: {reason}"))
+    return lines
 
 
 def _chance(trials: Sequence[Mapping[str, Any]]) -> list[float]:

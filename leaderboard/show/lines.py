@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zapbench.leaderboard.decide.overview import Overview
+from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.select import Chosen
 from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import Table
@@ -18,7 +19,8 @@ def shared_bindings(table: Table) -> str:
 
 def footer(table: Table) -> list[str]:
     """Returns the lines under a table: which methods differ significantly, chance, and the notes."""
-    lines = [sentence(table), f"Chance is {percent(table.chance)}%. Fingerprint {table.fingerprint}."]
+    chance = f"Chance is {percent(table.chance)}%. " if is_number(table.chance) else ""
+    lines = [sentence(table), f"{chance}Fingerprint {table.fingerprint}."]
     return lines + table.notes
 
 
@@ -33,9 +35,12 @@ def selection_lines(table: Table) -> list[str]:
     """Returns the grid that each method was selected from, a line a setting, the selected value starred.
 
     Settings and rates that lack a seed of the selected one were excluded; they say how many seeds they have.
+    Methods of which one setting was run, and none selected, have no line.
     """
     lines = []
     for name, choice in sorted(table.choices.items()):
+        if not choice.by:
+            continue
         for (_, setting), group in choice.grid.sort_values("rate").groupby(["candidate", "setting"], sort=False):
             cells = group.to_dict("records")
             lacking = {cell["seeds"] for cell in cells if not cell["complete"]}

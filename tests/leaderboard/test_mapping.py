@@ -88,11 +88,13 @@ def test_a_step_may_be_named(tmp_path):
         ({"score": "acuracy"}, "there is no tag 'acuracy', did you mean accuracy?"),
         ({"step": 7}, "accuracy has no step 7"),
         ({"pattern": "{method}/s{pretrain_seed}/x"}, "its folder is not of the pattern"),
-        ({"pattern": "{method}/s{pretrain_seed}"}, "pretrain_seed is 'eed0', and should be an integer"),
+        ({"pattern": "{method}/seed{rate}", "keys": {"pretrain_seed": "s"}}, "its logs hold no hyper-parameters"),
+        ({"score": "acc*"}, "2 tags fit 'acc*': accuracy, accuracy/train; name one"),
     ],
 )
 def test_what_a_mapping_does_not_fit_is_named(tmp_path, change, words):
     plain_logs(tmp_path, {"mine": [0.5]})
+    scalars(tmp_path / "mine" / "seed0", [(1, 0.5)], tag="accuracy/train")
     mapping = LogMapping(**{"pattern": MAPPING.pattern, "score": "accuracy", **change})
     found = load(tmp_path, mapping=mapping)
     assert found.trials.empty
@@ -104,7 +106,7 @@ def test_what_a_mapping_does_not_fit_is_named(tmp_path, change, words):
     [
         ("{method}", "must have {pretrain_seed}"),
         ("{method}/{seed}", "{seed} in the pattern; allowed: scenario"),
-        ("{method}/{method}/{pretrain_seed}", "stands twice"),
+        ("{method}/{method}/{pretrain_seed}", "method stands twice"),
     ],
 )
 def test_an_impossible_pattern_is_refused(pattern, words):
@@ -221,7 +223,67 @@ def test_without_a_mapping_one_to_start_from_is_printed_and_it_works(tmp_path, c
     plain_logs(tmp_path / "logs", SCORES)
     assert main(["leaderboard", str(tmp_path / "logs"), "--no-cache"]) == 1
     said = capsys.readouterr().err
-    assert "need --mapping FILE.gin" in said
+    assert said.count("need --mapping FILE.gin") == 1
+    assert said.count("holds no description of a run") == 1, "one line for all files"
     (tmp_path / "m.gin").write_text("".join(f"{line}\n" for line in said.splitlines() if line.startswith("LogMapping")))
     assert read_mapping(tmp_path / "m.gin").pattern == "{method}/seed{pretrain_seed}"
     assert main(["leaderboard", str(tmp_path / "logs"), "--no-cache", "--mapping", str(tmp_path / "m.gin")]) == 0
+
+
+def test_seeds_may_be_words(tmp_path):
+    for method, scores in SCORES.items():
+        for word, score in zip(("rome", "paris", "7"), scores):
+            scalars(tmp_path / method / word, [(1, score)])
+    logs = load(tmp_path, mapping=LogMapping(pattern="{method}/{pretrain_seed}", score="accuracy"))
+    assert logs.trials["pretrain_seed"].nunique() == 3
+    assert 7 in set(logs.trials["pretrain_seed"])
+    (table,) = tables(logs)
+    assert [(row.method, row.rank, row.held_out.seeds) for row in table.rows] == [("mine", 1, 3), ("theirs", 2, 3)]
+
+
+def test_a_loss_is_a_score_of_which_less_is_better(tmp_path):
+    for method, loss in {"mine": 1.0, "theirs": 2.0}.items():
+        for seed in range(3):
+            scalars(tmp_path / method / f"seed{seed}", [(1, 4.0), (2, loss + seed / 10)], tag="test/loss")
+            scalars(tmp_path / method / f"seed{seed}", [(1, 4.0), (2, 0.5)], tag="train/loss")
+            scalars(tmp_path / method / f"seed{seed}", [(1, 0.0), (2, 1.0)], tag="forgetting")
+    options = {"pattern": MAPPING.pattern, "score": "test/loss", "trained_on": "train/loss", "forgetting": "forgetting"}
+    (table,) = tables(load(tmp_path, mapping=LogMapping(**options, lower_is_better=True, scale=4.0)))
+    assert [row.method for row in table.rows] == ["mine", "theirs"]
+    best = table.rows[0]
+    assert best.held_out.mean == pytest.approx(1 - 1.1 / 4)
+    assert (best.trained_on, best.forgetting) == (pytest.approx(1 - 0.5 / 4), pytest.approx(1 / 4))
+    assert "The score is 1 - test/loss / 4, read from the logs of another program." in table.notes
+    problem = load(tmp_path, mapping=LogMapping(**options, lower_is_better=True)).problems[0]
+    assert problem.endswith("test/loss holds 4; allowed: 0 to 1; LogMapping.scale says what counts as 1")
+
+
+def test_other_tags_out_of_range_are_named_and_missing_ones_said(tmp_path):
+    for seed in range(3):
+        scalars(tmp_path / "mine" / f"seed{seed}", [(1, 0.5)])
+        scalars(tmp_path / "mine" / f"seed{seed}", [(1, 55.0)], tag="train")
+    mapping = LogMapping(pattern=MAPPING.pattern, score="accuracy", trained_on="train")
+    assert "train holds 55; allowed: 0 to 1; in percent?" in load(tmp_path, mapping=mapping).problems[0]
+    (table,) = tables(load(tmp_path, mapping=LogMapping(pattern=MAPPING.pattern, score="accuracy", trained_on="tran")))
+    assert any("there is no tag 'tran', did you mean train?" in note for note in table.notes)
+
+
+def test_a_star_in_a_tag_stands_for_what_differs_between_runs(tmp_path):
+    scalars(tmp_path / "mine" / "seed0", [(1, 0.5)], tag="mine/eval/acc")
+    scalars(tmp_path / "theirs" / "seed0", [(1, 0.4)], tag="theirs/eval/acc")
+    logs = load(tmp_path, mapping=LogMapping(pattern=MAPPING.pattern, score="*/eval/acc"))
+    assert dict(zip(logs.trials["method"], logs.trials["held_out"].round(3))) == {"mine": 0.5, "theirs": 0.4}
+
+
+@pytest.mark.parametrize("rate", ["fast", "nan", "inf", "-0.1"])
+def test_a_rate_that_is_no_number_is_named(tmp_path, rate):
+    scalars(tmp_path / "mine" / f"lr{rate}" / "seed0", [(1, 0.5)])
+    logs = load(tmp_path, mapping=LogMapping(pattern="{method}/lr{rate}/seed{pretrain_seed}", score="accuracy"))
+    assert f"rate is {rate!r}, and should be a number of at least 0" in logs.problems[0]
+
+
+def test_folders_of_another_pattern_share_a_line(tmp_path):
+    for name in ("a", "b", "c", "mine/seed0"):
+        scalars(tmp_path / name, [(1, 0.5)])
+    logs = load(tmp_path, mapping=MAPPING)
+    assert logs.problems == ["a/ and 2 others: its folder is not of the pattern {method}/seed{pretrain_seed}"]

@@ -97,6 +97,11 @@ def _leaderboard(options: argparse.Namespace) -> int:
     logs = read_logs(options.logdirs, mapping=mapping, keep=not options.no_cache)
     view = View(tuple(options.columns), options.sort, options.title, bold=True)
     tables = print_tables(logs, options.format, options.select, metric=options.metric, view=view)
+    if mapping is None and _holds_others(logs):
+        print(
+            f"Logs of another program need --mapping FILE.gin; write one by: zapbench new mapping {options.logdirs[0]}",
+            file=sys.stderr,
+        )
     if not tables:
         return _nothing_ranked(options.logdirs, logs)
     if options.figures is not None:
@@ -121,11 +126,22 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
 
 def _nothing_ranked(folders: "Sequence[Path]", logs: "Logs") -> int:
-    """Prints that there is no table, and how logs of another program are ranked; returns the exit status."""
-    from zapbench.leaderboard.read.mapping import suggest
-
+    """Prints that there is no table; returns the exit status."""
     print(f"zapbench: nothing in {', '.join(map(str, folders))} can be ranked", file=sys.stderr)
-    if any(problem.endswith("holds no description of a run") for problem in logs.problems):
-        print("Logs of another program need --mapping FILE.gin. To start from:", file=sys.stderr)
-        print(suggest(folders[0]), end="", file=sys.stderr)
+    if _holds_others(logs):
+        from zapbench.leaderboard.read.suggest import as_gin, suggest
+
+        try:
+            text = as_gin(suggest(folders[0]))
+        except ValueError as error:
+            print(f"No mapping could be guessed: {error}", file=sys.stderr)
+            return 1
+        print("A mapping to start from, as that command writes it:", file=sys.stderr)
+        print(text, end="", file=sys.stderr)
     return 1
+
+
+def _holds_others(logs: "Logs") -> bool:
+    from zapbench.leaderboard.read.parse import NO_DESCRIPTION
+
+    return any(problem.endswith(NO_DESCRIPTION) for problem in logs.problems)

@@ -1,4 +1,4 @@
-"""`zapbench new`: writes a small working package for a strategy, transfer or scenario, or a .gin file for a suite."""
+"""`zapbench new`: writes a start: a package for a strategy, transfer or scenario, a suite, or a mapping for your logs."""
 
 import argparse
 import shlex
@@ -10,10 +10,10 @@ from zapbench.cli.arguments import add_command
 def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = "zapbench new strategy my_idea"
-    what = "write a small working start for your own strategy, transfer, scenario or suite"
+    what = "write a small working start for your own strategy, transfer, scenario or suite, or a mapping for your logs"
     command = add_command(commands, "new", what, example)
     command.add_argument("kind", choices=list(KINDS))
-    command.add_argument("name", metavar="NAME", help="its name, in lower case")
+    command.add_argument("name", metavar="NAME", help="its name, in lower case; of a mapping, LOGDIR")
     command.add_argument(
         "--in", dest="folder", type=Path, default=Path(), help="folder to write it into (default: the current one)"
     )
@@ -61,5 +61,13 @@ def _say(files: list[Path], *commands: str) -> None:
         print(f"         {command.format(gin=gin.relative_to(root))}")
 
 
-KINDS = {"strategy": _strategy, "transfer": _transfer, "scenario": _scenario, "suite": _suite}
+def _mapping(name: str, folder: Path) -> None:
+    from zapbench.cli.new_mapping import new_mapping
+
+    path, said = new_mapping(Path(name), folder)
+    print(f"  {path}", said, sep="\n")
+    print(f"try it:  zapbench leaderboard {shlex.quote(name)} --mapping {shlex.quote(str(path))}")
+
+
+KINDS = {"strategy": _strategy, "transfer": _transfer, "scenario": _scenario, "suite": _suite, "mapping": _mapping}
 """What can be started -> a function of its name and of the folder to write it into."""
