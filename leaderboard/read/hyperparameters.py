@@ -1,4 +1,4 @@
-"""The hyper-parameters of a run that zapbench did not write: of TensorBoard's plug-in, or a JSON or YAML file beside it.
+"""The hyper-parameters of a run that zapbench did not write: TensorBoard's, or those of a JSON or YAML file beside it.
 
 Files are untrusted: YAML is read by a loader that makes plain values alone, and only numbers and texts are used.
 """

@@ -34,9 +34,7 @@ def with_hyperparameters(mapping: LogMapping, folder: Path, runs: Sequence[Run])
     for run in runs:
         above = named.get(run.name.rstrip("/").rpartition("/")[0] + "/")
         if run.name not in named and above is not None:
-            named[above.name] = replace(
-                above, beside=(*above.beside, *run.files), stamp=(*above.stamp, *run.stamp)
-            )
+            named[above.name] = replace(above, beside=(*above.beside, *run.files), stamp=(*above.stamp, *run.stamp))
     part = {name for run in named.values() for name in run.beside}
     return [named.get(run.name, run) for run in runs if not part.intersection(run.files)]
 

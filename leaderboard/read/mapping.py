@@ -34,7 +34,7 @@ class LogMapping:
         score: the tag whose value is the score; a `*` in a tag stands for anything, if one tag of a run fits.
         keys: name (as in the pattern) -> the key of the hyper-parameter that gives it: `optimizer.lr` is `lr` within
             `optimizer`.
-        file: a JSON or YAML file that holds the hyper-parameters, such as `hparams.yaml`: in the folder of a run, or the
+        file: a JSON or YAML file that holds the hyper-parameters, such as `hparams.yaml`, in the folder of a run or the
             nearest above it. Empty for those of TensorBoard's HParams plug-in.
         trained_on: the tag of accuracy on the images trained on, where there is one.
         forgetting: the tag of forgetting, where there is one.
@@ -74,7 +74,9 @@ class LogMapping:
             raise ValueError(f"mapping: {twice[0]} stands twice in the pattern and keys")
         for needed in ("method", "pretrain_seed"):
             if needed not in named:
-                raise ValueError(f"mapping: the pattern must have {{{needed}}}, or keys {needed!r}, got {self.pattern!r}")
+                raise ValueError(
+                    f"mapping: the pattern must have {{{needed}}}, or keys {needed!r}, got {self.pattern!r}"
+                )
         if self.file and (not self.keys or "/" in self.file or "\\" in self.file):
             raise ValueError(f"mapping: file is {self.file!r}; allowed: a name without a folder, together with keys")
         if not 0 < self.scale < math.inf or (self.percent and self.scale != 1):

@@ -127,8 +127,6 @@ def test_a_pipe_is_no_file(tmp_path):
     assert "there is no a.yaml" in problem_of(tmp_path, None)
 
 
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

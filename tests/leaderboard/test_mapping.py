@@ -85,7 +85,7 @@ def test_a_step_may_be_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"score": "acuracy"}, "there is no tag 'acuracy', did you mean accuracy?"),
+        ({"score": "acuracy"}, "there is no tag 'acuracy', did you mean accuracy"),
         ({"step": 7}, "accuracy has no step 7"),
         ({"pattern": "{method}/s{pretrain_seed}/x"}, "its folder is not of the pattern"),
         ({"pattern": "{method}/seed{rate}", "keys": {"pretrain_seed": "s"}}, "its logs hold no hyper-parameters"),
