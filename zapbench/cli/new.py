@@ -1,4 +1,4 @@
-"""`zapbench new`: writes a start: a package for a strategy, transfer or scenario, a suite, or a mapping for your logs."""
+"""`zapbench new`: writes a package for a strategy, transfer or scenario, a suite, or a mapping for your logs."""
 
 import argparse
 import shlex
