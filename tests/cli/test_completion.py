@@ -35,11 +35,14 @@ def test_commands_and_options_are_completed(complete):
 
 
 def test_names_of_configurations_and_files_are_completed(complete):
-    assert complete("run", "glyp") == {"glyphs"}
-    assert complete("run", "glyphs", "asb") == {name for name in config.names("strategies") if name.startswith("asb")}
-    assert complete("run", "mi") == {"mini_imagenet", "mine.gin"}
+    def names(kind, start):
+        return {name for name in config.names(kind) if name.startswith(start)}
+
+    assert complete("run", "glyp") == names("scenarios", "glyp")
+    assert complete("run", "glyphs", "asb") == names("strategies", "asb")
+    assert complete("run", "mi") == {*names("scenarios", "mi"), "mine.gin"}
     assert complete("run", "glyphs", "asb", "--transfer", "sequential_s") >= {"sequential_sgd"}
-    assert complete("suite", "dem") == {"demo", "demo_tuning"}
+    assert complete("suite", "dem") == names("suites", "dem")
 
 
 def test_the_script_for_zsh_offers_names_and_files(capsys):
