@@ -11,7 +11,7 @@ install: $(DONE)  ## make .venv and install zapbench with its development tools
 
 $(DONE): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel
+	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel numpy  # ecos has no wheel for Python 3.13
 	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev,bench,docs]"
 	touch $@
 
