@@ -248,7 +248,7 @@ def test_a_suite_runs_in_processes_and_runs_only_the_selected_setting_on_the_rep
     assert set(report["setting"]) == {"ASB.inner_lr=0.1"}
     assert set(trials[trials["setting"] == "ASB.inner_lr=1e+30"]["status"]) == {contract.DIVERGED}
     shown = capsys.readouterr().out
-    for name in ("table.md", "glyphs-sequential-frozen-"):
+    for name in ("table.md", "glyphs_small-sequential-frozen-"):
         assert f"{tmp_path}/results/demo/{name}" in shown
     assert "| asb |" in (tmp_path / "results" / "demo" / "table.md").read_text()
     logs = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
