@@ -33,6 +33,7 @@ class Row:
         images_seen: images that pre-training took, repeats counted; NaN where not recorded.
         gradient_steps: gradient steps of pre-training; NaN where not recorded.
         parameters: trainable parameters in pre-training.
+        cores: most cores that a process took in pre-training; NaN where not recorded.
         seconds: mean seconds of pre-training.
         transfer_seconds: mean seconds of a reported trial.
         memory: peak memory of pre-training and reported trials in bytes.
@@ -56,6 +57,7 @@ class Row:
     images_seen: float
     gradient_steps: float
     parameters: int
+    cores: float
     seconds: float
     transfer_seconds: float
     memory: float
@@ -93,6 +95,7 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         images_seen=float(own["images_seen"].mean()),
         gradient_steps=float(own["gradient_steps"].mean()),
         parameters=0 if pd.isna(parameters) else int(parameters),
+        cores=float(own["threads"].max()),
         seconds=float(own["seconds"].mean()),
         transfer_seconds=float(trials["seconds"].mean()),
         memory=float(pd.concat([own["peak_memory"], trials["peak_memory"]]).max()),

@@ -23,7 +23,7 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "folder", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
-    "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
+    "threads", "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
 )  # fmt: skip
 _NUMBERS = (
     "held_out", "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation",

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from support.made_logs import FACTS, SCORES, describe, write
+from support.made_logs import FACTS, SCORES, describe, write, write_run
 
 from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
@@ -17,6 +17,7 @@ from zapbench.leaderboard.decide.select import choose
 from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show.columns import columns_of
 from zapbench.leaderboard.show.data import to_csv, to_json
 from zapbench.leaderboard.show.lines import selection_heading, selection_lines
 from zapbench.leaderboard.show.markdown import to_markdown
@@ -227,6 +228,16 @@ def test_a_method_cannot_raise_the_chance_that_its_diverged_trials_score(logs):
     facts = FACTS | {"classes_per_trial": 6}
     write(logs, [], status=contract.DIVERGED, method="evil", facts=facts, outputs=1)
     assert "has 1 outputs for 6 classes" in load(logs).problems[0]
+
+
+def test_the_cores_of_pretraining_are_a_column_and_absent_where_they_were_not_recorded(logs):
+    (table,) = tables(load(logs))
+    assert [column.label for column in columns_of(table)].count("cores") == 0
+    for seed, threads in enumerate((2, 4, 2)):
+        write_run(logs, method="best", seed=seed, threads=threads)
+    (table,) = tables(load(logs))
+    (column,) = (column for column in columns_of(table) if column.label == "cores")
+    assert {row.method: column.cell(row) for row in table.rows} == {"best": "4", "good": "–", "bad": "–"}
 
 
 def test_what_was_selected_on_is_said(logs):
