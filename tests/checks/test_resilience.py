@@ -19,6 +19,7 @@ def test_shock_lasting_loss_and_what_is_regained_by_hand():
     assert co_adaptation(0.75, 0.25, 0.625) == (0.5, 0.125, 0.75)
     assert co_adaptation(0.5, 0.25, 0.75) == (0.25, -0.25, 2.0), "better than before"
     assert math.isnan(co_adaptation(0.5, 0.5, 0.5).regained)
+    assert math.isnan(co_adaptation(0.5, 0.75, 0.75).regained), "nothing was lost"
     with pytest.raises(ValueError, match=r"co-adaptation: recovered is 1\.5; allowed: 0 to 1"):
         co_adaptation(0.5, 0.5, 1.5)
 

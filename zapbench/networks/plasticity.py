@@ -83,7 +83,7 @@ class CoAdaptation(NamedTuple):
     Attributes:
         shock: what it loses when the layer is re-drawn.
         lasting: what is still lost after the layer alone was trained again; below 0 where it is better than before.
-        regained: share of the shock that training the layer restored; NaN without a shock.
+        regained: share of the shock that training the layer restored; NaN where re-drawing it cost nothing.
     """
 
     shock: float
@@ -104,7 +104,7 @@ def co_adaptation(before: float, redrawn: float, recovered: float) -> CoAdaptati
         if not 0 <= value <= 1:
             raise ValueError(f"co-adaptation: {name} is {value}; allowed: 0 to 1")
     shock = before - redrawn
-    return CoAdaptation(shock, before - recovered, (recovered - redrawn) / shock if shock else float("nan"))
+    return CoAdaptation(shock, before - recovered, (recovered - redrawn) / shock if shock > 0 else float("nan"))
 
 
 def _check(features: Tensor) -> None:
