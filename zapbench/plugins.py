@@ -5,10 +5,12 @@ own updates instead. A plug-in that overrides such a hook would have no effect, 
 strategy is rehearsed for one update, and a plug-in without effect is refused by name.
 """
 
+import inspect
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import gin
 from avalanche.training.plugins import EvaluationPlugin
 
 from zapbench.text import nearest
@@ -36,6 +38,57 @@ class Listener:
                 strategy.stop_training()
 
         return hook
+
+
+def make_strategy(factory: Callable[..., Any], *, scope: str = "", **given: Any) -> Any:
+    """Returns a strategy of what zapbench gives every strategy, and of what its .gin file binds.
+
+    Args:
+        factory: the strategy's class, as gin has it.
+        scope: the scope of its bindings, with a slash at its end.
+        given: model, optimiser, loss function and so on.
+
+    Raises:
+        ValueError: it needs further arguments, or does not take the model.
+    """
+    try:
+        return factory(**given)
+    except TypeError as error:
+        name = getattr(factory, "func", factory).__name__
+        known = _parameters(factory)
+        needed = [
+            key
+            for key, one in known.items()
+            if one.default is one.empty and key not in given and not _is_bound(scope, name, key)
+        ]
+        if needed:
+            bindings = ", ".join(f"`{scope}{name}.{key}`" for key in needed)
+            own = "" if "model" in known else "; it takes no model, so it would not learn with the pre-trained one"
+            raise ValueError(f"{name} needs the bindings {bindings}{own}") from error
+        if "model" not in known:
+            raise ValueError(f"{name} takes no model, so it cannot learn with the pre-trained one") from error
+        raise
+
+
+def _parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Returns the named parameters of a constructor; gin's subclass of a class hides them, so its bases are asked."""
+    for maker in factory.__mro__ if isinstance(factory, type) else [factory]:
+        named = {
+            key: one
+            for key, one in inspect.signature(maker).parameters.items()
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        }
+        if named:
+            return named
+    return {}
+
+
+def _is_bound(scope: str, name: str, key: str) -> bool:
+    try:
+        gin.query_parameter(f"{scope}{name}.{key}")
+    except ValueError:
+        return False
+    return True
 
 
 def own_plugins(strategy: Any) -> list[Any]:

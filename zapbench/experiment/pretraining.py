@@ -24,7 +24,7 @@ from zapbench.leaderboard.read.parse import status_of
 from zapbench.networks.backbones import check_single_image
 from zapbench.networks.classifier import Classifier, count_parameters
 from zapbench.networks.weights import load_weights
-from zapbench.plugins import own_plugins, refuse_inert, silent_evaluator
+from zapbench.plugins import make_strategy, own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.base import can_resume, effort_of, fewest_images, resume_at, updates_of
 from zapbench.strategies.cadence import refuse_idle
@@ -140,7 +140,8 @@ class Pretraining(Origin):
             ValueError: the model and the strategy do not fit each other or the images.
         """
         model = self.new_model().to(self.context.device)
-        strategy = self.strategy(
+        strategy = make_strategy(
+            self.strategy,
             model=model,
             optimizer=self.optimizer(model.parameters()),
             criterion=nn.CrossEntropyLoss(),

@@ -29,7 +29,7 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
-from zapbench.plugins import refuse_inert, silent_evaluator
+from zapbench.plugins import make_strategy, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import stream_of
 from zapbench.scenarios.trial import Trial
 from zapbench.transfer import avalanche_fixes
@@ -135,9 +135,15 @@ class MeasureUpdates(SupervisedPlugin):
 
 
 def make(factory: StrategyFactory, plan: TrialPlan) -> Any:
-    """Returns an Avalanche strategy that learns a plan's trial under its protocol."""
+    """Returns an Avalanche strategy that learns a plan's trial under its protocol.
+
+    Raises:
+        ValueError: it needs bindings that its .gin file lacks, or cannot learn with the model.
+    """
     plan.learner.register_forward_pre_hook(avalanche_fixes.stay_in_eval_mode)
-    return factory(
+    return make_strategy(
+        factory,
+        scope="transfer/",
         model=plan.learner,
         optimizer=plan.new_optimizer(),
         criterion=nn.CrossEntropyLoss(),
