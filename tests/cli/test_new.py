@@ -95,7 +95,7 @@ def test_a_new_suite_has_a_plan_and_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["new", "suite", "my_grid"]) == 0
     assert main(["suite", "my_grid.gin", "--dry-run"]) == 0
-    small = ["Suite.seeds = 1", "Suite.trials = 1", "Suite.select_trials = 1", "Suite.rates = [0.01]", "IID.epochs = 1"]
+    small = ["Suite.seeds = 1", "Suite.trials = 1", "Suite.select_trials = 1", "Suite.rates = [0.01]", "IID.epochs = 2"]
     words = [word for binding in (*small, *SHRUNK[1:4:2]) for word in ("-p", binding)]
     assert main(["suite", "my_grid.gin", "--jobs", "1", *words]) == 0
     assert "runs/results/my_grid/table.md" in capsys.readouterr().out
