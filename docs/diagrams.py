@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from zapbench.leaderboard.show.figures import save
+from zapbench.leaderboard.show.drawing import save
 
 PICTURES = Path(__file__).parent / "pictures"
 INK, SOFT, LINE = "#1c1f23", "#5b636d", "#9aa3ad"

@@ -26,9 +26,11 @@ from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show import claims
 from zapbench.leaderboard.show.columns import percent
-from zapbench.leaderboard.show.figures import save, trajectories, write_figures
+from zapbench.leaderboard.show.drawing import save
+from zapbench.leaderboard.show.figures import write_figures
 from zapbench.leaderboard.show.markdown import to_markdown
 from zapbench.leaderboard.show.page import write_site
+from zapbench.leaderboard.show.trajectories import trajectories
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
@@ -80,10 +82,13 @@ def table_file(found: Published) -> str:
 
 
 def short_table(made: Sequence[Table]) -> str:
-    """Returns a table for documents: a row a method, a column a protocol, held-out % [95% CI] and groups."""
+    """Returns a table for documents: a row a method, a column a protocol, held-out % [95% CI] and groups, or ranks."""
     ordered = sorted(made, key=lambda table: (table.scenario, not table.protocol.startswith("sequential")))
     scenarios = {table.scenario for table in ordered}
-    heads = [table.title if len(scenarios) > 1 else f"{table.protocol} transfer" for table in ordered]
+    heads = [
+        (table.title if len(scenarios) > 1 else f"{table.protocol} transfer") + (" (rank)" * ranked(table))
+        for table in ordered
+    ]
     rows = [{row.method: _cell(row) for row in table.rows} for table in ordered]
     methods = dict.fromkeys(name for cells in rows for name in cells)
     lines = [f"| method | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
@@ -91,10 +96,16 @@ def short_table(made: Sequence[Table]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ranked(table: Table) -> bool:
+    """Returns whether ranks stand where groups would: a table of many methods has no groups."""
+    return bool(table.pairs) and not any(row.letters for row in table.rows)
+
+
 def _cell(row: Row) -> str:
     ends = (row.held_out.low, row.held_out.high)
     interval = f" [{percent(ends[0])}, {percent(ends[1])}]" if all(map(is_number, ends)) else ""
-    return f"{percent(row.held_out.mean)}{interval} {row.letters}".rstrip()
+    mark = row.letters or (f"({row.rank})" if row.rank else "")
+    return f"{percent(row.held_out.mean)}{interval} {mark}".rstrip()
 
 
 def verdicts(found: Published) -> str:

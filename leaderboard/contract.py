@@ -8,6 +8,9 @@ tag                                          value                              
 ``pretrain/loss``                            mean loss of the outer or i.i.d. batches    updates or episodes
 ``pretrain/train_accuracy``                  accuracy on those batches, in [0, 1]        updates or episodes
 ``pretrain/validation_accuracy``             accuracy on held-out images, in [0, 1]      updates or episodes
+``pretrain/effective_rank``                  of the pre-trained encoder's features       last step
+``pretrain/dormant_units``                   share of its features, in [0, 1]            last step
+``pretrain/weight_norm``                     root mean square of its parameters          last step
 ``transfer/held_out_accuracy``               mean over the classes seen, in [0, 1]       classes seen, or updates
 ``transfer/trained_on_accuracy``             the same on the images trained on           classes seen, or updates
 ``transfer/forgetting``                      mean of best so far minus now, in [0, 1]    classes seen, or updates
@@ -50,6 +53,9 @@ SCHEMA = 1
 LOSS = "pretrain/loss"
 TRAIN_ACCURACY = "pretrain/train_accuracy"
 VALIDATION_ACCURACY = "pretrain/validation_accuracy"
+EFFECTIVE_RANK = "pretrain/effective_rank"
+DORMANT_UNITS = "pretrain/dormant_units"
+WEIGHT_NORM = "pretrain/weight_norm"
 HELD_OUT = "transfer/held_out_accuracy"
 TRAINED_ON = "transfer/trained_on_accuracy"
 FORGETTING = "transfer/forgetting"
@@ -66,7 +72,7 @@ GRADIENT_STEPS = "cost/gradient_steps"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
 
-ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT)
+ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT, EFFECTIVE_RANK, DORMANT_UNITS, WEIGHT_NORM)
 """Tags that records of zapbench 0.1.0 lack."""
 
 FINISHED = "finished"

@@ -187,7 +187,8 @@ class Comparison:
             number: of the table.
         """
         from zapbench.leaderboard.decide.curves import curves
-        from zapbench.leaderboard.show.figures import places, trajectories
+        from zapbench.leaderboard.show.drawing import places
+        from zapbench.leaderboard.show.trajectories import trajectories
 
         table = self.tables[number]
         return trajectories(table, curves(self.logs, table), places(self.tables))

@@ -6,7 +6,9 @@ In the order in which data flows:
 - `compare`: estimates with intervals, pairs of methods, ranks; `groups`: significance groups (letters);
 - `power`, `variance`: what difference a table detects, and how its trials vary;
 - `metrics`: what a table ranks by; `repeats`: how well results are reproduced;
-- `rows`: the row of a method; `notes`: what a reader must know; `tables`: the ranked tables;
-- `sentence`: which methods of a table are significantly different;
+- `rows`: the row of a method; `note`: a line below a table; `method_notes` and `notes`: what a reader must know, of
+  methods and of the table; `tables`: the ranked tables;
+- `relations`: which methods each is above or not different from; `sentence`: the same in words;
+- `references`: floors and ceilings; `class_matrix`: the accuracy of each class over time, of one trial a method;
 - `curves`: the trajectory of each row; `overview`: several data sets side by side.
 """

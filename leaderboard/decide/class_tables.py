@@ -8,9 +8,9 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.curves import trials_of
 from zapbench.leaderboard.decide.dynamics import Dynamics, Interference, Table, dynamics
-from zapbench.leaderboard.decide.forgetting import accuracies
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table as RankedTable
+from zapbench.leaderboard.read.forgetting import accuracies
 from zapbench.leaderboard.read.parse import correct_per_class, description_of
 from zapbench.leaderboard.read.tabulate import Logs
 

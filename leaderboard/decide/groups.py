@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.compare import Pair
 
-MOST_GROUPS = 100
-"""Groups beyond which there are no letters: nobody reads them, and there may be 3^(n/3) of them for n methods."""
+MOST_METHODS = 8
+"""Methods beyond which there are no letters: nobody reads `cdefg` beside `bdfhi`. Findings and the matrix take over."""
 
 
 def letters(names: Sequence[str], compared: Sequence[Pair]) -> dict[str, str]:
@@ -16,12 +16,14 @@ def letters(names: Sequence[str], compared: Sequence[Pair]) -> dict[str, str]:
         compared: every pair of them.
 
     Returns:
-        Letters, groups in the order of their best methods; empty with more than `MOST_GROUPS` groups.
+        Letters, groups in the order of their best methods; empty with more than `MOST_METHODS` methods.
 
     >>> abc = [Pair("x", "y", 0.1, 0.2, 0.2), Pair("x", "z", 0.3, 0.0, 0.0), Pair("y", "z", 0.2, 0.1, 0.1)]
     >>> letters(["x", "y", "z"], abc)
     {'x': 'a', 'y': 'ab', 'z': 'b'}
     """
+    if len(names) > MOST_METHODS:
+        return {}
     place = {name: number for number, name in enumerate(names)}
     different = {(place[one], place[other]) for p in compared if p.significant for one, other in _both(p)}
     groups = _groups(len(names), different)
@@ -29,7 +31,7 @@ def letters(names: Sequence[str], compared: Sequence[Pair]) -> dict[str, str]:
     for number, group in enumerate(sorted(sorted(group) for group in groups)):
         for member in group:
             found[names[member]] += _letter(number)
-    return found if groups else {}
+    return found
 
 
 def _both(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -37,11 +39,10 @@ def _both(pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def _groups(count: int, different: set[tuple[int, int]]) -> set[frozenset[int]]:
-    """Returns the largest sets without a significant difference; none if they are more than `MOST_GROUPS`.
+    """Returns the largest sets without a significant difference.
 
     Method after method is inserted: into each set without a difference from it, and beside the others together with
-    those of their members that do not differ from it; a set within another is absorbed. The sets never become fewer,
-    so the work stops as soon as they are too many.
+    those of their members that do not differ from it; a set within another is absorbed.
     """
     groups = {frozenset[int]()}
     for new in range(count):
@@ -49,11 +50,8 @@ def _groups(count: int, different: set[tuple[int, int]]) -> set[frozenset[int]]:
         joined = {(group & alike) | {new} for group in groups}
         joined = {group for group in joined if not any(group < other for other in joined)}
         groups = joined | {group for group in groups if not group <= alike}
-        if len(groups) > MOST_GROUPS:
-            return set()
     return groups
 
 
 def _letter(number: int) -> str:
-    letter = chr(ord("a") + number % 26)
-    return letter if number < 26 else letter + str(number // 26)
+    return chr(ord("a") + number)

@@ -1,20 +1,13 @@
 """By which recorded metric a table ranks: final held-out accuracy, or another one on request."""
 
-from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.decide import forgetting
-from zapbench.leaderboard.decide.forgetting import Accuracies
 from zapbench.leaderboard.decide.select import score
-from zapbench.leaderboard.read.parse import correct_per_class
-from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.text import nearest
-
-OfTable = Callable[[Accuracies, Sequence[int]], float]
 
 
 @dataclass(frozen=True)
@@ -25,8 +18,7 @@ class Metric:
         name: how it is asked for.
         label: what it is called above a column, in percent.
         meaning: what it is, for a note.
-        column: of `Logs.trials`; empty where it is computed from the trial's table of correct predictions.
-        of_table: computes it from that table and its steps.
+        column: of `Logs.trials`.
         is_accuracy: whether guessing scores chance, which then is the score of a trial that diverged.
         smallest_first: whether less is better.
     """
@@ -34,8 +26,7 @@ class Metric:
     name: str
     label: str
     meaning: str
-    column: str = ""
-    of_table: OfTable | None = None
+    column: str
     is_accuracy: bool = True
     smallest_first: bool = False
 
@@ -46,19 +37,24 @@ METRICS = {
     metric.name: metric
     for metric in (
         FINAL,
-        Metric("average_incremental", "average incremental %", "mean held-out accuracy over the trajectory", "area"),
+        Metric(
+            "average_incremental",
+            "average incremental %",
+            "mean over each tenth of the trajectory of the held-out accuracy (Rebuffi et al. 2017)",
+            "average_incremental",
+        ),
         Metric("trained_on", "trained-on %", "final accuracy on the images trained on", "trained_on"),
         Metric("seen", "held-out % of classes seen", "final accuracy among the classes seen", "held_out_seen"),
         Metric(
             "learning_accuracy",
             "learning accuracy %",
             "mean accuracy of each class right after it was learned (Riemer et al. 2019)",
-            of_table=forgetting.learning_accuracy,
+            "learning_accuracy",
         ),
         Metric(
             "forgetting",
             "forgetting %",
-            "mean over classes of the best accuracy so far minus the last",
+            "mean over classes of the best accuracy at the points measured minus the last",
             "forgetting",
             is_accuracy=False,
             smallest_first=True,
@@ -67,7 +63,7 @@ METRICS = {
             "backward_transfer",
             "backward transfer %",
             "mean over classes of the last accuracy minus that right after learning (Lopez-Paz and Ranzato 2017)",
-            of_table=forgetting.backward_transfer,
+            "backward_transfer",
             is_accuracy=False,
         ),
     )
@@ -86,36 +82,18 @@ def metric_named(name: str) -> Metric:
     return METRICS[name]
 
 
-def measured(logs: Logs, trials: pd.DataFrame, metric: Metric) -> pd.Series:
+def measured(trials: pd.DataFrame, metric: Metric, *, one_cadence: bool) -> pd.Series:
     """Returns a metric of each trial, as statistics take it; NaN where it was not recorded.
 
     A diverged trial has chance, if the metric is an accuracy, and no value otherwise.
 
     Args:
-        logs: for the files of the trials.
         trials: rows of `Logs.trials`.
         metric: what is measured.
+        one_cadence: whether all trials of the table were measured at the same points, which forgetting depends on.
     """
-    if metric.column:
-        values = trials[metric.column].astype(float)
-    else:
-        steps = {place: own.tolist() for place, own in logs.curves.groupby("trial")["step"]}
-        rows = zip(trials.index, trials.to_dict("records"))
-        of_files = [_of_file(logs, row, steps.get(place, []), metric) for place, row in rows]
-        values = pd.Series(of_files, trials.index, dtype=float)
     if metric.is_accuracy:
-        return score(trials.assign(value=values), "value")
-    return values.where(trials["status"] == contract.FINISHED, np.nan)
-
-
-def _of_file(logs: Logs, trial: dict[Hashable, object], steps: Sequence[int], metric: Metric) -> float:
-    """Returns a metric of one trial from its table of correct predictions; NaN where there is none, or not enough."""
-    facts = logs.facts[str(trial["fingerprint"])]
-    assert metric.of_table is not None
-    try:
-        correct = correct_per_class(logs.path(str(trial["file"])))
-        if correct is None or facts["protocol"] != "sequential":
-            return float("nan")
-        return metric.of_table(forgetting.accuracies(correct, steps, int(facts["images_held_out"])), steps)
-    except (OSError, ValueError, TypeError):
-        return float("nan")
+        return score(trials, metric.column)
+    values = trials[metric.column].astype(float)
+    comparable = one_cadence or metric.column != "forgetting"
+    return values.where((trials["status"] == contract.FINISHED) & comparable, np.nan)

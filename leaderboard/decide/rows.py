@@ -9,6 +9,11 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Estimate
 from zapbench.leaderboard.decide.select import Chosen
+from zapbench.leaderboard.read.tabulate import PLASTICITY
+from zapbench.leaderboard.read.trial_metrics import METRICS
+
+OF_TRIALS = ("held_out_seen", "held_out_loss", "trained_on_loss", *METRICS)
+"""Fields of a row that are means over seeds of what trials recorded."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,27 @@ class Row:
         letters: significance groups: methods that share one are not significantly different; empty where not compared.
         held_out: final held-out accuracy over pre-training seeds.
         trained_on: mean final accuracy on the images trained on.
-        forgetting: mean final forgetting.
+        forgetting: mean final forgetting over the points at which trials were measured; NaN where the table's trials
+            were measured at different points, or at their end alone.
+        forgetting_at_tenths: mean forgetting over the fixed points (Chaudhry et al. 2018), NaN where not recorded; as
+            are all metrics from here on.
+        average_incremental: mean over the fixed points of the accuracy on the classes seen (Rebuffi et al. 2017).
+        learning_accuracy: mean accuracy of a class right after it was learned (Riemer et al. 2019).
+        backward_transfer: mean of a class's last accuracy minus that (Lopez-Paz and Ranzato 2017).
+        retention_newest: last accuracy of the tenth of the classes that was learned last.
+        retention_oldest: last accuracy of the tenth of the classes that was learned first.
+        held_out_seen: final held-out accuracy where predictions are among the classes seen.
+        held_out_loss: final mean cross-entropy on held-out images, in nats.
+        trained_on_loss: the same on the images trained on.
+        effective_rank: of the pre-trained encoder's features.
+        dormant_units: share of them that are dormant, in [0, 1].
+        weight_norm: root mean square of the pre-trained encoder's parameters.
         validation: mean pre-training validation accuracy; NaN where none was recorded.
         setting: the selected values of the tuned bindings.
         rate: the selected transfer rate.
         settings_tried: pre-training settings times transfer rates tried.
         trials: reported trials.
         diverged: those of them that diverged (each counts as chance).
-        area: average of held-out accuracy over the trajectory; NaN where only the end was measured.
         encoder: the network, and the images it sees.
         images_seen: images that pre-training took, repeats counted; NaN where not recorded.
         gradient_steps: gradient steps of pre-training; NaN where not recorded.
@@ -46,13 +64,24 @@ class Row:
     held_out: Estimate
     trained_on: float
     forgetting: float
+    forgetting_at_tenths: float
+    average_incremental: float
+    learning_accuracy: float
+    backward_transfer: float
+    retention_newest: float
+    retention_oldest: float
+    held_out_seen: float
+    held_out_loss: float
+    trained_on_loss: float
+    effective_rank: float
+    dormant_units: float
+    weight_norm: float
     validation: float
     setting: str
     rate: float
     settings_tried: int
     trials: int
     diverged: int
-    area: float
     encoder: str
     images_seen: float
     gradient_steps: float
@@ -64,7 +93,15 @@ class Row:
     scored: Estimate
 
 
-def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: int | None, letters: str) -> Row:
+def row_of(
+    choice: Chosen,
+    trials: pd.DataFrame,
+    runs: pd.DataFrame,
+    *,
+    rank: int | None,
+    letters: str,
+    one_cadence: bool,
+) -> Row:
     """Returns the row of a method.
 
     Args:
@@ -73,8 +110,10 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         runs: the pre-trained models of the table's scenario.
         rank: its rank, where it has one.
         letters: its significance groups.
+        one_cadence: whether forgetting over the measured points can stand beside that of the other rows.
     """
     own = runs[(runs["config_hash"] == choice.config_hash) & runs["pretrain_seed"].isin(trials["pretrain_seed"])]
+    several = bool((trials[trials["status"] == contract.FINISHED]["measured"] > 1).all())
     tried = max(int(trials["settings_tried"].max()), choice.grid["candidate"].nunique())
     parameters = own["parameters"].max()
     return Row(
@@ -83,14 +122,15 @@ def row_of(choice: Chosen, trials: pd.DataFrame, runs: pd.DataFrame, *, rank: in
         letters=letters,
         held_out=compare.estimate(seed_means(trials, "final")),
         trained_on=_mean_over_seeds(trials, "trained_on"),
-        forgetting=_mean_over_seeds(trials, "forgetting"),
+        forgetting=_mean_over_seeds(trials, "forgetting") if one_cadence and several else math.nan,
+        **{name: _complete_mean(trials, name) for name in OF_TRIALS},
+        **{name: float(own[name].mean()) for name in PLASTICITY},
         validation=float(own["validation"].mean()),
         setting=choice.setting,
         rate=choice.rate,
         settings_tried=tried * choice.grid["rate"].nunique(),
         trials=len(trials),
         diverged=int((trials["status"] == contract.DIVERGED).sum()),
-        area=_mean_over_seeds(trials, "area"),
         encoder=f"{trials['encoder'].iloc[0]} {trials['input_size'].iloc[0]}".strip(),
         images_seen=float(own["images_seen"].mean()),
         gradient_steps=float(own["gradient_steps"].mean()),
@@ -110,6 +150,11 @@ def seed_means(trials: pd.DataFrame, column: str = "score") -> list[float]:
 
 def _mean_over_seeds(trials: pd.DataFrame, column: str) -> float:
     return float(trials.groupby("pretrain_seed")[column].mean().mean())
+
+
+def _complete_mean(trials: pd.DataFrame, column: str) -> float:
+    """Returns the mean over seeds; NaN where a trial lacks the value (diverged, or of an older version)."""
+    return math.nan if trials[column].isna().any() else _mean_over_seeds(trials, column)
 
 
 def is_number(value: float) -> bool:

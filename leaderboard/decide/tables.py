@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.decide import compare, notes, repeats
+from zapbench.leaderboard.decide import compare, method_notes, notes, repeats
 from zapbench.leaderboard.decide.compare import Pair
-from zapbench.leaderboard.decide.groups import MOST_GROUPS
 from zapbench.leaderboard.decide.groups import letters as letters_of
 from zapbench.leaderboard.decide.metrics import FINAL, Metric, measured
+from zapbench.leaderboard.decide.note import Note, listed
 from zapbench.leaderboard.decide.rows import Row, is_number, row_of, seed_means
 from zapbench.leaderboard.decide.select import Chosen, choose, reported
 from zapbench.leaderboard.read.tabulate import Logs
@@ -34,7 +34,7 @@ class Table:
         pairs: every pair of methods with at least three seeds.
         papers: for the same pairs the p of the paper's test, U over trials.
         choices: the selected setting of each method, and the grid it was selected from.
-        notes: what a reader must know, generated from the logs.
+        remarks: what a reader must know, generated from the logs.
         bounds: methods that are upper bounds beside the table, not competitors in it.
         common: undeclared bindings that all its methods share.
         metric: what its methods are ranked by.
@@ -48,7 +48,7 @@ class Table:
     pairs: list[Pair]
     papers: dict[tuple[str, str], float]
     choices: dict[str, Chosen]
-    notes: list[str] = field(default_factory=list)
+    remarks: list[Note] = field(default_factory=list)
     bounds: frozenset[str] = frozenset()
     common: tuple[str, ...] = ()
     metric: Metric = FINAL
@@ -57,6 +57,11 @@ class Table:
     def title(self) -> str:
         """The table's heading."""
         return f"{self.scenario}: {self.protocol} transfer"
+
+    @property
+    def notes(self) -> list[str]:
+        """The remarks as lines."""
+        return [remark.line for remark in self.remarks]
 
 
 def tables(logs: Logs, *, by: str = "select", metric: Metric = FINAL) -> list[Table]:
@@ -79,8 +84,10 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     runs = logs.runs[logs.runs["scenario"] == scenario]
     choices = choose(trials, by=by)
     chosen = {name: own for name, choice in choices.items() if not (own := reported(trials, choice)).empty}
+    points = method_notes.on_points(chosen)
     chosen = {
-        name: rows.assign(final=rows["score"], score=measured(logs, rows, metric)) for name, rows in chosen.items()
+        name: rows.assign(final=rows["score"], score=measured(rows, metric, one_cadence=not points))
+        for name, rows in chosen.items()
     }
     lacking = {name: count for name, rows in chosen.items() if (count := int(rows["score"].isna().sum()))}
     sign = -1 if metric.smallest_first else 1
@@ -93,34 +100,39 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     ranks = compare.ranks(ranked, compared)
     letters = letters_of([name for name in order if name in ranks], compared) if compared else {}
     rows = [
-        row_of(choices[name], chosen[name], runs, rank=ranks.get(name), letters=letters.get(name, "")) for name in order
+        row_of(
+            choices[name],
+            chosen[name],
+            runs,
+            rank=ranks.get(name),
+            letters=letters.get(name, ""),
+            one_cadence=not points,
+        )
+        for name in order
     ]
     scores = {name: chosen[name]["score"].tolist() for name in order}
     papers = compare.papers_tests(scores, compared)
-    said = [
-        *notes.on_runs(runs),
-        *notes.on_status(trials),
-        *notes.on_mapped(trials, logs.facts.get(fingerprint, {})),
-        *notes.on_choices(choices, chosen, trials, by),
+    validated = [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)]
+    remarks = [
+        *method_notes.on_runs(runs),
+        *method_notes.on_status(trials),
+        *map(Note, notes.on_mapped(trials, logs.facts.get(fingerprint, {}))),
+        *method_notes.on_choices(choices, chosen, trials, by),
+        *map(Note, notes.on_metric(metric, lacking)),
+        *method_notes.on_ranks(order, means, failed, bounds),
+        *method_notes.on_order(rows),
+        *points,
+        *map(Note, notes.on_comparison(ranked, compared, papers)),
+        *map(Note, notes.on_spread({name: own for name, own in chosen.items() if name not in lacking}, validated)),
+        *map(Note, notes.on_draws(trials, by)),
+        *listed(repeats.REPEATED, repeats.on_repeats(logs, scenario, fingerprint)),
+        *listed(repeats.UNMERGED, repeats.on_unmerged(logs, scenario, fingerprint)),
     ]
-    said += notes.on_metric(metric, lacking)
-    said += notes.on_ranks(order, means, failed, bounds)
-    if compared and not letters:
-        said.append(f"No significance groups: there are more than {MOST_GROUPS} of them.")
-    said += notes.on_comparison(ranked, compared, papers)
-    said += notes.on_spread(
-        {name: rows for name, rows in chosen.items() if name not in lacking},
-        [(row.validation, row.held_out.mean) for row in rows if is_number(row.validation)],
-    )
-    said += notes.on_draws(trials, by)
-    for text, found in (
-        (repeats.REPEATED, repeats.on_repeats(logs, scenario, fingerprint)),
-        (repeats.UNMERGED, repeats.on_unmerged(logs, scenario, fingerprint)),
-    ):
-        said += [f"{name}: {text}: {detail}" for name, detail in found.items()]
     chance = float(trials["chance"].iloc[0]) or math.nan
     common = logs.common.get(scenario, ())
-    return Table(scenario, protocol, fingerprint, chance, rows, compared, papers, choices, said, bounds, common, metric)
+    return Table(
+        scenario, protocol, fingerprint, chance, rows, compared, papers, choices, remarks, bounds, common, metric
+    )
 
 
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:
@@ -139,7 +151,8 @@ def _with_differing_facts(found: list[Table], logs: Logs) -> list[Table]:
                 if other is not table:
                     facts = [logs.facts.get(one.fingerprint, {}) for one in (table, other)]
                     differing = ", ".join(differing_facts(*facts))
-                    table.notes.append(f"not comparable with table {other.fingerprint}: they differ in {differing}")
+                    words = f"not comparable with table {other.fingerprint}: they differ in {differing}"
+                    table.remarks.append(Note(words))
     return found
 
 

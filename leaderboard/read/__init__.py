@@ -5,6 +5,7 @@ In the order in which data flows:
 - `files`: finds event files below a folder, and which of them make a run;
 - `events`: an event file -> its records, up to the last undamaged one; `checksum`: theirs;
 - `parse`: an event file -> what it says: description, status, curves; `plausible`: whether that can be true;
+- `forgetting`: metrics of the accuracy of each class over time; `trial_metrics`: those of one trial, for columns;
 - `foreign`, `mapping`: the same of logs that zapbench did not write;
 - `cache`: keeps what was read for the next call;
 - `names`: what rows are called; `merge`: which record of a task counts, where several are there;

@@ -12,8 +12,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.util import tensor_util
@@ -191,6 +193,15 @@ def numbers_of(value: object) -> list[float]:
     """Returns the numbers of a tensor summary's value, flat.
 
     Raises:
+        ValueError: as `array_of`.
+    """
+    return [float(number) for number in array_of(value).reshape(-1)]
+
+
+def array_of(value: object) -> "npt.NDArray[Any]":
+    """Returns the array of a tensor summary's value.
+
+    Raises:
         ValueError: not a tensor of numbers, or one that would unfold to more than it was written with.
     """
     tensor = value.tensor  # type: ignore[attr-defined]
@@ -199,6 +210,7 @@ def numbers_of(value: object) -> list[float]:
     if min(dimensions, default=0) < 0 or size > MOST_NUMBERS:
         raise ValueError(f"holds a tensor of {size} numbers; allowed: 0 to {MOST_NUMBERS}")
     try:
-        return [float(number) for number in tensor_util.make_ndarray(tensor).reshape(-1)]
+        found: npt.NDArray[Any] = tensor_util.make_ndarray(tensor)
+        return found if np.issubdtype(found.dtype, np.number) else found.astype(float)
     except (KeyError, TypeError, ValueError):  # a type that numpy lacks, or that is none
         raise ValueError("holds a tensor that is not of numbers") from None

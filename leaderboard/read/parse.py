@@ -17,6 +17,7 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing, Description
 from zapbench.leaderboard.read.events import (
     Tail,
+    array_of,
     last_events,
     numbers_of,
     read_events,
@@ -24,6 +25,7 @@ from zapbench.leaderboard.read.events import (
     text_of,
 )
 from zapbench.leaderboard.read.plausible import Curves, implausible
+from zapbench.leaderboard.read.trial_metrics import cadence, metrics
 from zapbench.text import one_line
 
 MOST_TAGS = 1000
@@ -50,6 +52,7 @@ class EventFile:
         closing: how its task ended; unfinished where it does not say.
         curves: tag -> (steps, values), in the order written.
         class_accuracy: final accuracy of each class, in the order learned.
+        correct: held-out images predicted right, `(points, classes)`, of a trial that recorded them.
         problem: why the file cannot be used, in words; empty if it can.
         other_tags: of logs from elsewhere: scalars that were not asked for.
         hyperparameters: of logs from elsewhere: those of TensorBoard's HParams plug-in.
@@ -60,6 +63,7 @@ class EventFile:
     closing: Closing = field(default_factory=lambda: Closing(contract.UNFINISHED))
     curves: Curves = field(default_factory=dict)
     class_accuracy: list[float] = field(default_factory=list)
+    correct: npt.NDArray[np.int64] | None = None
     problem: str = ""
     other_tags: list[str] = field(default_factory=list)
     hyperparameters: dict[str, Any] = field(default_factory=dict)
@@ -107,6 +111,8 @@ def _take(found: EventFile, event: Event) -> None:
                 found.closing = Closing.from_json(text)
         elif tag == contract.CLASS_ACCURACY:
             found.class_accuracy = numbers_of(value)
+        elif tag == contract.CORRECT:
+            found.correct = _counts(value)
         elif value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val:
             _add(found, tag, step, *numbers_of(value))
 
@@ -143,6 +149,14 @@ def summarise(found: EventFile) -> dict[str, Any]:
         "gradient_steps": last(found, contract.GRADIENT_STEPS),
         "class_mean": _mean(found.class_accuracy),
         "last_step": max(found.curves.get(contract.HELD_OUT, ([], []))[0], default=0),
+        "held_out_loss": last(found, contract.HELD_OUT_LOSS),
+        "trained_on_loss": last(found, contract.TRAINED_ON_LOSS),
+        "effective_rank": last(found, contract.EFFECTIVE_RANK),
+        "dormant_units": last(found, contract.DORMANT_UNITS),
+        "weight_norm": last(found, contract.WEIGHT_NORM),
+        "measured": len(held_out),
+        "cadence": cadence(found.curves.get(contract.HELD_OUT, ([], []))[0]),
+        **metrics(found.description, found.curves.get(contract.HELD_OUT, ([], [])), found.correct),
     }
     about = found.description.stable() if found.description is not None else None
     closing = {"status": found.closing.status, "reason": found.closing.reason}
@@ -228,11 +242,15 @@ def correct_per_class(path: Path) -> npt.NDArray[np.int64] | None:
     for event in read_events(path):
         for value in event.summary.value:
             if value.tag == contract.CORRECT:
-                shape = [int(dimension.size) for dimension in value.tensor.tensor_shape.dim]
-                if len(shape) != 2:
-                    raise ValueError(f"{contract.CORRECT} has {len(shape)} dimensions; allowed: 2")
-                return np.array(numbers_of(value)).astype(np.int64).reshape(shape)
+                return _counts(value)
     return None
+
+
+def _counts(value: object) -> npt.NDArray[np.int64]:
+    found = array_of(value)
+    if found.ndim != 2:
+        raise ValueError(f"{contract.CORRECT} has {found.ndim} dimensions; allowed: 2")
+    return found.astype(np.int64)
 
 
 def config_of(path: Path) -> str:

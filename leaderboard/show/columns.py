@@ -30,6 +30,16 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if is_number(value) else ABSENT
 
 
+def points(value: float) -> str:
+    """Returns a difference of accuracies in points, signed."""
+    return f"{100 * value:+.1f}" if is_number(value) else ABSENT
+
+
+def decimal(value: float) -> str:
+    """Returns a number with two decimals."""
+    return f"{value:.2f}" if is_number(value) else ABSENT
+
+
 def interval(row: Row, estimate: Estimate | None = None) -> str:
     """Returns mean and 95% confidence interval in percent, clipped to [0, 100]; of held-out accuracy, or of another."""
     estimate = estimate or row.held_out
@@ -60,8 +70,9 @@ class Column:
         priority: 0 is always shown; of the others the highest is dropped first where the terminal is too narrow.
         smallest_first: whether less is better: rows are sorted from the smallest value.
         name: how it is asked for; empty for the first of `fields`.
-        on_request: whether it is shown only where it is asked for by name.
+        on_request: whether it is shown only where it is asked for by name; the page has all of them.
         has_best: whether the best of its values is worth a mark.
+        instead_of: field of a column that it stands in for: hidden where that one has a value in some row.
     """
 
     label: str
@@ -73,6 +84,7 @@ class Column:
     name: str = ""
     on_request: bool = False
     has_best: bool = False
+    instead_of: str = ""
 
     @property
     def key(self) -> str:
@@ -93,13 +105,34 @@ class Column:
     @property
     def is_cost(self) -> bool:
         """Whether it says what a method costs, not what it scores."""
-        return self.priority >= COST
+        return self.priority >= COST and not self.on_request
 
     def sort_value(self, row: Row) -> float | None:
         """Returns the number that a row is sorted by; None where the cell is text or holds no value."""
         value = record(row)[self.fields[0] if self.fields else "scored"]
         known = isinstance(value, int | float) and self.cell(row) != ABSENT
         return float(value) if known else None
+
+
+def _requested(label: str, field: str, cell: Callable[[float], str]) -> Column:
+    """Returns a column that is shown only where it is asked for; CSV, JSON and the page always have it."""
+    return Column(
+        label=label, fields=(field,), cell=lambda row: cell(getattr(row, field)), priority=20, on_request=True
+    )
+
+
+REQUESTED = (
+    _requested("among seen classes %", "held_out_seen", percent),
+    _requested("learning accuracy %", "learning_accuracy", percent),
+    _requested("backward transfer", "backward_transfer", points),
+    _requested("newest tenth %", "retention_newest", percent),
+    _requested("oldest tenth %", "retention_oldest", percent),
+    _requested("held-out loss", "held_out_loss", decimal),
+    _requested("trained-on loss", "trained_on_loss", decimal),
+    _requested("effective rank", "effective_rank", decimal),
+    _requested("dormant %", "dormant_units", percent),
+    _requested("weight norm", "weight_norm", lambda value: f"{value:.4f}" if is_number(value) else ABSENT),
+)
 
 
 COLUMNS = (
@@ -126,7 +159,7 @@ COLUMNS = (
         on_request=True,
         has_best=True,
     ),
-    Column(label="group", fields=("letters",), cell=lambda row: row.letters or ABSENT, align="left"),
+    Column(label="group", fields=("letters",), cell=lambda row: row.letters or ABSENT, align="left", priority=1),
     Column(
         label="trained-on %",
         fields=("trained_on",),
@@ -136,11 +169,20 @@ COLUMNS = (
     ),
     Column(
         label="forgetting %",
+        fields=("forgetting_at_tenths",),
+        cell=lambda row: percent(row.forgetting_at_tenths),
+        priority=3,
+        has_best=True,
+        smallest_first=True,
+    ),
+    Column(
+        label="forgetting (curve) %",
         fields=("forgetting",),
         cell=lambda row: percent(row.forgetting),
         priority=3,
         has_best=True,
         smallest_first=True,
+        instead_of="forgetting_at_tenths",
     ),
     Column(
         label="validation %",
@@ -155,8 +197,8 @@ COLUMNS = (
     Column(label="seeds", fields=("seeds", "seed_spread"), cell=lambda row: str(row.held_out.seeds), priority=2),
     Column(
         label="average incremental %",
-        fields=("area",),
-        cell=lambda row: percent(row.area),
+        fields=("average_incremental",),
+        cell=lambda row: percent(row.average_incremental),
         priority=8,
         has_best=True,
     ),
@@ -184,15 +226,24 @@ COLUMNS = (
         cell=lambda row: f"{row.trials}" + (f" ({row.diverged} diverged)" if row.diverged else ""),
         priority=6,
     ),
+    *REQUESTED,
 )
 
 
-def columns_of(table: Table) -> list[Column]:
-    """Returns the columns that hold a value in some row, and rank, method and score in any case."""
+def columns_of(table: Table, *, every: bool = False) -> list[Column]:
+    """Returns the columns that hold a value in some row, and those of priority 0 in any case.
+
+    Args:
+        table: the table.
+        every: whether the metrics that are shown on request are wanted, too.
+    """
     is_final = table.metric is FINAL
-    shown = [c for c in COLUMNS if not c.on_request or (c.key == "scored" and not is_final)]
+    shown = [
+        c for c in COLUMNS if not c.on_request or (c.key == "scored" and not is_final) or (every and c in REQUESTED)
+    ]
     found = [c for c in shown if c.priority == 0 or any(c.cell(row) != ABSENT for row in table.rows)]
-    return [column.of(table) for column in found]
+    fields = {field for column in found for field in column.fields}
+    return [column.of(table) for column in found if every or column.instead_of not in fields]
 
 
 def column_named(name: str) -> Column:

@@ -9,9 +9,9 @@ from typing import Any
 
 from zapbench.leaderboard.decide.metrics import FINAL
 from zapbench.leaderboard.decide.rows import Row, is_number
-from zapbench.leaderboard.decide.sentence import sentence
+from zapbench.leaderboard.decide.sentence import findings, sentence
 from zapbench.leaderboard.decide.tables import Table
-from zapbench.leaderboard.show.columns import COLUMNS, record
+from zapbench.leaderboard.show.columns import COLUMNS, REQUESTED, column_named, record
 from zapbench.leaderboard.show.lines import grid_records
 from zapbench.leaderboard.show.view import VIEW, View
 
@@ -64,6 +64,7 @@ def _table(table: Table, view: View) -> dict[str, Any]:
         ],
         "selection": {name: grid_records(choice) for name, choice in sorted(table.choices.items())},
         "sentence": sentence(table),
+        "findings": findings(table),
         "notes": table.notes,
         "common_bindings": list(table.common),
     }
@@ -72,7 +73,8 @@ def _table(table: Table, view: View) -> dict[str, Any]:
 def _values(table: Table, row: Row, view: View) -> dict[str, Any]:
     values = record(row)
     is_final = table.metric is FINAL
-    every = [column for column in COLUMNS if not column.on_request or (column.key == "scored" and not is_final)]
+    known = [column for column in COLUMNS if not column.on_request or column in REQUESTED]
+    every = known if is_final else [*known, column_named("scored")]
     columns = view.columns_of(table, every)
     fields = [field for column in columns for field in column.fields or ("scored", "scored_spread")]
     return {field: values[field] for field in dict.fromkeys(fields)}

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zapbench.leaderboard.decide.overview import Overview
-from zapbench.leaderboard.show.figures import save, short
+from zapbench.leaderboard.show.drawing import save, short
 
 
 def groups(overview: Overview) -> list[tuple[float, float]]:

@@ -12,7 +12,7 @@ from zapbench.leaderboard.decide.gains import REFERENCE, Gain, Interval, gains, 
 from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.leaderboard.show.figures import short
+from zapbench.leaderboard.show.drawing import short
 
 CELL = 1.15, 0.52
 """Width and height of a cell in inches."""

@@ -1,4 +1,4 @@
-"""What stands under and beside a table, line by line: the finding, notes, the tuning grid, several data sets."""
+"""What stands under and beside a table, line by line: notes, the tuning grid, several data sets."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from typing import Any
 from zapbench.leaderboard.decide.overview import Overview
 from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.select import Chosen
-from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import ABSENT, percent
 
@@ -18,10 +17,9 @@ def shared_bindings(table: Table) -> str:
 
 
 def footer(table: Table) -> list[str]:
-    """Returns the lines under a table: which methods differ significantly, chance, and the notes."""
+    """Returns the lines under the findings of a table: chance, and the notes."""
     chance = f"Chance is {percent(table.chance)}%. " if is_number(table.chance) else ""
-    lines = [sentence(table), f"{chance}Fingerprint {table.fingerprint}."]
-    return lines + table.notes
+    return [f"{chance}Fingerprint {table.fingerprint}.", *table.notes]
 
 
 def selection_heading(table: Table) -> str:

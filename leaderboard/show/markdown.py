@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.overview import Overview, overviews
+from zapbench.leaderboard.decide.sentence import findings, sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.lines import (
     footer,
@@ -34,7 +35,8 @@ def _table(table: Table, view: View) -> list[str]:
     for row in view.rows_of(table):
         cells = [(escape(column.cell(row)), row.method in best[column.key]) for column in columns]
         lines.append(f"| {' | '.join(f'**{cell}**' if is_best else cell for cell, is_best in cells)} |")
-    lines += ["", *(f"- {escape(line)}" for line in footer(table))]
+    lines += ["", f"- {escape(sentence(table))}", *(f"  - {escape(line)}" for line in findings(table))]
+    lines += [f"- {escape(line)}" for line in footer(table)]
     if selected := selection_lines(table):
         lines += ["", escape(selection_heading(table), keep="*"), "", *(f"- {escape(line)}" for line in selected)]
     return lines

@@ -6,7 +6,7 @@ whatever else a name might try. The same logs give the same bytes.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import jinja2
@@ -20,7 +20,8 @@ from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.identity import identities as identities_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.claims import claims_data
-from zapbench.leaderboard.show.figures import file_name, places, write_figures
+from zapbench.leaderboard.show.drawing import file_name, places
+from zapbench.leaderboard.show.figures import write_figures
 from zapbench.leaderboard.show.makers import maker_data, makers_data, makers_of
 from zapbench.leaderboard.show.page_data import method_data, overview_data, page_names, table_data
 from zapbench.text import shown
@@ -55,8 +56,8 @@ def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     (stage / ".nojekyll").touch()  # GitHub Pages: serve as it is
     for name in ASSETS:
         shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
-    write_figures(tables, logs, stage / "figures")
-    _write_pages(tables, logs, stage)
+    figures = write_figures(tables, logs, stage / "figures")
+    _write_pages(tables, logs, stage, {path.name for path in figures})
     for name in PARTS:
         if (out / name).is_dir():
             shutil.rmtree(out / name)
@@ -84,7 +85,7 @@ def _claim(out: Path) -> None:
             left.unlink()
 
 
-def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
+def _write_pages(tables: Sequence[Table], logs: Logs, out: Path, figures: Collection[str]) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -97,7 +98,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
         root="",
         version=__version__,
         title="Leaderboard",
-        tables=[table_data(table, drawn[file_name(table)], pages, own) for table in tables],
+        tables=[table_data(table, drawn[file_name(table)], pages, own, figures) for table in tables],
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
         problems=[*logs.problems, *wrong],
         makers=makers_data(makers),

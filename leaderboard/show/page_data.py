@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,13 +10,16 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.curves import Curve, step_name, trials_of
 from zapbench.leaderboard.decide.overview import Overview
+from zapbench.leaderboard.decide.relations import compared, differences
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.select import reported
+from zapbench.leaderboard.decide.sentence import sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.parse import config_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.columns import Column, columns_of, percent
-from zapbench.leaderboard.show.figures import file_name
+from zapbench.leaderboard.show.drawing import file_name
+from zapbench.leaderboard.show.kinds import KINDS
 from zapbench.leaderboard.show.lines import (
     footer,
     overview_lines,
@@ -25,6 +28,9 @@ from zapbench.leaderboard.show.lines import (
     selection_lines,
     shared_bindings,
 )
+
+SHOWN = ("forest", "cost", "classes")
+"""Figures that stand in the page; trajectories are drawn by its script, and the matrix is a table."""
 
 LONGEST_CONFIG = 50_000
 """Characters of a configuration that a method's page shows."""
@@ -45,7 +51,7 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
 
 
 def table_data(
-    table: Table, drawn: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int]
+    table: Table, drawn: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int], figures: Collection[str]
 ) -> dict[str, Any]:
     """Returns a table of the index.
 
@@ -54,16 +60,16 @@ def table_data(
         drawn: its curves.
         pages: method -> file name of its page.
         own: method -> its place among colours and styles.
+        figures: names of the files that were drawn.
     """
-    columns = columns_of(table)
+    columns = columns_of(table, every=True)
     name = file_name(table)
-    finding, *notes = footer(table)
     return {
         "id": name,
         "title": table.title,
         "shared": shared_bindings(table),
-        "sentence": finding,
-        "notes": notes,
+        "sentence": sentence(table),
+        "notes": footer(table),
         "selection_heading": selection_heading(table),
         "selection": selection_lines(table),
         "columns": [
@@ -74,8 +80,30 @@ def table_data(
             {"bound": row.method in table.bounds, "cells": [_cell(column, row, pages) for column in columns]}
             for row in table.rows
         ],
-        "figures": [f"figures/{name}-{kind}.svg" for kind in ("trajectories", "bars")],
+        "figures": {kind: f"figures/{name}-{kind}.svg" for kind in KINDS if f"{name}-{kind}.svg" in figures},
+        "shown": {kind: what for kind, what in KINDS.items() if kind in SHOWN and f"{name}-{kind}.svg" in figures},
+        "matrix": _matrix(table, pages),
         "plot": _plot(table, drawn, own, "means over pre-training seeds; bands are 95% t intervals."),
+    }
+
+
+def _matrix(table: Table, pages: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Returns who is significantly above whom: a row a method, a cell for each other one."""
+    order, known = compared(table), differences(table)
+    return [
+        {
+            "name": first,
+            "href": f"methods/{pages[first]}",
+            "cells": [_compared(*known[first, second]) if first != second else None for second in order],
+        }
+        for first in order
+    ]
+
+
+def _compared(difference: float, significant: bool) -> dict[str, str]:
+    return {
+        "text": f"{round(100 * difference, 1):+.1f}" if round(100 * difference, 1) else "0.0",
+        "class": ("above" if difference > 0 else "below") if significant else "alike",
     }
 
 
@@ -113,7 +141,9 @@ def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs) -> d
     return {
         "id": file_name(table),
         "title": table.title,
-        "facts": [(column.label, column.cell(row)) for column in columns_of(table) if column.fields != ("method",)],
+        "facts": [
+            (column.label, column.cell(row)) for column in columns_of(table, every=True) if column.fields != ("method",)
+        ],
         "plot": _seed_plot(table, [curve for curve in drawn if curve.method == row.method]),
         "seeds": [
             [
@@ -125,7 +155,7 @@ def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs) -> d
             for seed, rows in own.groupby("pretrain_seed", sort=True)
         ],
         "configs": _configs(own, logs),
-        "notes": [note for note in table.notes if note.startswith(f"{row.method}:")],
+        "notes": [said for note in table.remarks if (said := note.of(row.method))],
     }
 
 

@@ -2,10 +2,12 @@
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from zapbench.leaderboard.decide.overview import Overview, overviews
+from zapbench.leaderboard.decide.sentence import findings, sentence
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import Column
 from zapbench.leaderboard.show.lines import (
@@ -42,12 +44,15 @@ def _print_table(table: Table, console: Console, view: View) -> None:
     if shared := shared_bindings(table):
         console.print(_text(shared))
     console.print(grid if table.rows else _text(table.title))
+    console.print(_text(sentence(table)))
+    for line in findings(table):
+        console.print(_indented(line))
     for line in footer(table):
         console.print(_text(line))
     if selected := selection_lines(table):
         console.print(Text(selection_heading(table)))
         for line in selected:
-            console.print(Text("  ") + _text(line))
+            console.print(_indented(line))
     if dropped:
         names = ", ".join(column.label for column in dropped)
         console.print(Text(f"Columns dropped to fit the width: {names}; --format md shows all.", style="dim"))
@@ -71,6 +76,10 @@ def _grid(title: str) -> RichTable:
 
 def _cell(text: str, is_best: bool) -> Text:
     return Text(one_line(text), style="bold" if is_best else "")
+
+
+def _indented(text: str) -> Padding:
+    return Padding(_text(text), (0, 0, 0, 2), expand=False)
 
 
 def _text(text: str) -> Text:

@@ -278,7 +278,7 @@ def test_a_suite_pretrains_the_other_seeds_at_the_setting_that_the_first_one_sel
         (name, 0, "ASB.inner_lr=0.1"), (name, 1, "ASB.inner_lr=0.1"), ("iid", 0, ""), ("iid", 1, ""),
     ]  # fmt: skip
     shown = capsys.readouterr().out
-    assert f"{name}: its 2 settings were selected on pre-training seed 0 alone" in shown
+    assert f"settings selected on pre-training seed 0 alone: {name} (2 settings" in shown
     every = [word.replace("tune_seeds = 1", "tune_seeds = 0") for word in arguments]
     assert main([*every, "--dry-run"]) == 0
     assert "16 tasks, 14 of them done" in capsys.readouterr().out

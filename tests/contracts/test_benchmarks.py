@@ -53,3 +53,11 @@ def test_the_count_of_renumbered_trials_runs_and_names_no_honest_method_and_each
     total = json.loads(done.stdout)["total"]
     assert total["none"] == 0
     assert total["two pre-training seeds exchanged"] == total["methods"] == 22
+
+
+def test_the_simulation_of_power_agrees_with_the_product_and_prints_a_row_a_case_and_number_of_seeds():
+    command = [sys.executable, FOLDER / "power.py", "--tables", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split("|") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 8 * 3
+    assert all(len(row) == 2 + 11 for row in rows)

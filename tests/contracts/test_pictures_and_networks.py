@@ -8,7 +8,7 @@ import pytest
 from support.paths import ROOT
 
 from zapbench import config
-from zapbench.leaderboard.show.figures import save
+from zapbench.leaderboard.show.drawing import save
 
 WORDS = re.compile(r"<!-- (.+?) -->")
 

@@ -162,7 +162,7 @@ def test_what_the_documents_say_of_contenders_is_so(read):
     assert found.helped() == CONTENDERS - {"der", "er_ace", "mas"}
     assert frozenset(("asb_zap", "iid")) in found.different
     (boundary,) = [note for note in table.notes if "at the boundary" in note]
-    assert boundary.startswith("iid + der: its rate 0.03 is")
+    assert boundary.endswith(": iid + der (0.03)")
 
 
 def test_what_the_documents_say_of_contenders_where_all_layers_learn_is_so(read):

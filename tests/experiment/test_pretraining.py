@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from zapbench.experiment.pretraining import plasticity_of
+from zapbench.leaderboard import contract
 from zapbench.networks.classifier import convnet, new_head
 from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
@@ -276,3 +279,23 @@ def test_invalid_episodes_are_refused(wrong, words):
             optimizer=torch.optim.Adam(model.parameters()),
             **({"inner_lr": 0.1, "episodes": 1} | wrong),
         )
+
+
+def test_plasticity_is_that_of_features_of_images_spread_over_all():
+    net = small_net()
+    images = torch.rand(30, 1, 28, 28, dtype=DOUBLE)
+    index = torch.arange(30).flip(0)
+    found = plasticity_of(net, lambda part: images[part], index, most=10)
+    with torch.no_grad():
+        features = net.encoder(images[index[::3]]).numpy()
+    shares = np.linalg.svd(features, compute_uv=False)
+    shares /= shares.sum()
+    activity = np.abs(features).mean(axis=0)
+    squares = np.concatenate([p.detach().numpy().ravel() ** 2 for p in net.encoder.parameters()])
+    assert found == {
+        contract.EFFECTIVE_RANK: pytest.approx(np.exp(-(shares * np.log(shares)).sum())),
+        contract.DORMANT_UNITS: pytest.approx((activity <= 0.025 * activity.mean()).mean()),
+        contract.WEIGHT_NORM: pytest.approx(np.sqrt(squares.mean())),
+    }
+    images[0] = math.nan
+    assert plasticity_of(net, lambda part: images[part], index, most=30) == {}

@@ -14,7 +14,9 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.show.figures import COLOURS, STYLES, bars, places, trajectories, write_figures
+from zapbench.leaderboard.show.drawing import COLOURS, STYLES, places
+from zapbench.leaderboard.show.figures import write_figures
+from zapbench.leaderboard.show.trajectories import bars, trajectories
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_the_colour_blind_can_tell_the_colours_apart():
 def test_figures_of_the_demo_are_whole_and_the_same_twice_in_every_format(demo, tmp_path):
     logs, made = demo
     first = write_figures(made, logs, tmp_path / "a", ["svg", "png", "pdf"])
-    assert [path.suffix for path in first] == [".svg", ".png", ".pdf"] * 2
+    assert [path.suffix for path in first] == [".svg", ".png", ".pdf"] * 5  # the demo recorded no classes
     for path in first:
         if path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
@@ -167,7 +169,8 @@ def test_any_name_is_drawn_as_it_is(tmp_path):
 def test_the_command_draws_what_is_asked(tmp_path, capsys):
     assert main(["leaderboard", str(DEMO), "--no-cache", "--figures", str(tmp_path), "--figure-format", "png"]) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [f"glyphs-sequential-frozen-90412692112c-{kind}.png" for kind in ("bars", "trajectories")]
+    kinds = ("bars", "cost", "forest", "matrix", "trajectories")
+    assert names == [f"glyphs-sequential-frozen-90412692112c-{kind}.png" for kind in kinds]
     assert "glyphs: sequential" in capsys.readouterr().out
 
 

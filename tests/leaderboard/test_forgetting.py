@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zapbench.leaderboard.decide.forgetting import (
+from zapbench.leaderboard.read.forgetting import (
     accuracies,
     average_incremental_accuracy,
     backward_transfer,

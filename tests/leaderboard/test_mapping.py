@@ -182,7 +182,7 @@ def test_a_record_too_long_to_read_is_ignored_and_said(tmp_path, monkeypatch):
             writer.add_scalar("accuracy", 0.5, 2)
     (table,) = tables(load(tmp_path, mapping=MAPPING))
     assert table.rows[0].held_out.mean == 0.5
-    assert any("mine: 3 reported trials finished: 1 of its records, longer than" in note for note in table.notes)
+    assert any("reported trials finished: mine (3: 1 of its records, longer than" in note for note in table.notes)
 
 
 def test_more_than_a_thousand_other_tags_are_no_problem(tmp_path):

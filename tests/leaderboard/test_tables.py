@@ -14,7 +14,7 @@ from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.decide.select import choose
-from zapbench.leaderboard.decide.sentence import sentence
+from zapbench.leaderboard.decide.sentence import findings, sentence
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.columns import columns_of
@@ -46,9 +46,13 @@ def test_the_table_equals_values_computed_by_hand(logs):
         assert pair.adjusted == pytest.approx(holm[ordered.index(raw[pair.first, pair.second])], rel=1e-5)
     assert [row.rank for row in table.rows] == [1, 1, 3]
     assert [row.letters for row in table.rows] == ["a", "a", "b"]
-    assert sentence(table).endswith(
-        "best is better than bad; good is better than bad. Not significantly different: best and good."
-    )
+    test = "at the 5% level (Welch's t-test on seed means, Holm-adjusted over 3 pairs)."
+    assert sentence(table) == f"2 of 3 pairs are significantly different {test}"
+    assert findings(table) == [
+        "best: above bad; not different: good",
+        "good: above bad; not different: best",
+        "bad: below all others",
+    ]
 
 
 def test_rates_are_chosen_on_selection_trials_and_never_on_reported_ones(logs):
@@ -93,11 +97,9 @@ def test_settings_that_were_tried_on_one_seed_are_shown_and_counted_and_the_seed
     table = tried_on_one_seed(tmp_path, 0.45)
     (row,) = table.rows
     assert (row.setting, row.settings_tried) == ("A.b=1", 2)
-    assert (
-        "m: its 2 settings were selected on pre-training seed 0 alone, where the best scored 50.0 and the next 45.0"
-        in (table.notes)
-    )
-    assert "m: its A.b 1 is at the boundary of the tuning grid 1 to 2: extend the grid" in table.notes
+    selected = "settings selected on pre-training seed 0 alone: m (2 settings: the best 50.0, the next 45.0)"
+    assert selected in table.notes
+    assert "A.b at the boundary of the tuning grid 1 to 2 (extend it): m (1)" in table.notes
     assert selection_lines(table) == ["m A.b=1: 0.01: 40.0*", "m A.b=2 (1 seed, excluded): 0.01: 45.0"]
     records = json.loads(to_json([table]))["tables"][0]["selection"]["m"]
     assert [(r["setting"], r["complete"], r["seeds"]) for r in records] == [("A.b=1", True, 3), ("A.b=2", False, 1)]
@@ -106,8 +108,8 @@ def test_settings_that_were_tried_on_one_seed_are_shown_and_counted_and_the_seed
 
 def test_a_setting_that_is_better_on_the_seeds_that_all_have_is_named(tmp_path):
     table = tried_on_one_seed(tmp_path, 0.55)
-    (note,) = (note for note in table.notes if "were selected on" in note)
-    assert "where A.b=2 scored 55.0 and the row's setting 50.0: the row is not at the best setting" in note
+    (note,) = (note for note in table.notes if "selected on pre-training" in note)
+    assert "alone, and the row is not at the best one: m (2 settings: A.b=2 55.0, the row's 50.0)" in note
 
 
 def test_one_changed_point_moves_the_table(logs):
@@ -128,7 +130,7 @@ def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
     expected = np.mean([np.mean([0.1, 0.62]), 0.62, 0.62])
     assert row.held_out.mean == pytest.approx(expected)
     assert row.diverged == 1
-    assert "best: 1 reported trial diverged: the loss is not finite" in table.notes
+    assert "reported trials diverged: best (1: the loss is not finite)" in table.notes
 
 
 def test_a_method_with_a_failed_task_is_not_ranked(logs):
@@ -136,7 +138,7 @@ def test_a_method_with_a_failed_task_is_not_ranked(logs):
     (table,) = tables(load(logs))
     row = next(row for row in table.rows if row.method == "best")
     assert row.rank is None
-    assert any("not ranked: a task failed" in note for note in table.notes)
+    assert "not ranked, for a task failed and has to be repeated: best" in table.notes
     assert not any("best" in (pair.first, pair.second) for pair in table.pairs)
 
 
@@ -145,7 +147,7 @@ def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
         write(tmp_path, [0.5 + 0.1 * seed], method=method, seed=seed)
     (table,) = tables(load(tmp_path))
     assert all(row.rank is None and math.isnan(row.held_out.low) for row in table.rows)
-    assert "a: 2 pre-training seeds, so no interval and no rank; 1 more needed" in table.notes
+    assert "fewer than 3 pre-training seeds, so no interval and no rank: a (2 seeds), b (2 seeds)" in table.notes
     assert sentence(table).startswith("Nothing is ranked")
 
 
@@ -162,7 +164,7 @@ def test_a_missing_seed_at_the_chosen_setting_is_said(tmp_path):
         if seed < 2:
             write(tmp_path, [0.4], seed=seed)
     (table,) = tables(load(tmp_path))
-    assert "m: no reported trial of pre-training seed 2 at its selected setting" in table.notes
+    assert "pre-training seeds without a reported trial at the selected setting: m (2)" in table.notes
 
 
 def test_a_best_rate_at_the_boundary_of_the_grid_is_said(tmp_path):
@@ -170,7 +172,7 @@ def test_a_best_rate_at_the_boundary_of_the_grid_is_said(tmp_path):
         write(tmp_path, [score], role="select", rate=rate)
     write(tmp_path, [0.4], rate=1.0)
     (table,) = tables(load(tmp_path))
-    assert "m: its rate 1 is at the boundary of the tuning grid 0.01 to 1: extend the grid" in table.notes
+    assert "rate at the boundary of the tuning grid 0.01 to 1 (extend it): m (1)" in table.notes
 
 
 def test_a_best_setting_at_the_boundary_of_its_grid_is_said(tmp_path):
@@ -178,7 +180,7 @@ def test_a_best_setting_at_the_boundary_of_its_grid_is_said(tmp_path):
         write(tmp_path, [score], role="select", setting={"ASB.inner_lr": value})
     write(tmp_path, [0.4], setting={"ASB.inner_lr": "0.03"})
     (table,) = tables(load(tmp_path))
-    assert "m: its ASB.inner_lr 0.03 is at the boundary of the tuning grid 0.03 to 0.1: extend the grid" in table.notes
+    assert "ASB.inner_lr at the boundary of the tuning grid 0.03 to 0.1 (extend it): m (0.03)" in table.notes
 
 
 def test_what_was_excluded_is_part_of_the_page(logs):
@@ -194,7 +196,7 @@ def test_pretraining_that_did_not_finish_is_named(logs):
     )
     write_trial(logs / "run", about, "", Trajectory(), {}, Closing(contract.DIVERGED, "the loss is not finite"))
     (table,) = tables(load(logs))
-    assert "best: pre-training of seed 0 diverged: the loss is not finite" in table.notes
+    assert "pre-training diverged: best (seed 0: the loss is not finite)" in table.notes
 
 
 def test_an_upper_bound_is_shown_and_not_ranked(logs):
@@ -203,7 +205,7 @@ def test_an_upper_bound_is_shown_and_not_ranked(logs):
     (table,) = tables(load(logs))
     assert table.rows[0].method == "best + cumulative"
     assert table.rows[0].rank is None
-    assert "best + cumulative: an upper bound, not ranked" in table.notes
+    assert "upper bounds, not ranked: best + cumulative" in table.notes
     assert [row.rank for row in table.rows[1:]] == [1, 1, 3]
 
 
@@ -253,4 +255,48 @@ def test_an_upper_bound_that_something_of_its_pretraining_is_above_is_said_to_bo
     for seed in range(3):
         write(logs, [0.1], method="best", learner="joint", seed=seed)
     (table,) = tables(load(logs))
-    assert "best + joint: an upper bound, not ranked; it bounds nothing here: best above it" in table.notes
+    assert "meant as upper bounds, not ranked, but below: best + joint (best)" in table.notes
+
+
+def test_notes_of_one_kind_are_one_line_and_a_method_is_told_its_own_part(tmp_path):
+    for method in "ab":
+        for rate, score in ((0.01, 0.2), (0.1, 0.3), (1.0, 0.4)):
+            write(tmp_path, [score], method=method, role="select", rate=rate)
+        for trial in range(2):
+            write(tmp_path, [], method=method, trial=trial, rate=1.0, status=contract.DIVERGED, reason=f"at {trial}")
+    (table,) = tables(load(tmp_path))
+    assert "rate at the boundary of the tuning grid 0.01 to 1 (extend it): a (1), b (1)" in table.notes
+    assert "reported trials diverged: a (2: at 0; at 1), b (2: at 0; at 1)" in table.notes
+    told = [said for note in table.remarks if (said := note.of("a"))]
+    assert "reported trials diverged: 2: at 0; at 1" in told
+    assert not any("b (" in said for said in told)
+
+
+def test_a_better_rank_below_a_higher_mean_is_explained_once(tmp_path):
+    scores = {
+        "high": [0.52, 0.53, 0.54],
+        "wide": [0.40, 0.50, 0.60],
+        "low": [0.10, 0.11, 0.12],
+        "top": [0.70, 0.71, 0.72],
+    }
+    for method, means in scores.items():
+        for seed, score in enumerate(means):
+            write(tmp_path, [score], method=method, seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert [(row.method, row.rank) for row in table.rows] == [("top", 1), ("high", 2), ("wide", 1), ("low", 3)]
+    (said,) = [note for note in table.notes if note.startswith("A rank counts")]
+    # The half interval is t(0.975, 2) s / sqrt(3) = 2.484 s, s = 10 and 1 points.
+    assert said.endswith("wide (rank 1, 50.0 ± 24.8 over 3 seeds) above high (rank 2, 53.0 ± 2.5 over 3 seeds).")
+
+
+def test_rows_that_follow_each_other_are_named_by_the_first_and_the_last(tmp_path):
+    for place, method in enumerate("abcdefghi"):
+        for seed in range(3):
+            write(tmp_path, [0.9 - 0.1 * place * (place != 1) + 0.001 * seed], method=method, seed=seed)
+    (table,) = tables(load(tmp_path))
+    assert findings(table)[:3] == [
+        "a: above c to i (7); not different: b",
+        "b: above c to i (7); not different: a",
+        "c: above d to i (6)",
+    ]
+    assert {row.letters for row in table.rows} == {""}

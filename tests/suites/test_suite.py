@@ -124,7 +124,10 @@ def test_a_binding_of_one_transfer_does_not_reach_the_trials_of_another():
             "tune holds 'asb', which is none of iid, sequential",
         ),
         ({"strategies": {"omniglot": ("iid",)}}, "strategies are given per scenario, and 'glyphs' has none"),
-        ({"figures": ("pie",)}, "figures holds 'pie'; allowed: trajectories, bars"),
+        (
+            {"figures": ("pie",)},
+            "figures holds 'pie'; allowed: trajectories, bars, forest, matrix, cost, classes, dynamics",
+        ),
         ({"cpus": 0}, "cpus must be at least 1, got 0"),
         ({"bindings": ("OML.x = 1",)}, "OML.x = 1 reaches nothing in these runs"),
         ({"bindings": ("ABS.episodes = 1",)}, "reaches nothing in these runs, did you mean ASB"),

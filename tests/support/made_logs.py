@@ -46,14 +46,15 @@ def describe(
     )
 
 
-def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", **about):
+def write(folder: Path, accuracies, *, status=contract.FINISHED, reason="", steps=None, correct=(), **about):
     description = describe(**about)
     trajectory = Trajectory(
-        steps=list(range(1, len(accuracies) + 1)),
+        steps=steps or list(range(1, len(accuracies) + 1)),
         held_out=list(accuracies),
         trained_on=[min(1.0, a + 0.1) for a in accuracies],
         forgetting=[0.0 for _ in accuracies],
         class_accuracy=[accuracies[-1]] * 2 if accuracies else [],
+        correct=[list(row) for row in correct],
     )
     setting = "".join(f"{key}={value}," for key, value in description.setting.items()) or "default"
     method = f"{abs(hash(description.method))}{description.learner}"
@@ -69,13 +70,13 @@ SCORES = {  # method -> per seed, per trial
 }
 
 
-def write_run(folder: Path, **about):
+def write_run(folder: Path, *, costs=None, **about):
     """Writes the record of a pre-training, in a folder of its own."""
     description = dataclasses.replace(
         describe(**about), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
     )
     place = f"{abs(hash(description.method))}/run/seed={description.pretrain_seed}"
-    write_trial(folder / place, description, "", Trajectory(), {}, Closing(contract.FINISHED))
+    write_trial(folder / place, description, "", Trajectory(), costs or {}, Closing(contract.FINISHED))
 
 
 def write_table(folder):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zapbench.cli.arguments import add_command, printable
 from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
+from zapbench.leaderboard.show.kinds import KINDS, USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,8 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     command.add_argument(
         "--diagram", type=Path, metavar="FILE", help="draw a critical-difference diagram; needs five data sets or more"
     )
-    command.add_argument("--figures", type=Path, metavar="DIR", help="draw the trajectories and bars of every table")
+    command.add_argument("--figures", type=Path, metavar="DIR", help="draw every table's figures into a folder")
+    command.add_argument("--figure", nargs="+", choices=list(KINDS), default=list(USUAL), help="what --figures draws")
     command.add_argument(
         "--figure-format", nargs="+", choices=["svg", "png", "pdf"], default=["svg"], help="default: svg"
     )
@@ -107,7 +109,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.figures is not None:
         from zapbench.leaderboard.show.figures import write_figures
 
-        write_figures(tables, logs, options.figures, options.figure_format)
+        write_figures(tables, logs, options.figures, options.figure_format, options.figure)
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 

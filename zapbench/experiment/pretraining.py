@@ -15,12 +15,13 @@ from zapbench import seeding
 from zapbench.experiment import checkpoints
 from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.context import Context
-from zapbench.experiment.monitor import Diverged, Monitor, accuracy, every
+from zapbench.experiment.monitor import BATCH, Diverged, Monitor, accuracy, every
 from zapbench.experiment.record import PretrainRecord
 from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.parse import status_of
+from zapbench.networks import plasticity
 from zapbench.networks.backbones import check_single_image
 from zapbench.networks.classifier import Classifier, count_parameters
 from zapbench.networks.weights import load_weights
@@ -28,11 +29,15 @@ from zapbench.plugins import make_strategy, own_plugins, refuse_inert, silent_ev
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.base import can_resume, effort_of, fewest_images, resume_at, updates_of
 from zapbench.strategies.cadence import refuse_idle
+from zapbench.strategies.data import ImageSource
 from zapbench.strategies.episodic import Episodic
 from zapbench.transfer.plan import OptimizerFactory
 
 REHEARSAL_IMAGES = 100
 """Images to rehearse a strategy on: hooks fire on few as on many, and some plug-ins visit every image afterwards."""
+
+PLASTICITY_IMAGES = 1000
+"""Images at most from whose features effective rank and dormant units are computed."""
 
 
 @dataclass
@@ -214,7 +219,11 @@ class Pretraining(Origin):
             strategy, pretraining_experience(images, split.train, context.scenario.augmentation), record
         )
         done = strategy.clock.train_iterations
-        record.finish(closing, _costs(strategy, meter, split.train.size, total), step=done)
+        values = _costs(strategy, meter, split.train.size, total)
+        if closing.status == contract.FINISHED:
+            shown = split.validation if split.validation.size else split.train
+            values |= plasticity_of(strategy.model, images, torch.from_numpy(shown.reshape(-1).copy()))
+        record.finish(closing, values, step=done)
         if closing.status != contract.FINISHED:
             return None
         model: Classifier = strategy.model
@@ -234,6 +243,33 @@ class Pretraining(Origin):
                 record.finish(Closing(contract.FAILED, reason), {}, step=strategy.clock.train_iterations)
             raise
         return Closing(contract.FINISHED)
+
+
+@torch.no_grad()
+def plasticity_of(
+    model: Classifier, images: ImageSource, index: torch.Tensor, *, most: int = PLASTICITY_IMAGES
+) -> dict[str, float]:
+    """Returns how much the encoder can still change, as tag -> value; nothing where a feature is not finite.
+
+    Args:
+        model: pre-trained.
+        images: where they come from.
+        index: images, of which some are taken, evenly spread.
+        most: how many at most.
+    """
+    training = model.training
+    model.eval()
+    few = index[:: -(-len(index) // most)]
+    features = torch.cat([model.encoder(images(part)) for part in few.split(BATCH)])
+    model.train(training)
+    try:
+        return {
+            contract.EFFECTIVE_RANK: plasticity.effective_rank(features),
+            contract.DORMANT_UNITS: plasticity.dormant_units(features),
+            contract.WEIGHT_NORM: plasticity.weight_norm(model.encoder),
+        }
+    except ValueError:
+        return {}
 
 
 def _costs(strategy: Any, meter: ResourceMeter, images: int, total: int) -> dict[str, float]:

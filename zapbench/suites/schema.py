@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zapbench import config
+from zapbench.leaderboard.show.kinds import KINDS
 from zapbench.suites.search import is_draws, settings_of
 from zapbench.text import LARGEST_INTEGER, UNPRINTABLE, rate_text
 
-FIGURES = ("trajectories", "bars", "dynamics")
 MOST_SEEDS = 10_000
 MOST_TRIALS = 100_000
 MOST_TASKS = 1_000_000
@@ -119,8 +119,8 @@ def _mapping(value: Any) -> None:
 def _figures(value: Any) -> None:
     _texts(value, least=0)
     for figure in value:
-        if figure not in FIGURES:
-            raise ValueError(f"holds {figure!r}; allowed: {', '.join(FIGURES)}")
+        if figure not in KINDS:
+            raise ValueError(f"holds {figure!r}; allowed: {', '.join(KINDS)}")
 
 
 def _flag(value: Any) -> None:

@@ -36,7 +36,7 @@ class Suite:
         full: whether every setting and rate is also run on the reported trials.
         name: what folders and tables call the one strategy; empty for its own name.
         weights: a file of weights that replaces the pre-training of the one strategy and seed; empty to pre-train.
-        figures: what is drawn of each table when all is done: `trajectories`, `bars`, `dynamics`.
+        figures: what is drawn of each table when all is done, of `zapbench.leaderboard.show.kinds.KINDS`.
         cpus: cores that a process takes. This and the next say how and where, not what: they make no other method.
         gpus: GPUs that a process takes, or a fraction of one; above 0, `run.device` is `"cuda"` unless it is bound.
     """

@@ -1,0 +1,15 @@
+"""The kinds of figures of a table, by name; `figures` draws them. Standard library only: commands list them."""
+
+KINDS = {
+    "trajectories": "accuracy over classes seen or updates",
+    "bars": "validation accuracy in pre-training beside transfer accuracy",
+    "forest": "means and intervals, with floors and ceilings",
+    "matrix": "who is significantly above whom, by how much",
+    "cost": "accuracy against the cost of pre-training and of a trial",
+    "classes": "accuracy of each class over time, in one trial of each method",
+    "dynamics": "heat maps of how each class fares while others are learned",
+}
+"""Name -> what it shows."""
+
+USUAL = tuple(kind for kind in KINDS if kind != "dynamics")
+"""Those that are drawn where none are asked for."""
