@@ -1,6 +1,7 @@
 """`zapbench leaderboard`: turns folders of TensorBoard logs into ranked tables, figures and a page."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from zapbench.cli.arguments import add_command, printable
 from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
+from zapbench.extras import FIGURES, require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +84,7 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are small: waiting threads would take time
     from zapbench.leaderboard.read.mapping import read_mapping
     from zapbench.leaderboard.show.view import View
 
@@ -93,6 +96,8 @@ def _leaderboard(options: argparse.Namespace) -> int:
         raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
     if options.metric != "final" and (options.figures is not None or options.site is not None):
         raise ValueError("--metric is for printed tables; figures and the page show final held-out accuracy")
+    if options.figures or options.site or options.diagram:
+        require(FIGURES)
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdirs, mapping=mapping, keep=not options.no_cache)
     view = View(tuple(options.columns), options.sort, options.title, bold=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from zapbench import __version__
+from zapbench import __version__, extras
 from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
 from zapbench.cli.claims import add_claims
@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.command(options)
     except ValueError as error:
         print(f"zapbench: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not (advice := extras.advice(error)):
+            raise
+        print(f"zapbench: {advice}", file=sys.stderr)
         return 2
     except MemoryError:
         print("zapbench: there is not enough memory for this; all finished tasks are kept", file=sys.stderr)
