@@ -30,6 +30,14 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "first folder that has it",
     )
     command.add_argument(
+        "--with",
+        dest="published",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="published results to rank the logs beside, by name, for example omniglot_small",
+    )
+    command.add_argument(
         "--format", choices=["table", "md", "latex", "csv", "json"], default="table", help="default: table"
     )
     command.add_argument(
@@ -53,7 +61,7 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--check",
         type=Path,
         metavar="NAME.zip",
-        help="check whether a submission can be ranked (together with LOGDIR, if given)",
+        help="check whether a submission can be ranked (together with LOGDIR and --with, if given)",
     )
     command.add_argument(
         "--unpack",
@@ -85,15 +93,19 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 def _leaderboard(options: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are small: waiting threads would take time
+    from zapbench.leaderboard.published import unpacked
     from zapbench.leaderboard.read.mapping import read_mapping
     from zapbench.leaderboard.show.view import View
 
+    if options.published and options.mapping:
+        raise ValueError("--mapping says how to read logs that zapbench did not write: not together with --with")
+    options.logdirs = [*map(unpacked, options.published), *options.logdirs]  # first, so that nothing changes their rows
     if options.check is not None:
         return check_submission(options.check, options.logdirs, options.unpack)
     if options.unpack is not None:
         raise ValueError("--unpack needs --check NAME.zip")
     if not options.logdirs:
-        raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
+        raise ValueError("leaderboard needs LOGDIR, a folder of logs, --with NAME or --check NAME.zip")
     if options.metric != "final" and (options.figures is not None or options.site is not None):
         raise ValueError("--metric is for printed tables; figures and the page show final held-out accuracy")
     if options.figures or options.site or options.diagram:

@@ -11,6 +11,7 @@ from zapbench import __version__, extras
 from zapbench.cli.arguments import Parser
 from zapbench.cli.check import add_check
 from zapbench.cli.claims import add_claims
+from zapbench.cli.compare import add_compare
 from zapbench.cli.completion import add_completion
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
@@ -28,6 +29,7 @@ COMMANDS = (
     add_run,
     add_transfer,
     add_suite,
+    add_compare,
     add_new,
     add_check,
     add_list,
