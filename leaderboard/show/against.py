@@ -20,6 +20,8 @@ from zapbench.leaderboard.show.figures import COLOURS, short
 from zapbench.text import one_line
 
 COLOUR = {BETTER: COLOURS[2], WORSE: COLOURS[1], ALIKE: "#777777"}
+WIDE = 100
+"""Columns of a terminal from which the references' own scores are shown, too."""
 MARK = {BETTER: "^", WORSE: "v", ALIKE: "o"}
 
 
@@ -69,20 +71,27 @@ def _and(names: Sequence[str]) -> str:
 def print_against(table: Table, found: Sequence[Against], console: Console) -> None:
     """Prints the comparisons of a table, and what their columns mean."""
     rows = {row.method: row for row in table.rows}
+    wide = console.width >= WIDE
     for mine in dict.fromkeys(one.mine for one in found):
         title = Text(one_line(f"{table.title}: {mine}, {interval(rows[mine])}%"))
         grid = RichTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         grid.add_column("reference", overflow="fold")
-        for heading in ("held-out % [95% CI]", "difference [95% CI]", "adjusted p"):
+        for heading in ("held-out % [95% CI]", "difference [95% CI]", "p") if wide else ("difference [95% CI]", "p"):
             grid.add_column(heading, justify="right", no_wrap=True)
         grid.add_column("mine is")
-        grid.add_column("seeds that decide", justify="right")
+        grid.add_column("seeds", justify="right")
         for one in found:
             if one.mine == mine:
-                p = ABSENT if math.isnan(one.adjusted) else f"{one.adjusted:.3f}"
-                cells = (one.reference, interval(rows[one.reference]), _difference(one), p, one.verdict, _seeds(one))
+                score = [interval(rows[one.reference])] if wide else []
+                cells = (one.reference, *score, _difference(one), _p(one), one.verdict, _seeds(one))
                 grid.add_row(*(Text(one_line(cell)) for cell in cells))
         console.print(grid)
+
+
+def _p(one: Against) -> str:
+    if math.isnan(one.adjusted):
+        return ABSENT
+    return "<0.001" if one.adjusted < 0.001 else f"{one.adjusted:.3f}"
 
 
 def _difference(one: Against) -> str:
@@ -92,8 +101,8 @@ def _difference(one: Against) -> str:
 
 
 MEANING = (
-    "difference: mine minus the reference, in points. seeds that decide: pre-training seeds of each method that find a "
-    "difference as large as the one observed with 80% power."
+    "difference: mine minus the reference, in points; p: adjusted; seeds: pre-training seeds of each method that find "
+    "a difference as large as the one observed with 80% power."
 )
 """What the columns mean."""
 

@@ -6,7 +6,7 @@ whatever else a name might try. The same logs give the same bytes.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -34,7 +34,9 @@ STAGE = ".zapbench-part"
 """Folder in a page's folder where the next page is written; while it is there, the folder is known as a page's."""
 
 
-def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
+def write_site(
+    tables: Sequence[Table], logs: Logs, out: Path, audited: Mapping[tuple[str, str], str] | None = None
+) -> None:
     """Writes the page into a folder of its own; an earlier page there is replaced.
 
     The page is written beside the earlier one and swapped in at the end. A process that is killed leaves the earlier
@@ -44,6 +46,7 @@ def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
         tables: of the logs.
         logs: for curves, seeds, configurations and what was excluded.
         out: created if missing.
+        audited: (fingerprint, method) -> what an audit confirmed; see `submissions.audits.badges`.
 
     Raises:
         ValueError: the folder holds something else.
@@ -56,7 +59,7 @@ def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     for name in ASSETS:
         shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
     write_figures(tables, logs, stage / "figures")
-    _write_pages(tables, logs, stage)
+    _write_pages(tables, logs, stage, audited or {})
     for name in PARTS:
         if (out / name).is_dir():
             shutil.rmtree(out / name)
@@ -84,7 +87,7 @@ def _claim(out: Path) -> None:
             left.unlink()
 
 
-def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
+def _write_pages(tables: Sequence[Table], logs: Logs, out: Path, audited: Mapping[tuple[str, str], str]) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -97,7 +100,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
         root="",
         version=__version__,
         title="Leaderboard",
-        tables=[table_data(table, drawn[file_name(table)], pages, own) for table in tables],
+        tables=[table_data(table, drawn[file_name(table)], pages, own, audited) for table in tables],
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
         problems=[*logs.problems, *wrong],
         makers=makers_data(makers),
@@ -108,6 +111,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     for name, page in pages.items():
         parts = [
             method_data(table, row, drawn[file_name(table)], logs)
+            | {"audited": audited.get((table.fingerprint, row.method), "")}
             for table in tables
             for row in table.rows
             if row.method == name

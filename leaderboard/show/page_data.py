@@ -45,7 +45,11 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
 
 
 def table_data(
-    table: Table, drawn: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int]
+    table: Table,
+    drawn: Sequence[Curve],
+    pages: Mapping[str, str],
+    own: Mapping[str, int],
+    audited: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
     """Returns a table of the index.
 
@@ -54,6 +58,7 @@ def table_data(
         drawn: its curves.
         pages: method -> file name of its page.
         own: method -> its place among colours and styles.
+        audited: (fingerprint, method) -> what an audit confirmed.
     """
     columns = columns_of(table)
     name = file_name(table)
@@ -71,7 +76,11 @@ def table_data(
             for column in columns
         ],
         "rows": [
-            {"bound": row.method in table.bounds, "cells": [_cell(column, row, pages) for column in columns]}
+            {
+                "bound": row.method in table.bounds,
+                "cells": [_cell(column, row, pages) for column in columns],
+                "audited": audited.get((table.fingerprint, row.method), ""),
+            }
             for row in table.rows
         ],
         "figures": [f"figures/{name}-{kind}.svg" for kind in ("trajectories", "bars")],

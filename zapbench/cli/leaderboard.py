@@ -12,7 +12,7 @@ from zapbench.cli.tables import print_tables, read_logs
 from zapbench.extras import FIGURES, require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from zapbench.leaderboard.read.tabulate import Logs
 
@@ -128,7 +128,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 
-        write_site(tables, logs, options.site)
+        write_site(tables, logs, options.site, _audited(options, logs))
     if options.diagram is not None:
         from zapbench.leaderboard.decide.overview import overviews
         from zapbench.leaderboard.show.diagram import draw
@@ -140,6 +140,17 @@ def _leaderboard(options: argparse.Namespace) -> int:
             )
         draw(found[0], options.diagram)
     return 0
+
+
+def _audited(options: argparse.Namespace, logs: "Logs") -> "Mapping[tuple[str, str], str]":
+    """Returns what the verdicts confirm that the first folder given holds: the maintainer's, not a submission's."""
+    from zapbench.leaderboard.submissions.audits import badges, read_audits
+
+    own = options.logdirs[len(options.published) :]
+    audits, problems = read_audits(own[0]) if own else ([], [])
+    for problem in problems:
+        print(f"ignored: {problem}", file=sys.stderr)
+    return badges(logs, audits)
 
 
 def _nothing_ranked(folders: "Sequence[Path]", logs: "Logs") -> int:

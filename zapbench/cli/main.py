@@ -9,6 +9,7 @@ from typing import Any
 
 from zapbench import __version__, extras
 from zapbench.cli.arguments import Parser
+from zapbench.cli.audit import add_audit
 from zapbench.cli.check import add_check
 from zapbench.cli.claims import add_claims
 from zapbench.cli.compare import add_compare
@@ -37,6 +38,7 @@ COMMANDS = (
     add_leaderboard,
     add_claims,
     add_submit,
+    add_audit,
     add_show,
     add_repeat,
     add_resilience,
