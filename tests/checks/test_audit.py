@@ -96,14 +96,27 @@ def test_tasks_that_share_a_folder_and_not_a_run_are_run_one_after_another():
     assert [len(plan.tasks) for plan in made] == [2, 2]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Logs of two seeds of a small run, in `theirs`; the configurations are in `gin`."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZAPBENCH_DATA", str(folder / "data"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        shrink(folder / "gin", patch)
+        words = ["run", "glyphs", "iid", "--rates", "0.01", "--trials", "2", "--select-trials", "1"]
+        for seed in ("0", "1"):
+            assert main([*words, "--seed", seed, "--out", str(folder / "theirs")]) == 0
+        yield folder
+    forget()
+
+
 @pytest.fixture
-def submission(tmp_path, monkeypatch, data_root):
-    shrink(tmp_path / "gin", monkeypatch)
+def submission(made, tmp_path, monkeypatch):
+    """A copy of the logs, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    words = ["run", "glyphs", "iid", "--rates", "0.01", "--trials", "2", "--select-trials", "1"]
-    for seed in ("0", "1"):
-        assert main([*words, "--seed", seed, "--out", "theirs"]) == 0
-    return tmp_path / "theirs"
+    shutil.copytree(made / "theirs", tmp_path / "theirs")
+    return Path("theirs")
 
 
 def forge(path, by):
@@ -119,7 +132,7 @@ def forge(path, by):
 
 
 def test_an_honest_submission_is_confirmed_and_a_forged_trial_is_found(submission, capsys):
-    assert main(["submit", str(submission), "--out", "theirs.zip"]) in (0, 1)
+    assert main(["submit", str(submission), "--out", "theirs.zip"]) != 2
     capsys.readouterr()
     assert main(["audit", "theirs.zip", "--share", "0.5", "--seed", "1", "--dry-run"]) == 0
     shown = capsys.readouterr().out
@@ -142,8 +155,8 @@ def test_an_honest_submission_is_confirmed_and_a_forged_trial_is_found(submissio
     assert f"disagrees  {forged.relative_to(submission).as_posix()}: transfer/held_out_accuracy" in said
 
 
-def test_only_shipped_code_is_run_and_a_wrong_seed_or_share_is_refused(submission, capsys):
-    (submission.parent / "mine.gin").write_text((submission.parent / "gin" / "strategies" / "iid.gin").read_text())
+def test_only_shipped_code_is_run_and_a_wrong_seed_or_share_is_refused(made, submission, capsys):
+    Path("mine.gin").write_text((made / "gin" / "strategies" / "iid.gin").read_text())
     assert main(["run", "glyphs", "mine.gin", "--rates", "0.01", "--trials", "1", "--out", "other"]) == 0
     capsys.readouterr()
     assert main(["audit", "other", "--seed", "0"]) == 2
@@ -156,11 +169,14 @@ def test_only_shipped_code_is_run_and_a_wrong_seed_or_share_is_refused(submissio
             main(["audit", "theirs", *words])
 
 
-def test_a_configuration_that_is_another_here_is_not_decided(submission, capsys):
-    path = submission.parent / "gin" / "scenarios" / "glyphs.gin"
-    path.write_text(path.read_text().replace("IID_EPOCHS = 2", "IID_EPOCHS = 3"))
+def test_a_configuration_that_is_another_here_is_not_decided(made, submission, capsys):
+    path = made / "gin" / "scenarios" / "glyphs.gin"
+    text = path.read_text()
+    path.write_text(text.replace("IID_EPOCHS = 2", "IID_EPOCHS = 3"))
     forget()
     assert main(["audit", str(submission), "--seed", "0"]) == 1
+    path.write_text(text)
+    forget()
     said = capsys.readouterr().out
     assert "not run: its configuration is another (" in said
     assert "not decided: 0 of 6 trials run again" in said

@@ -133,7 +133,7 @@ def refuse_files(folder: Path, about: Description) -> None:
         shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
         if shipped and str(name) not in config.names(shipped):
             raise ValueError(
-                f"{record} names {one_line(str(name))!r}, which is not a shipped {kind}; a .gin file runs code: read "
+                f"{folder} names {one_line(str(name))!r}, which is not a shipped {kind}; a .gin file runs code: read "
                 "it, then add --allow-files"
             )
 
