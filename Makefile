@@ -12,7 +12,7 @@ install: $(DONE)  ## make .venv and install zapbench with its development tools
 $(DONE): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "setuptools>=77" wheel numpy  # ecos has no wheel for Python 3.13
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[dev,bench,docs]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[train,dev,bench,docs]"
 	touch $@
 
 demo: install  ## run a small suite on drawn letters and print its ranked table

@@ -85,6 +85,9 @@ REPORT = "report"
 SELECT = "select"
 ROLES = (REPORT, SELECT)
 
+MEASURING = ("every", "every_select", "first")
+"""Parameters of a protocol that say where curves are measured: they make another record, and no other method."""
+
 EVENT_FILE = "events.out.tfevents.zapbench"
 """One fixed name a folder: a repeated task replaces its record, it never adds a second one."""
 

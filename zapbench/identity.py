@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zapbench import config
-from zapbench.leaderboard.contract import Description, canonical_json
+from zapbench.leaderboard.contract import MEASURING, Description, canonical_json
 from zapbench.tasks import RunSpec, TrialSpec
-
-MEASURING = ("every", "every_select", "first")
-"""Parameters of a protocol that say where curves are measured: they make another record, and no other method."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zapbench.leaderboard.contract import MEASURING
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -43,11 +45,16 @@ def parts_of(about: Mapping[str, Any]) -> Parts:
     method, strategy = about["method"], about["strategy"]
     of_trial = about["transfer"] is not None
     learner = about["learner"] if of_trial else ""
-    learned = tuple(_compact(b) for b in about["learner_bindings"]) if of_trial else ()
+    learned = tuple(_compact(b) for b in about["learner_bindings"] if not _measures(b)) if of_trial else ()
     if not method.startswith(f"{strategy}["):
         return Parts(method, (), learner, learned)
     bracket = method[len(strategy) :]
     return Parts(strategy, tuple(b for b in map(_compact, about["bindings"]) if b in bracket), learner, learned)
+
+
+def _measures(binding: str) -> bool:
+    """Says whether a binding says where curves are measured alone: it makes no other method, and so no other name."""
+    return binding.partition("=")[0].strip().rpartition(".")[2] in MEASURING
 
 
 def _compact(binding: str) -> str:

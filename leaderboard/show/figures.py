@@ -11,9 +11,8 @@ from zapbench.leaderboard.decide.class_tables import dynamics_of
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.leaderboard.show import classes, cost, forest, matrix
+from zapbench.leaderboard.show import classes, cost, dynamics, forest, gains, matrix
 from zapbench.leaderboard.show.drawing import file_name, places, save
-from zapbench.leaderboard.show.dynamics import heat_maps, to_markdown
 from zapbench.leaderboard.show.kinds import USUAL
 from zapbench.leaderboard.show.trajectories import bars, trajectories
 
@@ -27,9 +26,16 @@ DRAWN: dict[str, Callable[[Table, Logs, Mapping[str, int]], Figure | None]] = {
     "matrix": lambda table, logs, own: matrix.draw(table),
     "cost": lambda table, logs, own: cost.draw(table),
     "classes": lambda table, logs, own: classes.draw(table, class_matrices(logs, table)),
-    "dynamics": lambda table, logs, own: heat_maps(table.title, dynamics_of(logs, table)),
+    "dynamics": lambda table, logs, own: dynamics.heat_maps(table.title, dynamics_of(logs, table)),
+    "heads": lambda table, logs, own: gains.heads_figure(table, logs),
 }
 """Kind of figure -> what makes it of a table, the logs, and each method's place among colours; None for nothing."""
+
+TEXTS: dict[str, Callable[[Table, Logs], str]] = {
+    "dynamics": lambda table, logs: dynamics.to_markdown(table.title, dynamics_of(logs, table)),
+    "heads": gains.to_markdown,
+}
+"""Kind of figure -> the text in Markdown that goes with it; an empty one is not written."""
 
 
 def write_figures(
@@ -46,16 +52,16 @@ def write_figures(
         logs: for curves and counts.
         folder: created if missing.
         formats: of `FORMATS`.
-        kinds: of `KINDS`; a kind that a table has nothing for is left out. With `dynamics` goes a table in Markdown.
+        kinds: of `KINDS`; a kind that a table has nothing for is left out. Some go with a text in Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     own = places(tables)
     for table in tables:
         for kind in kinds:
-            if kind == "dynamics":
-                written.append(folder / f"{file_name(table)}-dynamics.md")
-                written[-1].write_text(to_markdown(table.title, dynamics_of(logs, table)), encoding="utf-8")
+            if kind in TEXTS and (text := TEXTS[kind](table, logs)):
+                written.append(folder / f"{file_name(table)}-{kind}.md")
+                written[-1].write_text(text, encoding="utf-8")
             figure = DRAWN[kind](table, logs, own)
             if figure is None:
                 continue

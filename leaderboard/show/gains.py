@@ -13,6 +13,7 @@ from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.drawing import short
+from zapbench.text import one_line
 
 CELL = 1.15, 0.52
 """Width and height of a cell in inches."""
@@ -48,13 +49,21 @@ def _share(share: Interval) -> str:
     return f"; {100 * share.value:.0f}%{interval} of the gain under Adam is left"
 
 
-def heads_figure(table: Table, logs: Logs) -> Figure:
+def to_markdown(table: Table, logs: Logs) -> str:
+    """Returns what zapping gains under each head, a line each; empty where no pre-training has both."""
+    lines = [f"- {line}" for line in gains_lines(gains(table, logs))]
+    return "\n".join([f"# {one_line(table.title)}: what zapping gains", "", *lines]) + "\n" if lines else ""
+
+
+def heads_figure(table: Table, logs: Logs) -> Figure | None:
     """Draws held-out accuracy of every pre-training under every head, and beside it what zapping gains under each.
 
     A cell holds the mean over seeds and half of its 95% interval, or the gain, its interval, and the share of the gain
-    under Adam that is left. Gains in brackets are not significant.
+    under Adam that is left. Gains in brackets are not significant. Returns None where there is one head alone.
     """
     accuracy = scores(table, logs)
+    if len({transfer for _, transfer in accuracy}) < 2:
+        return None
     found = gains(table, logs)
     transfers = sorted({transfer for _, transfer in accuracy}, key=lambda name: (name != REFERENCE, name))
     strategies = list(dict.fromkeys(strategy for strategy, _ in accuracy))

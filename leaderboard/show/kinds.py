@@ -8,6 +8,7 @@ KINDS = {
     "cost": "accuracy against the cost of pre-training and of a trial",
     "classes": "accuracy of each class over time, in one trial of each method",
     "dynamics": "heat maps of how each class fares while others are learned",
+    "heads": "pre-trainings by heads, and what zapping gains under each head",
 }
 """Name -> what it shows."""
 

@@ -6,7 +6,7 @@ whatever else a name might try. The same logs give the same bytes.
 
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -35,7 +35,9 @@ STAGE = ".zapbench-part"
 """Folder in a page's folder where the next page is written; while it is there, the folder is known as a page's."""
 
 
-def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
+def write_site(
+    tables: Sequence[Table], logs: Logs, out: Path, audited: Mapping[tuple[str, str], str] | None = None
+) -> None:
     """Writes the page into a folder of its own; an earlier page there is replaced.
 
     The page is written beside the earlier one and swapped in at the end. A process that is killed leaves the earlier
@@ -45,6 +47,7 @@ def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
         tables: of the logs.
         logs: for curves, seeds, configurations and what was excluded.
         out: created if missing.
+        audited: (fingerprint, method) -> what an audit confirmed; see `submissions.audits.badges`.
 
     Raises:
         ValueError: the folder holds something else.
@@ -57,7 +60,7 @@ def write_site(tables: Sequence[Table], logs: Logs, out: Path) -> None:
     for name in ASSETS:
         shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
     figures = write_figures(tables, logs, stage / "figures")
-    _write_pages(tables, logs, stage, {path.name for path in figures})
+    _write_pages(tables, logs, stage, {path.name for path in figures}, audited or {})
     for name in PARTS:
         if (out / name).is_dir():
             shutil.rmtree(out / name)
@@ -85,7 +88,13 @@ def _claim(out: Path) -> None:
             left.unlink()
 
 
-def _write_pages(tables: Sequence[Table], logs: Logs, out: Path, figures: Collection[str]) -> None:
+def _write_pages(
+    tables: Sequence[Table],
+    logs: Logs,
+    out: Path,
+    figures: Collection[str],
+    audited: Mapping[tuple[str, str], str],
+) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -98,7 +107,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path, figures: Collec
         root="",
         version=__version__,
         title="Leaderboard",
-        tables=[table_data(table, drawn[file_name(table)], pages, own, figures) for table in tables],
+        tables=[table_data(table, drawn[file_name(table)], pages, own, figures, audited) for table in tables],
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
         problems=[*logs.problems, *wrong],
         makers=makers_data(makers),
@@ -109,6 +118,7 @@ def _write_pages(tables: Sequence[Table], logs: Logs, out: Path, figures: Collec
     for name, page in pages.items():
         parts = [
             method_data(table, row, drawn[file_name(table)], logs)
+            | {"audited": audited.get((table.fingerprint, row.method), "")}
             for table in tables
             for row in table.rows
             if row.method == name

@@ -51,7 +51,12 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
 
 
 def table_data(
-    table: Table, drawn: Sequence[Curve], pages: Mapping[str, str], own: Mapping[str, int], figures: Collection[str]
+    table: Table,
+    drawn: Sequence[Curve],
+    pages: Mapping[str, str],
+    own: Mapping[str, int],
+    figures: Collection[str],
+    audited: Mapping[tuple[str, str], str],
 ) -> dict[str, Any]:
     """Returns a table of the index.
 
@@ -61,6 +66,7 @@ def table_data(
         pages: method -> file name of its page.
         own: method -> its place among colours and styles.
         figures: names of the files that were drawn.
+        audited: (fingerprint, method) -> what an audit confirmed.
     """
     columns = columns_of(table, every=True)
     name = file_name(table)
@@ -77,7 +83,11 @@ def table_data(
             for column in columns
         ],
         "rows": [
-            {"bound": row.method in table.bounds, "cells": [_cell(column, row, pages) for column in columns]}
+            {
+                "bound": row.method in table.bounds,
+                "cells": [_cell(column, row, pages) for column in columns],
+                "audited": audited.get((table.fingerprint, row.method), ""),
+            }
             for row in table.rows
         ],
         "figures": {kind: f"figures/{name}-{kind}.svg" for kind in KINDS if f"{name}-{kind}.svg" in figures},

@@ -9,8 +9,8 @@ import pytest
 from support.paths import ROOT
 
 ORDER = (
-    "text", "moved", "atomic", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios", "plugins",
-    "networks", "strategies", "transfer", "experiment", "launchers", "suites", "api", "checks", "cli",
+    "text", "moved", "atomic", "extras", "seeding", "config", "leaderboard", "tasks", "identity", "scenarios",
+    "plugins", "networks", "strategies", "transfer", "experiment", "launchers", "suites", "api", "checks", "cli",
 )  # fmt: skip
 """From the bottom up: a package may import those before it."""
 

@@ -50,6 +50,7 @@ def test_the_wheel_has_every_module_configuration_and_list_and_nothing_else(whee
     for name in TRACKED:
         top = name.split("/")[0]
         kept = name.endswith((".py", ".gin", ".txt", ".json")) or name.startswith("leaderboard/show/site/")
+        kept |= name.endswith(("/logs.tar.xz", "/claims.toml"))
         if kept and not (ROOT / name).is_symlink():
             if top in ("scenarios", "strategies", "leaderboard", "gin"):
                 expected.add(f"zapbench/{name}")
@@ -58,12 +59,15 @@ def test_the_wheel_has_every_module_configuration_and_list_and_nothing_else(whee
     assert inside == expected
 
 
-def test_the_source_distribution_holds_what_builds_and_no_logs_or_results(wheel):
+def test_the_source_distribution_holds_what_builds_and_of_logs_the_published_archives_alone(wheel):
     with tarfile.open(next(wheel.parent.glob("*.tar.gz"))) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     for name in ("pyproject.toml", "README.md", "LICENSE", "gin/suites/demo.gin", "leaderboard/show/site/page.js"):
         assert name in inside
-    assert not [name for name in inside if "tfevents" in name or "results/" in name or name.endswith((".xz", ".pt"))]
+    results = {name for name in TRACKED if name.endswith("/logs.tar.xz")}
+    assert {name for name in inside if "results/" in name and name.count("/") > 2} == results
+    assert not [name for name in inside if "tfevents" in name or name.endswith(".pt")]
+    assert sum((ROOT / name).stat().st_size for name in results) < 10_000_000  # of every installation
 
 
 def test_the_licence_and_the_tested_python_are_in_the_metadata(wheel):

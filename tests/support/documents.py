@@ -94,7 +94,7 @@ def shrink(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(registry, "root", lambda: folder)
     monkeypatch.setattr(suite, "RATES", (0.001, 0.01))
     monkeypatch.setattr(
-        suite_command, "_launcher", lambda _, options: InProcessLauncher(options.out, command_line(), 1)
+        suite_command, "launcher_for", lambda _, options: InProcessLauncher(options.out, command_line(), 1)
     )
     forget()
 

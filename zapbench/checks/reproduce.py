@@ -115,7 +115,7 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False, progress: P
     with tempfile.TemporaryDirectory(prefix="zapbench-repeat-") as temporary:
         out = Path(temporary)
         if trials:
-            _copy_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
+            copy_checkpoint(folder, out / run.folder, len(trials[0].folder.parts))
         outcome = run_job(job, out, "zapbench repeat", progress)
         if outcome.failed or outcome.fatal:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
@@ -138,7 +138,7 @@ def refuse_files(folder: Path, about: Description) -> None:
             )
 
 
-def _copy_checkpoint(trial: Path, run: Path, depth: int) -> None:
+def copy_checkpoint(trial: Path, run: Path, depth: int) -> None:
     """Copies the checkpoint and the record of a trial's run, `depth` folders above it, if they exist."""
     own = trial.resolve().parents[depth - 1]
     if (own / CHECKPOINT).is_file() and (own / contract.EVENT_FILE).is_file():

@@ -3,6 +3,7 @@
 import argparse
 
 from zapbench.cli.arguments import add_command
+from zapbench.extras import TRAIN, require
 
 
 def add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,6 +23,7 @@ def _check(options: argparse.Namespace) -> int:
     from zapbench.launchers.job import prepare_process
     from zapbench.launchers.progress import waiting
 
+    require(TRAIN)
     name = options.name
     kind = config.kind_of(name)
     console = Console()

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from zapbench.cli.arguments import add_command
 from zapbench.cli.diagnosis import BROKEN
 from zapbench.cli.environment import examine
+from zapbench.extras import EXTRAS, TRAIN, command_for
 
 
 def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,6 +37,8 @@ def _doctor(options: argparse.Namespace) -> int:
     broken = sum(finding.state == BROKEN for finding in found)
     if broken:
         print(f"{broken} of {len(found)} checks failed: fix them, then run `zapbench doctor` again")
-    else:
+    elif all(find_spec(module) for module in EXTRAS[TRAIN]):
         print("zapbench can run on this machine")
+    else:
+        print(f"zapbench can rank logs on this machine; training needs {command_for(TRAIN)}")
     return 1 if broken else 0

@@ -18,6 +18,7 @@ import zapbench
 from zapbench import __version__
 from zapbench.cli.diagnosis import BROKEN, NOTE, OK, Diagnosis
 from zapbench.cli.storage import examine_data, examine_folders
+from zapbench.extras import DISTRIBUTION, TRAIN, command_for
 from zapbench.launchers.cpus import cores
 from zapbench.launchers.home import import_with_writable_home
 
@@ -31,8 +32,10 @@ IMPORTED = {
     "numba": "numba",
 }
 """Package -> module to import, for packages that may be installed but broken because their binaries do not match."""
+BASE = ("gin-config", "numpy", "pandas", "rich", "scipy", "tensorboard")
+"""Packages to look for where zapbench is not installed, so that its requirements are not known."""
 INSTALL = "python -m pip install"
-CLONE = f"{INSTALL} -e . (in a clone: the zapbench of PyPI is another project)"
+CLONE = f"{INSTALL} -e . (in a clone: PyPI's zapbench is another project)"
 
 
 def examine(out: Path, say: Callable[[str], None] = lambda now: None) -> Iterator[Diagnosis]:
@@ -72,7 +75,7 @@ def _python() -> Iterator[Diagnosis]:
 def requirements() -> list[tuple[str, str, str]]:
     """Returns what the installed zapbench requires of this Python: name, version specifier, and extra (or nothing)."""
     found = []
-    for line in metadata.requires("zapbench") or []:
+    for line in metadata.requires(DISTRIBUTION) or []:
         asked, _, marker = line.partition(";")
         name, specifier = re.fullmatch(r"([\w.-]+)\s*(?:\[[^]]*\])?\s*(.*)", asked.strip()).groups()  # type: ignore[union-attr]
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)", marker)
@@ -90,18 +93,18 @@ def _packages(say: Callable[[str], None]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "installation", BROKEN, "zapbench is imported from a folder and is not installed", "make install"
         )
-        asked = [(name, "") for name in IMPORTED]
+        asked = [(name, "") for name in BASE]
     good = []
     for name, specifier in asked:
         if name in IMPORTED:
             say(f"importing {IMPORTED[name]}")
         finding = _package(name, specifier)
-        if finding.state != OK or name in IMPORTED:
+        if finding.state != OK:
             yield finding
         else:
             good.append(f"{name} {finding.detail}")
     if good:
-        yield Diagnosis("other packages", OK, ", ".join(good))
+        yield Diagnosis("packages", OK, ", ".join(good))
 
 
 def _package(name: str, specifier: str) -> Diagnosis:
@@ -139,20 +142,27 @@ def _satisfies(version: str, specifier: str) -> bool:
 
 
 def _extras() -> Iterator[Diagnosis]:
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[str, list[tuple[str, str]]] = {}
     try:
-        for name, _, extra in requirements():
+        for name, specifier, extra in requirements():
             if extra:
-                wanted.setdefault(extra, []).append(name)
+                wanted.setdefault(extra, []).append((name, specifier))
     except metadata.PackageNotFoundError:
         return  # already reported with the packages
-    for extra, names in wanted.items():
-        missing = [name for name in names if not _is_installed(name)]
-        if missing:
-            remedy = f"{INSTALL} {' '.join(missing)}"
-            yield Diagnosis(f"extra [{extra}]", NOTE, f"not installed: {', '.join(missing)}", remedy)
-        else:
-            yield Diagnosis(f"extra [{extra}]", OK, ", ".join(names))
+    for extra, asked in wanted.items():
+        yield from _extra(extra, asked)
+
+
+def _extra(extra: str, asked: list[tuple[str, str]]) -> Iterator[Diagnosis]:
+    """Yields the state of an extra: what of it is missing, and each package that is there and does not work."""
+    missing = [name for name, _ in asked if not _is_installed(name)]
+    there = [_package(name, specifier) for name, specifier in asked if name not in missing]
+    yield from (finding for finding in there if finding.state != OK)
+    if missing:
+        detail = f"not installed: {', '.join(missing)}{' (ranking logs does without)' if extra == TRAIN else ''}"
+        yield Diagnosis(f"extra [{extra}]", NOTE, detail, command_for(extra))
+    elif all(finding.state == OK for finding in there):
+        yield Diagnosis(f"extra [{extra}]", OK, ", ".join(f"{found.subject} {found.detail}" for found in there))
 
 
 def _is_installed(name: str) -> bool:

@@ -1,6 +1,7 @@
 """`zapbench leaderboard`: turns folders of TensorBoard logs into ranked tables, figures and a page."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING
 from zapbench.cli.arguments import add_command, printable
 from zapbench.cli.submit import check_submission
 from zapbench.cli.tables import print_tables, read_logs
+from zapbench.extras import FIGURES, require
 from zapbench.leaderboard.show.kinds import KINDS, USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from zapbench.leaderboard.read.tabulate import Logs
 
@@ -27,6 +29,14 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         nargs="*",
         help="folders of TensorBoard logs; a task that several record counts in the first, and a method belongs to the "
         "first folder that has it",
+    )
+    command.add_argument(
+        "--with",
+        dest="published",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="published results to rank the logs beside, by name, for example omniglot_small",
     )
     command.add_argument(
         "--format", choices=["table", "md", "latex", "csv", "json"], default="table", help="default: table"
@@ -53,7 +63,7 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
         "--check",
         type=Path,
         metavar="NAME.zip",
-        help="check whether a submission can be ranked (together with LOGDIR, if given)",
+        help="check whether a submission can be ranked (together with LOGDIR and --with, if given)",
     )
     command.add_argument(
         "--unpack",
@@ -84,17 +94,24 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _leaderboard(options: argparse.Namespace) -> int:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are small: waiting threads would take time
+    from zapbench.leaderboard.published import unpacked
     from zapbench.leaderboard.read.mapping import read_mapping
     from zapbench.leaderboard.show.view import View
 
+    if options.published and options.mapping:
+        raise ValueError("--mapping says how to read logs that zapbench did not write: not together with --with")
+    options.logdirs = [*map(unpacked, options.published), *options.logdirs]  # first, so that nothing changes their rows
     if options.check is not None:
         return check_submission(options.check, options.logdirs, options.unpack)
     if options.unpack is not None:
         raise ValueError("--unpack needs --check NAME.zip")
     if not options.logdirs:
-        raise ValueError("leaderboard needs LOGDIR, a folder of logs, or --check NAME.zip")
+        raise ValueError("leaderboard needs LOGDIR, a folder of logs, --with NAME or --check NAME.zip")
     if options.metric != "final" and (options.figures is not None or options.site is not None):
         raise ValueError("--metric is for printed tables; figures and the page show final held-out accuracy")
+    if options.figures or options.site or options.diagram:
+        require(FIGURES)
     mapping = read_mapping(options.mapping) if options.mapping else None
     logs = read_logs(options.logdirs, mapping=mapping, keep=not options.no_cache)
     view = View(tuple(options.columns), options.sort, options.title, bold=True)
@@ -113,7 +130,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
     if options.site is not None:
         from zapbench.leaderboard.show.page import write_site
 
-        write_site(tables, logs, options.site)
+        write_site(tables, logs, options.site, _audited(options, logs))
     if options.diagram is not None:
         from zapbench.leaderboard.decide.overview import overviews
         from zapbench.leaderboard.show.diagram import draw
@@ -125,6 +142,17 @@ def _leaderboard(options: argparse.Namespace) -> int:
             )
         draw(found[0], options.diagram)
     return 0
+
+
+def _audited(options: argparse.Namespace, logs: "Logs") -> "Mapping[tuple[str, str], str]":
+    """Returns what the verdicts confirm that the first folder given holds: the maintainer's, not a submission's."""
+    from zapbench.leaderboard.submissions.audits import badges, read_audits
+
+    own = options.logdirs[len(options.published) :]
+    audits, problems = read_audits(own[0]) if own else ([], [])
+    for problem in problems:
+        print(f"ignored: {problem}", file=sys.stderr)
+    return badges(logs, audits)
 
 
 def _nothing_ranked(folders: "Sequence[Path]", logs: "Logs") -> int:

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from zapbench import __version__
+from zapbench import __version__, extras
 from zapbench.cli.arguments import Parser
+from zapbench.cli.audit import add_audit
 from zapbench.cli.check import add_check
 from zapbench.cli.claims import add_claims
+from zapbench.cli.compare import add_compare
 from zapbench.cli.completion import add_completion
 from zapbench.cli.data import add_data
 from zapbench.cli.doctor import add_doctor
@@ -28,6 +30,7 @@ COMMANDS = (
     add_run,
     add_transfer,
     add_suite,
+    add_compare,
     add_new,
     add_check,
     add_list,
@@ -35,6 +38,7 @@ COMMANDS = (
     add_leaderboard,
     add_claims,
     add_submit,
+    add_audit,
     add_show,
     add_repeat,
     add_resilience,
@@ -62,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.command(options)
     except ValueError as error:
         print(f"zapbench: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not (advice := extras.advice(error)):
+            raise
+        print(f"zapbench: {advice}", file=sys.stderr)
         return 2
     except MemoryError:
         print("zapbench: there is not enough memory for this; all finished tasks are kept", file=sys.stderr)

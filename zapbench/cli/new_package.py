@@ -17,7 +17,7 @@ name = "{package}"
 version = "0.1.0"
 description = "{title}, for zapbench"
 requires-python = ">=3.11"
-dependencies = ["zapbench"]
+dependencies = ["zapbench-cl[train]"]
 
 [project.entry-points."zapbench.{kind}"]
 {package} = "{package}"

@@ -71,7 +71,7 @@ def _suite(options: argparse.Namespace) -> int:
     planned = plan(suite)
     if options.dry_run:
         return _forecast(planned, options)
-    status = launch(planned, options.out, lambda: _launcher(suite, options))
+    status = launch(planned, options.out, lambda: launcher_for(suite, options))
     logs = read_logs(options.out, only=planned.folders)
     made = print_tables(logs, "table", "select")
     for path in write_results(suite, config.name_of(options.suite), made, logs, options.out):
@@ -108,7 +108,8 @@ def _jobs(suite: "Suite", options: argparse.Namespace) -> int:
     return options.jobs or max(1, cores() // suite.cpus)
 
 
-def _launcher(suite: "Suite", options: argparse.Namespace) -> "Launcher":
+def launcher_for(suite: "Suite", options: argparse.Namespace) -> "Launcher":
+    """Returns the launcher that the options ask for."""
     if options.launcher == "ray":
         from zapbench.launchers.ray import RayLauncher
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zapbench import config
 from zapbench.config import Binding
+from zapbench.extras import TRAIN, require
 from zapbench.launchers.allocator import keep_freed_memory
 from zapbench.launchers.home import import_with_writable_home
 from zapbench.tasks import Job, Outcome, Progress, Stopped, silent
@@ -30,7 +31,12 @@ def limit_library_threads(threads: int) -> None:
 
 
 def prepare_process(threads: int) -> None:
-    """Prepares this process for training: sets threads, keeps freed memory, hides warnings that Avalanche causes."""
+    """Prepares this process for training: sets threads, keeps freed memory, hides warnings that Avalanche causes.
+
+    Raises:
+        ValueError: what training needs is not installed.
+    """
+    require(TRAIN)
     warnings.showwarning = _show_unless_avalanche
     import torch
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from zapbench.extras import TRAIN, require
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.gpus import VISIBLE
 from zapbench.launchers.job import (
@@ -94,6 +95,7 @@ class ProcessPoolLauncher(Launcher):
 
     def __init__(self, out: Path, command: str, threads: int, workers: int, devices: Sequence[str] = ()) -> None:
         super().__init__(out, command)
+        require(TRAIN)  # a worker that cannot start says less
         self._threads, self._workers, self._devices = threads, workers, devices
         name_semaphores()
         self._context = multiprocessing.get_context("spawn")

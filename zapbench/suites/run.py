@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from zapbench.extras import TRAIN, require
 from zapbench.identity import identity_of
 from zapbench.launchers.base import Launcher
 from zapbench.launchers.interrupts import clean_end
@@ -59,6 +60,7 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
     if (finished := _finished(plan, out)) is not None:  # so nothing is imported, started or checked
         summary.tasks = summary.done_before = finished
         return summary
+    require(TRAIN)
     with waiting(console, "importing PyTorch and Avalanche") as say, ExitStack() as stack:
         launcher = stack.enter_context(_closing(new_launcher(), console))
         launcher.check(_jobs(plan.known_tasks()), lambda phase, done, total: say(f"{phase}, {done + 1} of {total}"))

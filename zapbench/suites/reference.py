@@ -1,0 +1,178 @@
+"""A person's strategy or transfer on the terms of published results: the suite that compares the two.
+
+It has the scenario, protocol, seeds, trials and rates of the results. A strategy is pre-trained; a transfer takes the
+pre-trained models of the results, at the settings that these selected, rebuilt once in the user's cache folder.
+"""
+
+import ast
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from zapbench import config
+from zapbench.atomic import write_atomically
+from zapbench.identity import identity_of
+from zapbench.leaderboard import contract, published
+from zapbench.leaderboard.decide.tables import Table, tables
+from zapbench.leaderboard.read.cache import default_cache
+from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.parse import description_of, status_of
+from zapbench.leaderboard.read.tabulate import Logs
+from zapbench.suites.plan import Plan, runs
+from zapbench.suites.suite import Suite, load_suite
+from zapbench.tasks import RunSpec, Task
+from zapbench.text import nearest
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Published results.
+
+    Attributes:
+        name: their name, which is that of their suite.
+        suite: the suite.
+        folder: their logs.
+        logs: what was read from these.
+        tables: ranked.
+    """
+
+    name: str
+    suite: Suite
+    folder: Path
+    logs: Logs
+    tables: list[Table]
+
+
+def read_reference(name: str, kind: str) -> Reference:
+    """Reads published results.
+
+    Args:
+        name: of the results, or of a scenario.
+        kind: what is compared with them: `strategies` or `transfers`.
+
+    Raises:
+        ValueError: there are no such results.
+    """
+    full = published.full_name(name, heads=kind == "transfers")
+    folder = published.unpacked(full)
+    logs = load(folder, cache=default_cache())
+    return Reference(full, load_suite(full), folder, logs, tables(logs))
+
+
+def suite_for(
+    mine: str, kind: str, reference: Reference, *, bindings: Sequence[str] = (), strategies: Sequence[str] = ()
+) -> Suite:
+    """Returns the suite that runs a strategy or transfer on the terms of published results.
+
+    Args:
+        mine: name or path.
+        kind: `strategies` or `transfers`.
+        reference: the results.
+        bindings: of a person, for `mine`.
+        strategies: the pre-trainings of the results that a transfer follows; empty for all.
+
+    Raises:
+        ValueError: the results hold it already, or nothing of the same protocol; or a name is unknown.
+    """
+    theirs = reference.suite
+    if kind == "strategies":
+        if strategies:
+            raise ValueError("--strategies is for a transfer: it names the pre-trainings to run it after")
+        _refuse_known(mine, theirs.strategy_names, bindings, reference)
+        own = replace(theirs, strategies=(mine,), tune={}, tried_before={}, tune_seeds=0)
+    else:
+        _refuse_known(mine, theirs.transfers, bindings, reference)
+        table = _table_for(mine, reference)
+        chosen = _chosen(reference, table, strategies or theirs.strategy_names)
+        own = replace(
+            theirs,
+            strategies=tuple(chosen),
+            transfers=(mine,),
+            tune={name: [_setting(run)] for name, (run, _) in chosen.items() if run.setting},
+            tried_before={name: tried for name, (_, tried) in chosen.items()},
+            tune_seeds=0,
+        )
+    return replace(own, bindings=(*_inherited(own), *bindings), full=False, figures=())
+
+
+def _refuse_known(mine: str, known: Sequence[str], bindings: Sequence[str], reference: Reference) -> None:
+    if config.name_of(mine) in known and not bindings:
+        raise ValueError(
+            f"{config.name_of(mine)} is in the published results {reference.name}: "
+            f"zapbench leaderboard --with {reference.name}"
+        )
+
+
+def _table_for(mine: str, reference: Reference) -> Table:
+    """Returns the table of the results that has the protocol of a transfer."""
+    bound = config.bindings_of("transfers", mine)
+    order = "iid" if "iid_transfer" in bound.get("run.transfer", "") else "sequential"
+    frozen = bound.get(f"transfer/{order}_transfer.frozen", "True") == "True"
+    words = (order, "frozen" if frozen else "unfrozen")
+    for table in reference.tables:
+        if all(word in table.protocol.replace(",", "").split() for word in words):
+            return table
+    there = ", ".join(table.protocol for table in reference.tables)
+    raise ValueError(f"{mine} is a transfer of the protocol {', '.join(words)}; {reference.name} holds: {there}")
+
+
+def _chosen(reference: Reference, table: Table, strategies: Sequence[str]) -> dict[str, tuple[RunSpec, int]]:
+    """Returns strategy -> a run at the setting that plain fine-tuning selected, and how many settings were tried."""
+    planned = {(run.strategy, run.config_hash): run for run in runs(reference.suite)}
+    rows = {row.method: row for row in table.rows}
+    found = {}
+    for name in strategies:
+        if name not in reference.suite.strategy_names or name not in table.choices:
+            known = [strategy for strategy in reference.suite.strategy_names if strategy in table.choices]
+            raise ValueError(f"{reference.name} has no pre-training {name!r}{nearest(name, known)}: {', '.join(known)}")
+        choice = table.choices[name]
+        run = planned.get((name, choice.config_hash))
+        if run is None:
+            raise ValueError(f"the configuration of {name} is not the one that {reference.name} was published with")
+        found[name] = (run, max(1, rows[name].settings_tried // choice.grid["rate"].nunique()))
+    return found
+
+
+def _setting(run: RunSpec) -> dict[str, object]:
+    return {binding.key: ast.literal_eval(binding.value) for binding in run.setting}
+
+
+def _inherited(suite: Suite) -> list[str]:
+    """Returns the bindings of the results' suite that reach something in this one."""
+    bindings = config.parse_bindings(suite.bindings)
+    reaching = {b for pair in suite.pairs for b in config.concerning(*pair, suite.transfers, bindings)}
+    return [str(binding) for binding in bindings if binding in reaching]
+
+
+def models_of(planned: Plan) -> Plan:
+    """Returns the pre-trainings alone of a suite, without the bindings that reach its trials."""
+    own = [replace(run, bindings=tuple(filter(config.reaches_pretraining, run.bindings))) for run in planned.runs]
+    return Plan(replace(planned.suite, full=True), tuple(map(Task, own)))
+
+
+def model_cache(name: str) -> Path:
+    """Returns the folder that keeps the pre-trained models of published results."""
+    return default_cache().parent / "models" / name
+
+
+def drop_stale(models: Plan, cache: Path) -> None:
+    """Deletes kept models that another configuration or version made, and those that lost a file."""
+    for task in models.tasks:
+        folder = cache / task.folder
+        held = description_of(folder / contract.EVENT_FILE)
+        ended = status_of(folder / contract.EVENT_FILE) == contract.FINISHED
+        lost = ended and not (folder / CHECKPOINT).is_file()
+        if held is not None and (lost or identity_of(task.run).difference(held)):
+            shutil.rmtree(folder)
+
+
+def lend(models: Plan, cache: Path, out: Path) -> None:
+    """Copies kept models to where a suite looks for them, so that it pre-trains nothing."""
+    for task in models.tasks:
+        for name in (CHECKPOINT, contract.EVENT_FILE):  # the record is last: it says that the model is there
+            target = out / task.folder / name
+            if not target.exists():
+                write_atomically(target, (cache / task.folder / name).read_bytes())
