@@ -54,7 +54,10 @@ def some_transfers(scenario, strategy):
     return [*(PLAIN[place % len(PLAIN)] for place in places), CONTENDERS[first % len(CONTENDERS)]]
 
 
-TOO_SHORT = {(scenario, "iid_zap_every10") for scenario in ("glyphs", "omniglot", "omniglot_84", "omni_image_100")}
+TOO_SHORT = {
+    (scenario, "iid_zap_every10")
+    for scenario in ("glyphs", "omniglot", "omniglot_84", "omniglot_all", "omni_image_100")
+}
 """Trainings of at most ten epochs."""
 
 
