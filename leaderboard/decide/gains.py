@@ -20,8 +20,8 @@ from zapbench.leaderboard.read.tabulate import Logs
 
 ZAPPED = "_zap"
 """What the name of a strategy with zapping ends in."""
-REFERENCE = "sequential"
-"""The transfer of the paper, whose gain is the whole of which others are shares: the head learned by Adam."""
+REFERENCES = ("sequential", "sequential_unfrozen", "iid", "iid_frozen")
+"""Plain learning by Adam, one for each protocol: its gain is the whole of which other gains are shares."""
 
 Means = Mapping[int, float]
 """Pre-training seed -> mean score of its trials, in [0, 1]."""
@@ -84,8 +84,9 @@ def gains(table: Table, logs: Logs) -> list[Gain]:
     for (strategy, transfer), p in zip(couples, raw):
         plain, zapped = _couple(found, strategy, transfer)
         share = Interval(math.nan)
-        if transfer != REFERENCE and whole.get((strategy, REFERENCE)):
-            share = share_of((plain, zapped), _couple(found, strategy, REFERENCE))
+        reference = next((name for name in REFERENCES if whole.get((strategy, name))), "")
+        if reference and transfer != reference:
+            share = share_of((plain, zapped), _couple(found, strategy, reference))
         estimates = estimate(list(plain.values())), estimate(list(zapped.values()))
         difference = difference_of(list(plain.values()), list(zapped.values()))
         listed.append(Gain(strategy, transfer, *estimates, difference, p, share))
@@ -110,7 +111,7 @@ def _means(table: Table, logs: Logs) -> dict[tuple[str, str], Means]:
         seeds = sorted(trials["pretrain_seed"].unique().tolist())
         found[key].append(dict(zip(seeds, seed_means(trials), strict=True)))
     places = {strategy.removesuffix(ZAPPED): place for place, (strategy, _) in reversed(list(enumerate(found)))}
-    order = sorted(found, key=lambda k: (places[k[0].removesuffix(ZAPPED)], k[0], k[1] != REFERENCE))
+    order = sorted(found, key=lambda k: (places[k[0].removesuffix(ZAPPED)], k[0], k[1] not in REFERENCES))
     return {key: found[key][0] for key in order if len(found[key]) == 1}
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zapbench.leaderboard.decide.compare import Estimate
-from zapbench.leaderboard.decide.gains import REFERENCE, Gain, Interval, gains, scores
+from zapbench.leaderboard.decide.gains import REFERENCES, Gain, Interval, gains, scores
 from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
@@ -50,7 +50,9 @@ def _share(share: Interval) -> str:
 
 
 def to_markdown(table: Table, logs: Logs) -> str:
-    """Returns what zapping gains under each head, a line each; empty where no pre-training has both."""
+    """Returns what zapping gains, a line a head; empty where no pre-training has both, or there is one head alone."""
+    if len({transfer for _, transfer in scores(table, logs)}) < 2:
+        return ""
     lines = [f"- {line}" for line in gains_lines(gains(table, logs))]
     return "\n".join([f"# {one_line(table.title)}: what zapping gains", "", *lines]) + "\n" if lines else ""
 
@@ -65,7 +67,7 @@ def heads_figure(table: Table, logs: Logs) -> Figure | None:
     if len({transfer for _, transfer in accuracy}) < 2:
         return None
     found = gains(table, logs)
-    transfers = sorted({transfer for _, transfer in accuracy}, key=lambda name: (name != REFERENCE, name))
+    transfers = sorted({transfer for _, transfer in accuracy}, key=lambda name: (name not in REFERENCES, name))
     strategies = list(dict.fromkeys(strategy for strategy, _ in accuracy))
     gaining = list(dict.fromkeys(gain.strategy for gain in found))
     width, height = CELL

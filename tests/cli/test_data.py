@@ -24,12 +24,13 @@ def test_list_shows_what_is_here_what_is_missing_and_where_it_was_looked_for(dat
     (data_root / "tiny-imagenet" / "tiny-imagenet-200").mkdir(parents=True)
     (data_root / "tiny-imagenet" / "tiny-imagenet-200" / "file").write_bytes(b"x" * 2_000_000)
     assert main(["data", "list"]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    shown = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in shown.splitlines()}
     assert set(CATALOG) < set(lines)
     assert "here     2 MB" in lines["tiny_imagenet"]
     assert "MIT" in lines["omniglot"]
     assert "missing" in lines["omniglot"]
-    assert f"looked for in {data_root / 'omniglot-py'}" in lines["omniglot"]
+    assert f"lookedforin{data_root / 'omniglot-py'}" in "".join(shown.split())  # a long path may be broken
 
 
 def test_list_needs_neither_torch_nor_avalanche():

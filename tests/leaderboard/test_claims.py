@@ -348,7 +348,7 @@ def test_figures_show_the_papers_values_where_a_table_is_at_its_size(tmp_path):
         assert sorted(float(line.get_ydata()[0]) for line in diamonds(figure)) == [42.6, 57.0]
         assert any("paper" in text.get_text() for text in figure.axes[0].get_legend().get_texts())
     assert not diamonds(bars(table))
-    write_figures([table], logs, tmp_path / "figures")
+    write_figures([table], logs, tmp_path / "figures", kinds=("bars", "trajectories"))
     for path in (tmp_path / "figures").iterdir():
         assert "paper" in path.read_text()
 

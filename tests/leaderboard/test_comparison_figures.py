@@ -59,7 +59,7 @@ def test_the_matrix_says_who_is_above_whom_and_by_how_much(logs):
     }
     assert len(cells) == 4 * 3
     assert (cells[2, 0], cells[0, 2], cells[1, 0]) == (matrix.ABOVE, matrix.BELOW, matrix.ALIKE)
-    page = table_data(table, [], {row.method: "x.html" for row in table.rows}, {}, ())["matrix"]
+    page = table_data(table, [], {row.method: "x.html" for row in table.rows}, {}, (), {})["matrix"]
     assert [row["name"] for row in page] == ["high", "wide", "low", "untrained"]
     assert page[0]["cells"][2] == {"text": "+40.0", "class": "above"}
     assert page[2]["cells"][0] == {"text": "-40.0", "class": "below"}

@@ -151,7 +151,7 @@ def display(console: Console, title: str, total: int) -> Iterator[Display]:
 
 @contextmanager
 def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
-    """Says what a person waits for: a spinner on a terminal; elsewhere a line at once and every half minute.
+    """Says what a person waits for: a spinner on a terminal; elsewhere a line every half minute, none before.
 
     Yields:
         A function that is called with a text as soon as something else is waited for.
@@ -165,7 +165,6 @@ def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     def say(more: str = "") -> None:
         console.print(f"{current[0]}{more}", markup=False, highlight=False, soft_wrap=True)
 
-    say()
     with repeatedly(lambda: say(f" (since {duration_text(time.monotonic() - began)})"), LINE_SECONDS):
         yield lambda now: current.__setitem__(0, now)
 

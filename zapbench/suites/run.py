@@ -57,9 +57,6 @@ def run_suite(plan: Plan, out: Path, new_launcher: Callable[[], Launcher], conso
     """
     refuse_other_tasks(plan.tasks, out)
     summary = Summary()
-    if (finished := _finished(plan, out)) is not None:  # so nothing is imported, started or checked
-        summary.tasks = summary.done_before = finished
-        return summary
     require(TRAIN)
     with waiting(console, "importing PyTorch and Avalanche") as say, ExitStack() as stack:
         launcher = stack.enter_context(_closing(new_launcher(), console))
@@ -82,16 +79,6 @@ def _stages(plan: Plan, out: Path) -> Iterator[tuple[str, list[Task]]]:
         yield "other seeds", plan.other_seeds(_complete(choices(plan, out, plan.suite.tuning_seeds), first, out))
     if not plan.suite.full:
         yield "reported trials", plan.reported_tasks(choices(plan, out))
-
-
-def _finished(plan: Plan, out: Path) -> int | None:
-    """Returns the number of tasks if all of them are done."""
-    count = 0
-    for _, tasks in _stages(plan, out):
-        if not all(_is_settled(task, out) for task in tasks):
-            return None
-        count += len(tasks)
-    return count
 
 
 def refuse_other_tasks(tasks: Iterable[Task], out: Path) -> None:
