@@ -139,7 +139,7 @@ def _chance(trials: Sequence[Mapping[str, Any]]) -> list[float]:
     """Returns the accuracy of guessing of each trial: one over the outputs that its fingerprint has; 0 if unknown.
 
     They are the most that a trial of the first folder with this fingerprint has. So a trial cannot raise its own
-    chance, which is its score where it diverged, and a later folder changes nobody's.
+    chance, which is its score where it diverged, and a later folder changes that of no other trial.
     """
     first: dict[str, tuple[int, int]] = {}
     for row in trials:

@@ -52,7 +52,7 @@ def write_figures(
         logs: for curves and counts.
         folder: created if missing.
         formats: of `FORMATS`.
-        kinds: of `KINDS`; a kind that a table has nothing for is left out. Some go with a text in Markdown.
+        kinds: of `KINDS`; a kind that a table has nothing for is not drawn. Some go with a text in Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

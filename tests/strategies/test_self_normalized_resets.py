@@ -20,7 +20,7 @@ def test_a_silence_is_counted_when_it_ends():
     assert of.counts.tolist() == [[0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]], "one silence of two updates each"
 
 
-def test_units_are_reset_when_their_age_reaches_their_threshold_and_start_anew():
+def test_units_are_reset_when_their_age_reaches_their_threshold_and_start_again():
     of = silences(3, 2)
     of.threshold[2] = 5
     due = []

@@ -154,7 +154,7 @@ def test_synaptic_intelligence_by_hand():
     assert steps.loss.item() == pytest.approx(4 / 2 * (0.0006 * 0.25 + 0.001 * 4))
 
 
-def test_avalanches_own_synaptic_intelligence_is_finetuning_and_the_mended_one_is_not(pixels, trial):
+def test_avalanches_own_synaptic_intelligence_is_finetuning_and_the_fixed_one_is_not(pixels, trial):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         broken = learned(with_plugin(lambda: plugins.SynapticIntelligencePlugin(1e6)), pixels, trial)
@@ -199,7 +199,7 @@ def test_memory_aware_synapses_by_hand(pixels, trial):
     assert Strategy.loss.item() == pytest.approx(1 + 2 * 0.01 * steep.sum().item(), rel=1e-4)
 
 
-def test_a_loss_of_exactly_zero_ends_avalanches_own_memory_aware_synapses_and_not_the_mended_one(pixels, trial):
+def test_a_loss_of_exactly_zero_ends_avalanches_own_memory_aware_synapses_and_not_the_fixed_one(pixels, trial):
     def sure(factory):
         learner = head()
         with torch.no_grad():
@@ -258,7 +258,7 @@ def test_gdumbs_memory_is_balanced_and_is_all_that_it_learns(pixels, trial):
     assert [len(batch) for batch in watch.seen] == [4, 4, 4, 2] * 3
 
 
-def test_gdumb_starts_anew_so_that_only_classes_that_are_measured_need_steps(pixels, trial):
+def test_gdumb_starts_again_so_that_only_classes_that_are_measured_need_steps(pixels, trial):
     def last(points):
         made, watch = [], Watch("after_training_iteration", lambda s: 1)
 

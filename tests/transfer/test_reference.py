@@ -103,7 +103,7 @@ def test_unfrozen_transfer_moves_the_encoder_of_a_copy_and_leaves_the_model_alon
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before))
 
 
-def test_of_the_last_two_layers_both_learn_and_the_last_alone_is_drawn_anew(tiny):
+def test_of_the_last_two_layers_both_learn_and_the_last_alone_is_redrawn(tiny):
     torch.manual_seed(1)
     model = oml(outputs=6, channels=1, size=28, filters=3, hidden=5)
     protocol, trial, images = sequential_transfer(frozen=False, layers=2), tiny.trial(0, 0), tiny.tensor()

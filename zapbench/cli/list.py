@@ -72,7 +72,7 @@ def _overview(kind: str) -> None:
 
 
 def _print(kind: str, names: list[str], *, whole: bool) -> None:
-    """Prints names and descriptions; a description that is too long goes on in the next line, or is cut."""
+    """Prints names and descriptions; a description that is too long continues in the next line, or is cut."""
     from rich.table import Table
     from rich.text import Text
 

@@ -19,7 +19,7 @@ def new_mapping(logs: Path, folder: Path) -> tuple[Path, str]:
         The file, and what it reads, in words.
 
     Raises:
-        ValueError: nothing below the folder is a log of another program, its runs cannot be told apart, or the file
+        ValueError: nothing below the folder is a log of another program, its runs cannot be distinguished, or the file
             exists.
     """
     from zapbench.leaderboard.read.load import load
