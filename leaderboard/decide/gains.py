@@ -79,12 +79,12 @@ def gains(table: Table, logs: Logs) -> list[Gain]:
     known = [place for place, p in enumerate(raw) if not math.isnan(p)]
     for place, p in zip(known, holm([raw[place] for place in known]) if known else ()):
         raw[place] = float(p)
-    whole = {couple: p < ALPHA and _gain(_couple(found, *couple)) > 0 for couple, p in zip(couples, raw)}
+    gained = {couple for couple, p in zip(couples, raw) if p < ALPHA and _gain(_couple(found, *couple)) > 0}
     listed = []
     for (strategy, transfer), p in zip(couples, raw):
         plain, zapped = _couple(found, strategy, transfer)
         share = Interval(math.nan)
-        reference = next((name for name in REFERENCES if whole.get((strategy, name))), "")
+        reference = next((name for name in REFERENCES if (strategy, name) in gained), "")
         if reference and transfer != reference:
             share = share_of((plain, zapped), _couple(found, strategy, reference))
         estimates = estimate(list(plain.values())), estimate(list(zapped.values()))
@@ -138,26 +138,28 @@ def share_of(part: tuple[Means, Means], whole: tuple[Means, Means]) -> Interval:
     """Returns one gain over another with Fieller's 95% interval (1954), from the seeds that all four share.
 
     The same models are transferred under both heads, so the two gains are correlated: the covariance is that of the
-    models' means. NaN where the interval is not finite, as where the whole is not different from 0.
+    models' means. With fewer than three such seeds, or where the interval is not finite, there is no interval.
 
     Args:
         part: means without and with zapping, under the head in question.
         whole: the same under the reference head.
     """
     seeds = sorted(set.intersection(*(set(means) for means in (*part, *whole))))
-    value = _gain(part) / _gain(whole)
     if len(seeds) < LEAST_SEEDS:
-        return Interval(value)
-    pairs = [np.array([[own[seed] for seed in seeds] for own in models]) for models in zip(part, whole)]
-    covariance = (np.cov(pairs[0]) + np.cov(pairs[1])) / len(seeds)  # the two pre-trainings are independent
+        return Interval(_gain(part) / _gain(whole))
+    # Without and with zapping: a row for the head in question and one for the reference, a column a seed.
+    plain, zapped = (np.array([[own[seed] for seed in seeds] for own in models]) for models in zip(part, whole))
+    gain, gain_of_whole = (zapped - plain).mean(axis=1)
+    value = float(gain / gain_of_whole)
+    covariance = (np.cov(plain) + np.cov(zapped)) / len(seeds)  # the two pre-trainings are independent
     t = float(stats.t.ppf(1 - ALPHA / 2, len(seeds) - 1))
-    a = _gain(whole) ** 2 - t**2 * covariance[1, 1]
-    b = _gain(part) * _gain(whole) - t**2 * covariance[0, 1]
-    c = _gain(part) ** 2 - t**2 * covariance[0, 0]
+    a = gain_of_whole**2 - t**2 * covariance[1, 1]
+    b = gain * gain_of_whole - t**2 * covariance[0, 1]
+    c = gain**2 - t**2 * covariance[0, 0]
     if a <= 0 or b**2 < a * c:
         return Interval(value)
     root = math.sqrt(b**2 - a * c)
-    return Interval(value, (b - root) / a, (b + root) / a)
+    return Interval(value, float((b - root) / a), float((b + root) / a))
 
 
 def _gain(models: tuple[Means, Means]) -> float:

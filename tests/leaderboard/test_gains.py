@@ -82,6 +82,15 @@ def test_fiellers_interval_covers_the_true_share_in_95_of_100_tables():
     assert inside / tables_drawn > 0.95 - 3 * math.sqrt(0.95 * 0.05 / tables_drawn)
 
 
+def test_the_share_is_computed_from_the_seeds_that_all_four_share():
+    part, whole = (
+        ({0: 0.1, 1: 0.2, 2: 0.3}, {0: 0.2, 1: 0.31, 2: 0.4}),
+        ({0: 0.1, 1: 0.2, 2: 0.3}, {0: 0.5, 1: 0.61, 2: 0.7}),
+    )
+    more = ({**part[0], 3: 0.9}, part[1])
+    assert share_of(more, whole) == share_of(part, whole)
+
+
 def test_two_seeds_give_a_difference_and_no_interval():
     found = difference_of([0.1, 0.2], [0.4, 0.6])
     assert found.value == pytest.approx(0.35)
