@@ -162,10 +162,11 @@ def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
         return
     began, current = time.monotonic(), [what]
 
-    def say(more: str = "") -> None:
-        console.print(f"{current[0]}{more}", markup=False, highlight=False, soft_wrap=True)
+    def say() -> None:
+        since = duration_text(time.monotonic() - began)
+        console.print(f"{current[0]} (since {since})", markup=False, highlight=False, soft_wrap=True)
 
-    with repeatedly(lambda: say(f" (since {duration_text(time.monotonic() - began)})"), LINE_SECONDS):
+    with repeatedly(say, LINE_SECONDS):
         yield lambda now: current.__setitem__(0, now)
 
 

@@ -70,7 +70,7 @@ class TimeLeft:
 
     def share(self) -> float:
         """Returns how many jobs the running ones amount to; each counts as the share of its pre-training."""
-        return sum(j.done / max(j.total, 1) if j.phase == "pre-training" else 1.0 for j in self._running.values())
+        return sum(job.done / max(job.total, 1) if job.phase == "pre-training" else 1.0 for job in self._jobs())
 
     def text_of(self, number: int) -> str:
         """Returns the time left of a job's phase; empty if nothing is known yet."""
@@ -87,12 +87,16 @@ class TimeLeft:
 
     def seconds(self) -> float:
         """Returns the seconds left of all jobs, never less than those of a running one; NaN if nothing is known yet."""
-        now = time.monotonic()
-        known = [left for job in self._running.values() if not math.isnan(left := job.left(now))]
+        now, running = time.monotonic(), self._jobs()
+        known = [left for job in running if not math.isnan(left := job.left(now))]
         longest = max(known, default=math.nan)
         if not self._durations:
             return longest
         mean = sum(self._durations) / len(self._durations)
-        waiting = self.total - len(self._durations) - len(self._running)
-        work = waiting * mean + sum(max(0.0, mean - (now - job.began)) for job in self._running.values())
-        return max([work / max(1, len(self._running)), *known])
+        waiting = self.total - len(self._durations) - len(running)
+        work = waiting * mean + sum(max(0.0, mean - (now - job.began)) for job in running)
+        return max([work / max(1, len(running)), *known])
+
+    def _jobs(self) -> list[_Running]:
+        """Returns the running jobs as they are now: a thread that draws asks while another takes in messages."""
+        return list(self._running.values())
