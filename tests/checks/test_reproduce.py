@@ -1,10 +1,15 @@
 """What a log of another person names is not run unasked."""
 
+from pathlib import Path
+
 import pytest
 from support.made_logs import describe
 from support.paths import DEMO
 
-from zapbench.checks.reproduce import repeat
+from zapbench import config
+from zapbench.checks.reproduce import refuse_files, repeat
+from zapbench.config import registry
+from zapbench.config.installed import Offer
 from zapbench.experiment.record import write_trial
 from zapbench.leaderboard.contract import Closing
 from zapbench.transfer.reference import Trajectory
@@ -26,3 +31,11 @@ def test_a_file_that_a_log_names_is_not_run(tmp_path, kind):
 
 def test_a_log_of_shipped_names_is_repeated(tmp_path):
     assert repeat(next(DEMO.rglob("report=0")), 1)
+
+
+def test_a_name_of_an_installed_package_is_not_run_unasked(monkeypatch):
+    offer = Offer("theirs", Path("theirs.gin"), "theirs 1.0")
+    monkeypatch.setattr(registry, "offers", lambda kind: {"theirs": (offer,)} if kind == "strategies" else {})
+    assert "theirs" in config.names("strategies")
+    with pytest.raises(ValueError, match="'theirs', which is not a shipped strategy"):
+        refuse_files(Path("log"), describe(scenario="glyphs", method="theirs"))

@@ -131,7 +131,7 @@ def refuse_files(folder: Path, about: Description) -> None:
     """
     for kind, name in {"scenario": about.scenario, "strategy": about.strategy, **about.sources}.items():
         shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
-        if shipped and str(name) not in config.names(shipped):
+        if shipped and str(name) not in config.shipped_names(shipped):
             raise ValueError(
                 f"{folder} names {one_line(str(name))!r}, which is not a shipped {kind}; a .gin file runs code: read "
                 "it, then add --allow-files"
