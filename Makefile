@@ -31,7 +31,7 @@ format: install  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-results: install  ## tables, pages and figures of the committed logs, and the numbers in documents, made anew
+results: install  ## compute tables, pages, figures and the numbers in documents from the committed logs
 	$(BIN)/python docs/results.py
 	$(BIN)/python docs/networks.py
 	$(BIN)/python docs/diagrams.py

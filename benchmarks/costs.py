@@ -12,11 +12,11 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from zapbench.checks.reproduce import CHECKPOINT, job_of
+from zapbench.checks.reproduce import job_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import description_of, ending_of
-from zapbench.suites.costs import kind
-from zapbench.tasks import Task
+from zapbench.suites.costs import kind, what_of
+from zapbench.tasks import CHECKPOINT, Task
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def main() -> None:
                 continue
             checkpoint = path.with_name(CHECKPOINT)
             weight = path.stat().st_size + (checkpoint.stat().st_size if checkpoint.exists() else 0)
-            what = f"{about.scenario}: " + (f"{about.transfer}, {about.role}" if trials else about.strategy)
-            found[kind(Task(run, trials[0] if trials else None))].append((seconds, weight, what))
+            task = Task(run, trials[0] if trials else None)
+            found[kind(task)].append((seconds, weight, what_of(task)))
     rows = [
         {
             "what": measured[0][2],

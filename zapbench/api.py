@@ -94,8 +94,13 @@ def run(
         name=name,
         cpus=threads,
     )
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     planned, folder = plan(suite), Path(out)
-    command = f"zapbench.run({scenario!r}, {strategy!r}, transfer={transfer!r}, seeds={seeds!r})"
+    given = {"seeds": seeds, "trials": trials, "select_trials": select_trials, "rates": list(suite.rates)}
+    given |= {key: value for key, value in (("tune", tune), ("bindings", list(bindings)), ("name", name)) if value}
+    words = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    command = f"zapbench.run({scenario!r}, {strategy!r}, transfer={transfer!r}, {words})"
 
     def new_launcher() -> "Launcher":
         from zapbench.launchers.local import InProcessLauncher, ProcessPoolLauncher
@@ -104,8 +109,6 @@ def run(
             return InProcessLauncher(folder, command, threads)
         return ProcessPoolLauncher(folder, command, threads, jobs)
 
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
     outcome = run_suite(planned, folder, new_launcher, Console(stderr=True, quiet=quiet, force_jupyter=False)).outcome
     if outcome.fatal:
         raise OSError(outcome.fatal)

@@ -15,7 +15,7 @@ EXTRAS = {
     FIGURES: ("matplotlib",),
     "ray": ("ray",),
 }
-"""Extra -> top-level modules that commands import and only this extra installs."""
+"""Extra -> top-level modules that commands import and the base installation may lack."""
 
 
 def command_for(extra: str) -> str:
@@ -31,7 +31,7 @@ def advice(error: ModuleNotFoundError) -> str:
     """Says which extra brings a module that was not found; empty where none does.
 
     >>> advice(ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib"))
-    "this needs matplotlib, to install with: python -m pip install 'zapbench-cl[figures]'"
+    "this needs matplotlib; install it with: python -m pip install 'zapbench-cl[figures]'"
     """
     module = (error.name or "").partition(".")[0]
     smallest_first = sorted(EXTRAS, key=lambda extra: len(EXTRAS[extra]))
@@ -51,4 +51,6 @@ def require(extra: str) -> None:
 
 
 def _sentence(modules: list[str], extra: str) -> str:
-    return f"this needs {', '.join(modules)}, to install with: {command_for(extra)}"
+    return (
+        f"this needs {', '.join(modules)}; install {'it' if len(modules) == 1 else 'them'} with: {command_for(extra)}"
+    )

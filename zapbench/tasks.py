@@ -15,6 +15,9 @@ from zapbench import config
 from zapbench.config import Binding
 from zapbench.text import folder_text, rate_text
 
+CHECKPOINT = "checkpoint.pt"
+"""The file of a pre-trained model, beside the record of its run."""
+
 Role = Literal["report", "select"]
 
 Progress = Callable[[str, int, int], None]

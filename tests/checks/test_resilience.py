@@ -1,18 +1,23 @@
 """What re-drawing a layer costs: by hand, on a network that is known, and of a run as the command shows it."""
 
 import copy
+import dataclasses
 import math
 import re
 
 import pytest
 import torch
+from support.made_logs import describe
 from support.trained import narrow
 
-from zapbench.checks.resilience import recover, redraw
+from zapbench.checks.resilience import recover, redraw, resilience
 from zapbench.checks.shrunk import SHRUNK
 from zapbench.cli.main import main
+from zapbench.experiment.record import write_trial
+from zapbench.leaderboard.contract import Closing
 from zapbench.networks.plasticity import co_adaptation
 from zapbench.seeding import torch_generator
+from zapbench.transfer.metrics import Trajectory
 
 
 def test_shock_lasting_loss_and_what_is_regained_by_hand():
@@ -55,6 +60,8 @@ def test_the_command_shows_every_layer_of_a_run_and_refuses_what_is_none(tmp_pat
     )
     assert len(re.findall(r"^ (?:encoder\.\d|head) ", shown, re.M)) == 4
     assert "Accuracy on validation images" in shown
+    assert main(["resilience", str(checkpoint.parent), "--steps", "2"]) == 0
+    assert capsys.readouterr().out == shown, "the draws depend on the run's seed and the layer's name alone"
     assert main(["resilience", str(tmp_path)]) == 2
     trial = next(path.parent for path in tmp_path.rglob("events*") if path.parent != checkpoint.parent)
     assert main(["resilience", str(trial)]) == 2
@@ -64,3 +71,13 @@ def test_the_command_shows_every_layer_of_a_run_and_refuses_what_is_none(tmp_pat
         "zapbench: --rate is 0.0; allowed: above 0 and below 1000"
     )
     assert any("holds no pre-trained model" in line for line in lines)
+
+
+def test_a_file_that_the_record_of_a_run_names_is_not_run(tmp_path):
+    (tmp_path / "theirs.gin").write_text("import theirs")
+    description = describe("iid", scenario="glyphs", sources={"strategy": str(tmp_path / "theirs.gin")})
+    own = dataclasses.replace(description, transfer=None, rate=None, role=None, transfer_seed=None)
+    write_trial(tmp_path / "run", own, "", Trajectory(), {}, Closing("finished"))
+    (tmp_path / "run" / "checkpoint.pt").touch()
+    with pytest.raises(ValueError, match=r"not a shipped strategy; a \.gin file runs code: .* --allow-files"):
+        resilience(tmp_path / "run", steps=1, rate=0.001)

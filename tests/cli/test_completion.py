@@ -43,6 +43,9 @@ def test_names_of_configurations_and_files_are_completed(complete):
     assert complete("run", "mi") == {*names("scenarios", "mi"), "mine.gin"}
     assert complete("run", "glyphs", "asb", "--transfer", "sequential_s") >= {"sequential_sgd"}
     assert complete("suite", "dem") == names("suites", "dem")
+    for command in ("leaderboard", "claims", "audit", "show", "submit", "transfer"):
+        assert complete(command, "mi") == {"mine.gin"}
+    assert complete("leaderboard", "runs", "--mapping", "mi") == {"mine.gin"}
 
 
 def test_the_script_for_zsh_offers_names_and_files(capsys):

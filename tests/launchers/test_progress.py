@@ -36,8 +36,15 @@ def test_without_a_terminal_lines_say_phase_share_and_time_left_every_half_minut
     ]
 
 
+def test_a_thread_reports_while_no_message_arrives(monkeypatch):
+    called = threading.Event()
+    monkeypatch.setattr(progress.Display, "say_sometimes", lambda shown: called.set())
+    with display(Console(file=io.StringIO()), "trials", 1):
+        assert called.wait(60)
+
+
 def test_a_job_that_sends_no_message_is_still_reported(clock):
-    """A thread calls `say_sometimes`, as features or a long batch of trials take minutes without a message."""
+    """Features or a long batch of trials take minutes without a message."""
     file = io.StringIO()
     with display(Console(file=file, width=200), "trials", 1) as shown:
         shown.update((0, NAME, "features", 0, 1))

@@ -1,10 +1,12 @@
 """Every published result can be compared with: its suite is shipped, with the configurations of its logs."""
 
+import gin
 import pytest
 
 from zapbench import config
+from zapbench.experiment.root import register_everything
 from zapbench.leaderboard import published
-from zapbench.suites.reference import read_reference, suite_for
+from zapbench.suites.reference import heading_of, read_reference, suite_for
 
 
 @pytest.mark.parametrize("name", published.names())
@@ -23,3 +25,24 @@ def test_every_published_result_can_be_compared_with(name, data_root):
         (setting,) = suite.settings_of(suite.scenarios[0], strategy)
         assert ", ".join(f"{key}={value}" for key, value in setting.items()) == chosen[strategy]
     assert config.name_of(suite.transfers[0]) == head
+
+
+@pytest.mark.parametrize("transfer", config.names("transfers"))
+def test_the_heading_of_a_transfer_is_known_without_composing_it(transfer):
+    register_everything()
+    config.compose("omniglot_small", "iid", transfer, (), pretrain_seed=0)
+    protocol = gin.query_parameter("run.transfer").scoped_configurable_fn()
+    assert heading_of(transfer, "omniglot_small", "iid") == protocol.name
+
+
+@pytest.mark.parametrize(
+    ("transfer", "binding", "heading"),
+    [
+        ("sequential", "transfer/sequential_transfer.frozen = False", "sequential, unfrozen"),
+        ("sequential", "transfer/sequential_transfer.images_per_step = 3", "sequential, frozen, 3 images per step"),
+        ("sequential_unfrozen", "transfer/sequential_transfer.layers = 2", "sequential, last 2 layers"),
+        ("iid", "transfer/iid_transfer.start = 'lstsq'", "iid after least squares, unfrozen"),
+    ],
+)
+def test_bindings_change_the_heading(transfer, binding, heading):
+    assert heading_of(transfer, "omniglot_small", "iid", [binding]) == heading

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from zapbench import __version__
-from zapbench.checks.reproduce import CHECKPOINT, copy_checkpoint, job_of, refuse_files
+from zapbench.checks.reproduce import copy_checkpoint, job_of, refuse_files
 from zapbench.identity import identity_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
@@ -34,7 +34,7 @@ from zapbench.leaderboard.submissions.audits import (
 )
 from zapbench.suites.plan import Plan
 from zapbench.suites.suite import Suite
-from zapbench.tasks import RunSpec, Task
+from zapbench.tasks import CHECKPOINT, RunSpec, Task
 from zapbench.text import one_line
 
 TOLERANCE = 0.10

@@ -14,10 +14,9 @@ from zapbench.launchers.job import prepare_process, run_job
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
 from zapbench.leaderboard.read.parse import EventFile, read_file
-from zapbench.tasks import Job, Progress, RunSpec, TrialSpec, silent
+from zapbench.tasks import CHECKPOINT, Job, Progress, RunSpec, TrialSpec, silent
 from zapbench.text import one_line, rate_text
 
-CHECKPOINT = "checkpoint.pt"
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
 """Characters of a curve on one line, at most."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from zapbench.checks.reproduce import CHECKPOINT, job_of, read_task, refuse_files
+from zapbench.checks.reproduce import job_of, read_task, refuse_files
 from zapbench.experiment import checkpoints
 from zapbench.experiment.context import Context, Options
 from zapbench.experiment.monitor import accuracy
@@ -19,7 +19,7 @@ from zapbench.networks.plasticity import CoAdaptation, co_adaptation
 from zapbench.seeding import torch_generator
 from zapbench.strategies.data import ImageSource
 from zapbench.strategies.zapping import zap
-from zapbench.tasks import Progress, silent
+from zapbench.tasks import CHECKPOINT, Progress, silent
 
 BATCH = 64
 """Images per step of a recovery."""

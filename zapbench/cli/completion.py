@@ -1,16 +1,14 @@
 """`zapbench completion`: prints a script with which a shell completes commands, options, names and paths."""
 
 import argparse
+from pathlib import Path
 
-from zapbench.cli.arguments import add_command
+from zapbench.cli.arguments import add_command, folder
 
 SHELLS = ("bash", "zsh")
 
 KINDS = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers", "suite": "suites"}
 """Argument -> the kind of configuration whose names it takes."""
-
-PATHS = ("folder", "logdir", "out", "weights", "mapping", "check", "site", "figures", "diagram", "imagenet", "list")
-"""Arguments that take a path."""
 
 
 def add_completion(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,7 +27,7 @@ def _completion(options: argparse.Namespace) -> int:
         for action in command._actions:  # argparse has no public list of a parser's arguments
             if action.choices is None and action.dest in KINDS:
                 action.complete = _names(KINDS[action.dest])  # type: ignore[attr-defined]
-            elif action.dest in PATHS and action.nargs != 0:
+            elif action.type in (Path, folder) or action.dest == "weights":
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     print(shtab.complete(parser, options.shell))
     return 0

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from zapbench.atomic import write_atomically
+from zapbench.tasks import CHECKPOINT
 
 SCHEMA = 1
-FILE = "checkpoint.pt"
+FILE = CHECKPOINT
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """Costs of tasks in seconds and bytes, measured on finished tasks of the same kind or else read from a shipped table.
 
 Two tasks are of one **kind** if their configurations differ only in seeds and learning rates, which change what is
-learned but not what it costs. Where no task of a kind was measured, tasks are **similar** that have its scenario and
-its strategy, or its transfer and role: they may differ in width or length, so they give an estimate, and it says so.
+learned but not what it costs. Where no task of the kind was measured, the estimate is the mean over **similar** tasks:
+those of the same scenario and strategy or, for trials, of the same scenario, transfer and role. They may differ in
+width or length, so the forecast says that it is of similar tasks.
 """
 
 import functools
@@ -19,10 +20,9 @@ from statistics import fmean
 from zapbench import config
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import ending_of
-from zapbench.tasks import RunSpec, Task, TrialSpec
+from zapbench.tasks import CHECKPOINT, RunSpec, Task, TrialSpec
 
 SHIPPED = Path(__file__).with_name("costs.json")
-CHECKPOINT = "checkpoint.pt"
 RATES = ("lr", "inner_lr")
 MOST_MEASURED = 20
 """How many finished tasks of a kind are measured at most."""

@@ -21,10 +21,8 @@ from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.suites.plan import Plan, runs
 from zapbench.suites.suite import Suite, load_suite
-from zapbench.tasks import RunSpec, Task
+from zapbench.tasks import CHECKPOINT, RunSpec, Task
 from zapbench.text import nearest
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def suite_for(
         own = replace(theirs, strategies=(mine,), tune={}, tried_before={}, tune_seeds=0)
     else:
         _refuse_known(mine, theirs.transfers, bindings, reference)
-        table = _table_for(mine, reference)
+        table = _table_for(mine, reference, bindings)
         chosen = _chosen(reference, table, strategies or theirs.strategy_names)
         own = replace(
             theirs,
@@ -106,17 +104,32 @@ def _refuse_known(mine: str, known: Sequence[str], bindings: Sequence[str], refe
         )
 
 
-def _table_for(mine: str, reference: Reference) -> Table:
+def _table_for(mine: str, reference: Reference, bindings: Sequence[str]) -> Table:
     """Returns the table of the results that has the protocol of a transfer."""
-    bound = config.bindings_of("transfers", mine)
-    order = "iid" if "iid_transfer" in bound.get("run.transfer", "") else "sequential"
-    frozen = bound.get(f"transfer/{order}_transfer.frozen", "True") == "True"
-    words = (order, "frozen" if frozen else "unfrozen")
+    heading = heading_of(mine, reference.suite.scenarios[0], reference.suite.strategy_names[0], bindings)
     for table in reference.tables:
-        if all(word in table.protocol.replace(",", "").split() for word in words):
+        if table.protocol == heading:
             return table
-    there = ", ".join(table.protocol for table in reference.tables)
-    raise ValueError(f"{mine} is a transfer of the protocol {', '.join(words)}; {reference.name} holds: {there}")
+    there = "; ".join(table.protocol for table in reference.tables)
+    raise ValueError(f"{mine} is a transfer of the protocol {heading}; {reference.name} holds: {there}")
+
+
+def heading_of(transfer: str, scenario: str, strategy: str, bindings: Sequence[str] = ()) -> str:
+    """Returns what `Protocol.name` will be, from the text of the configuration: nothing is imported."""
+    bound = config.transfer_configuration(scenario, strategy, transfer, config.parse_bindings(bindings))
+    if "run.transfer" not in bound:
+        raise ValueError(f"transfer {transfer!r} binds no run.transfer")
+    order = bound["run.transfer"].rpartition("/")[2].removesuffix("()").removesuffix("_transfer")
+    own = {
+        key.rpartition(".")[2]: value for key, value in bound.items() if key.startswith(f"transfer/{order}_transfer.")
+    }
+    if order == "least_squares":
+        return "at once, frozen"
+    frozen, layers = own.get("frozen", str(order == "sequential")) == "True", own.get("layers", "None")
+    learns = "frozen" if frozen else "unfrozen" if layers == "None" else f"last {layers} layers"
+    start = " after least squares" if own.get("start") == "'lstsq'" else ""
+    images = own.get("images_per_step", "1")
+    return f"{order}{start}, {learns}{'' if images == '1' else f', {images} images per step'}"
 
 
 def _chosen(reference: Reference, table: Table, strategies: Sequence[str]) -> dict[str, tuple[RunSpec, int]]:
