@@ -97,7 +97,12 @@ def run(
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     planned, folder = plan(suite), Path(out)
-    given = {"seeds": seeds, "trials": trials, "select_trials": select_trials, "rates": list(suite.rates)}
+    given: dict[str, object] = {
+        "seeds": seeds,
+        "trials": trials,
+        "select_trials": select_trials,
+        "rates": list(suite.rates),
+    }
     given |= {key: value for key, value in (("tune", tune), ("bindings", list(bindings)), ("name", name)) if value}
     words = ", ".join(f"{key}={value!r}" for key, value in given.items())
     command = f"zapbench.run({scenario!r}, {strategy!r}, transfer={transfer!r}, {words})"

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -20,6 +20,24 @@ def one_line(text: str) -> str:
     'a b�[2J'
     """
     return " ".join(shown(text).split())
+
+
+def count(number: int, noun: str) -> str:
+    """Returns a number and its noun.
+
+    >>> count(1, "trial"), count(3, "trial")
+    ('1 trial', '3 trials')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Returns names as a sentence has them.
+
+    >>> in_words(["a"]), in_words(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def some_of(words: Iterable[str], most: int = 10) -> str:

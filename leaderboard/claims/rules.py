@@ -3,20 +3,19 @@
 The rules are written down in `docs/explanation/claims.md`. All numbers are in points (percent).
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
 
 from zapbench.leaderboard.claims.evidence import VALIDATION, Evidence
 from zapbench.leaderboard.claims.rankings import correlation, trend
 from zapbench.leaderboard.claims.schema import Claim
 from zapbench.leaderboard.claims.verdict import REFUTED, REPRODUCED, UNDECIDED, Verdict, more
 from zapbench.leaderboard.decide import compare
-from zapbench.leaderboard.decide.compare import ALPHA, LEAST_SEEDS, Pair
+from zapbench.leaderboard.decide.compare import LEAST_SEEDS, Pair, half_width
 from zapbench.leaderboard.decide.power import pooled_spread, seeds_for_interval
+from zapbench.text import count
 
 MARGIN = 5.0
 """Points: a third of the paper's smallest gain on Omniglot (14.4), and above its largest difference that is none (1.1).
@@ -40,8 +39,8 @@ def verdict(claim: Claim, found: Evidence, names: Mapping[str, str]) -> Verdict:
     if missing := sorted({names[name] for name in own} - found.values(metric).keys()):
         return Verdict(UNDECIDED, seeds=seeds, why=f"no {metric.replace('_', '-')} value: {', '.join(missing)}")
     if seeds < LEAST_SEEDS:
-        few = f"{seeds} pre-training seed{'' if seeds == 1 else 's'}"
-        return Verdict(UNDECIDED, _first_value(claim, found, names), seeds, f"{few}", needed=LEAST_SEEDS)
+        few = count(seeds, "pre-training seed")
+        return Verdict(UNDECIDED, _first_value(claim, found, names), seeds, few, needed=LEAST_SEEDS)
     return _RULES[claim.kind](claim, found, names, seeds)
 
 
@@ -70,9 +69,9 @@ def _near(claim: Claim, seeds: int, value: float, samples: Sequence[Sequence[flo
     Where that is not known, the interval is widened by a standard error of three seeds that spread as ours do.
     """
     assert claim.value is not None
-    half = _half_width(samples)
+    half = half_width(samples)
     further = 0.0 if claim.spread is not None else sum(float(np.var(s, ddof=1)) for s in samples) / PAPERS_SEEDS
-    own = _half_width(samples, further)
+    own = half_width(samples, further)
     widened = own + (claim.spread or 0.0)
     ours = f"{value:+.1f}" if len(samples) > 1 else f"{value:.1f}"
     ours += f" [{value - half:.1f}, {value + half:.1f}]"
@@ -88,16 +87,6 @@ def _near(claim: Claim, seeds: int, value: float, samples: Sequence[Sequence[flo
     return replace(said, verdict=REPRODUCED, why=where)
 
 
-def _half_width(samples: Sequence[Sequence[float]], further: float = 0.0) -> float:
-    """Returns half of the 95% interval of a mean or of the difference of two (Welch), with variance added."""
-    errors = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples])
-    total = float(errors.sum())
-    if total == 0:
-        return 0.0
-    degrees = total**2 / float(sum(e**2 / (len(s) - 1) for e, s in zip(errors, samples)))
-    return float(stats.t.ppf(1 - ALPHA / 2, degrees)) * math.sqrt(total + further)
-
-
 def _order(claim: Claim, found: Evidence, names: Mapping[str, str], seeds: int) -> Verdict:
     pairs = [found.pair(claim.metric, names[one], names[other]) for one in claim.better for other in claim.worse]
     against = [pair for pair in pairs if pair.significant and pair.difference < 0]
@@ -110,8 +99,8 @@ def _order(claim: Claim, found: Evidence, names: Mapping[str, str], seeds: int) 
         return replace(said, verdict=REPRODUCED, why=f"p = {max(pair.adjusted for pair in pairs):.2g}")
     needed = [found.seeds_to_detect(claim.metric, pair) for pair in unclear]
     most = None if None in needed else max(number for number in needed if number is not None)
-    count = f" in {len(unclear)} of {len(pairs)} pairs" if len(pairs) > 1 else f" (p = {shown.adjusted:.2g})"
-    return replace(said, why=f"not significant{count}", needed=more(most, seeds))
+    where = f" in {len(unclear)} of {len(pairs)} pairs" if len(pairs) > 1 else f" (p = {shown.adjusted:.2g})"
+    return replace(said, why=f"not significant{where}", needed=more(most, seeds))
 
 
 def _significance(claim: Claim, found: Evidence, names: Mapping[str, str], seeds: int) -> Verdict:
@@ -135,7 +124,7 @@ def _significance(claim: Claim, found: Evidence, names: Mapping[str, str], seeds
 def _said(claim: Claim, found: Evidence, pair: Pair, seeds: int, *, named: bool = False) -> Verdict:
     """Returns what is said of a pair, whatever the verdict."""
     values = found.values(claim.metric)
-    half = _half_width([values[pair.first], values[pair.second]])
+    half = half_width([values[pair.first], values[pair.second]])
     low, high = pair.difference - half, pair.difference + half
     name = f"{pair.first} - {pair.second} " if named else ""
     ours = f"{name}{pair.difference:+.1f} [{low:.1f}, {high:.1f}]"

@@ -9,6 +9,7 @@ In the order in which data flows:
 - `rows`: the row of a method; `note`: a line below a table; `method_notes` and `notes`: what a reader must know, of
   methods and of the table; `tables`: the ranked tables;
 - `relations`: which methods each is above or not different from; `sentence`: the same in words;
-- `references`: floors and ceilings; `class_matrix`: the accuracy of each class over time, of one trial a method;
+- `references`: floors and ceilings; `class_tables`: the accuracy of each class over time, `dynamics`: what it says of
+  shock and interference;
 - `curves`: the trajectory of each row; `overview`: several data sets side by side.
 """

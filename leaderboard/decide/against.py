@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.curves import trials_of
@@ -80,7 +79,7 @@ def against(table: Table, logs: Logs, folder: str, *, share: str) -> list[Agains
     found = []
     for couple in couples:
         first, second = (means[name] for name in couple)
-        difference, half = float(np.mean(first) - np.mean(second)), half_width(first, second)
+        difference, half = float(np.mean(first) - np.mean(second)), compare.half_width([first, second])
         alike = adjusted.get(couple, math.nan) >= compare.ALPHA
         seeds = seeds_to_decide(first, second, comparisons=len(known)) if alike else None
         tests = p.get(couple, math.nan), adjusted.get(couple, math.nan)
@@ -91,7 +90,7 @@ def against(table: Table, logs: Logs, folder: str, *, share: str) -> list[Agains
 def _rows(table: Table, logs: Logs) -> dict[str, pd.DataFrame]:
     """Returns method -> its reported trials, of the methods that are ranked, or would be with more seeds."""
     trials = trials_of(logs, table)
-    few = {row.method for row in table.rows if row.held_out.seeds < compare.LEAST_SEEDS} - table.bounds
+    few = {row.method for row in table.rows if row.held_out.seeds < compare.LEAST_SEEDS} - table.bounds - table.failed
     names = [row.method for row in table.rows if row.rank is not None or row.method in few]
     found = {name: reported(trials[trials["method"] == name], table.choices[name]) for name in names}
     return {name: own.assign(config_hash=table.choices[name].config_hash) for name, own in found.items()}
@@ -107,18 +106,3 @@ def seeds_to_decide(first: Sequence[float], second: Sequence[float], *, comparis
     """
     difference = float(np.mean(first) - np.mean(second))
     return seeds_to_detect(difference, pooled_spread([first, second]), comparisons) if difference else None
-
-
-def half_width(first: Sequence[float], second: Sequence[float]) -> float:
-    """Returns half of the 95% interval of a difference of means, by Welch; NaN with fewer than three values of one.
-
-    >>> round(half_width([0.40, 0.42, 0.44], [0.50, 0.52, 0.54]), 4)
-    0.0453
-    """
-    if min(len(first), len(second)) < compare.LEAST_SEEDS:
-        return math.nan
-    errors = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
-    if sum(errors) == 0:
-        return 0.0
-    degrees = sum(errors) ** 2 / sum(e**2 / (len(v) - 1) for e, v in zip(errors, (first, second)))
-    return float(stats.t.ppf(1 - compare.ALPHA / 2, degrees)) * math.sqrt(sum(errors))

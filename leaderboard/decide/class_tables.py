@@ -1,6 +1,7 @@
-"""The dynamics of each row of a table, from its trials' tables of correct predictions."""
+"""The accuracy of each class at each point: of one trial of each row of a table, and the dynamics of all of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,46 @@ from zapbench.leaderboard.decide.dynamics import Dynamics, Interference, Table, 
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table as RankedTable
 from zapbench.leaderboard.read.forgetting import accuracies
-from zapbench.leaderboard.read.parse import correct_per_class, description_of
+from zapbench.leaderboard.read.parse import correct_per_class
 from zapbench.leaderboard.read.tabulate import Logs
+
+
+@dataclass(frozen=True)
+class ClassMatrix:
+    """What one trial recorded of its classes.
+
+    Attributes:
+        method: the row's name.
+        pretrain_seed: of the trial.
+        transfer_seed: of the trial.
+        steps: classes learned at each point (i.i.d.: updates).
+        table: accuracies `(points, classes)` in [0, 1], classes in the order learned; NaN before a class is learned.
+    """
+
+    method: str
+    pretrain_seed: int
+    transfer_seed: int
+    steps: list[int]
+    table: Table
+
+
+def class_matrices(logs: Logs, table: RankedTable) -> list[ClassMatrix]:
+    """Returns, for each row, the matrix of its first reported trial that recorded one; none for rows without."""
+    trials = trials_of(logs, table)
+    found = []
+    for row in table.rows:
+        own = reported(trials[trials["method"] == row.method], table.choices[row.method])
+        own = own[own["status"] == contract.FINISHED].sort_values(["pretrain_seed", "transfer_seed"])
+        for _, trial in own.iterrows():
+            try:
+                steps, accuracy = class_accuracies(logs, trial)
+            except ValueError:
+                continue
+            if len(steps) > 1:
+                seeds = int(trial["pretrain_seed"]), int(trial["transfer_seed"])
+                found.append(ClassMatrix(row.method, *seeds, steps, accuracy))
+                break
+    return found
 
 
 @dataclass(frozen=True)
@@ -52,10 +91,8 @@ def _of_method(method: str, trials: pd.DataFrame, logs: Logs) -> MethodDynamics:
     if trials.empty:
         raise ValueError("no trial finished")
     numbers, tables = [], []
-    for trial, row in trials.iterrows():
-        points = logs.curves[logs.curves["trial"] == trial].drop_duplicates("step", keep="last")
-        steps = sorted(int(step) for step in points["step"])
-        accuracy = _accuracies(logs, str(row["file"]), steps)
+    for _, row in trials.iterrows():
+        steps, accuracy = class_accuracies(logs, row)
         numbers.append((row["pretrain_seed"], _flat(dynamics(accuracy, steps))))
         tables.append(accuracy)
     seeds = pd.Series([seed for seed, _ in numbers])
@@ -63,12 +100,27 @@ def _of_method(method: str, trials: pd.DataFrame, logs: Logs) -> MethodDynamics:
     return MethodDynamics(method, len(trials), _whole(by_seed.mean().tolist()), np.mean(tables, axis=0))
 
 
-def _accuracies(logs: Logs, file: str, steps: list[int]) -> Table:
-    path = logs.path(file)
-    about, correct = description_of(path), correct_per_class(path)
-    if about is None or correct is None:
+def class_accuracies(logs: Logs, trial: "pd.Series[Any]") -> tuple[list[int], Table]:
+    """Returns the points of a trial, and the accuracy of each class there.
+
+    Args:
+        logs: what was loaded.
+        trial: a row of its trials.
+
+    Raises:
+        ValueError: it recorded none, or counts that do not fit its points.
+    """
+    images = logs.facts.get(trial["fingerprint"], {}).get("images_held_out")
+    try:
+        correct = correct_per_class(logs.path(trial["file"]))
+    except OSError as error:
+        raise ValueError(f"a trial cannot be read: {error}") from None
+    if correct is None or not isinstance(images, int):
         raise ValueError("a trial has no table of correct predictions; zapbench 0.1.0 recorded none")
-    return accuracies(correct, steps, int(about.fingerprint_fields["images_held_out"]))
+    points = logs.curves[logs.curves["trial"] == trial.name]
+    steps = sorted({int(step) for step in points["step"]})
+    learned = steps if trial["protocol"].startswith("sequential") else [correct.shape[1]] * len(steps)
+    return steps, accuracies(correct, learned, images)
 
 
 def _flat(found: Dynamics) -> list[float]:

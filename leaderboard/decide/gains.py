@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from zapbench.leaderboard.decide.compare import ALPHA, LEAST_SEEDS, Estimate, estimate, holm, welch
+from zapbench.leaderboard.decide.compare import ALPHA, LEAST_SEEDS, Estimate, estimate, half_width, holm, welch
+from zapbench.leaderboard.decide.curves import trials_of
 from zapbench.leaderboard.decide.rows import seed_means
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table
@@ -69,8 +70,8 @@ def gains(table: Table, logs: Logs) -> list[Gain]:
     """Returns the gains of a table, in the order of `scores`.
 
     Args:
-        table: of the logs; methods without a partner are ignored, and those of one strategy and transfer that
-            differ in undeclared bindings.
+        table: of the logs; methods without a partner are ignored, those that failed, and those of one strategy and
+            transfer that differ in undeclared bindings.
         logs: for the strategy and the transfer of each method.
     """
     found = _means(table, logs)
@@ -104,8 +105,10 @@ def scores(table: Table, logs: Logs) -> dict[tuple[str, str], Estimate]:
 
 def _means(table: Table, logs: Logs) -> dict[tuple[str, str], Means]:
     found: dict[tuple[str, str], list[Means]] = defaultdict(list)
-    own = logs.trials[logs.trials["fingerprint"] == table.fingerprint]
+    own = trials_of(logs, table)
     for row in table.rows:
+        if row.method in table.failed:
+            continue
         trials = reported(own, table.choices[row.method])
         key = str(trials["strategy"].iloc[0]), str(trials["transfer"].iloc[0])
         seeds = sorted(trials["pretrain_seed"].unique().tolist())
@@ -126,12 +129,8 @@ def _p(plain: Means, zapped: Means) -> float:
 
 def difference_of(plain: Sequence[float], zapped: Sequence[float]) -> Interval:
     """Returns the difference of two means with Welch's 95% interval (Welch 1947), NaN with fewer than three seeds."""
-    value = float(np.mean(zapped) - np.mean(plain))
-    if min(len(plain), len(zapped)) < LEAST_SEEDS:
-        return Interval(value)
-    result = stats.ttest_ind(zapped, plain, equal_var=False)
-    low, high = result.confidence_interval(1 - ALPHA)
-    return Interval(value) if math.isnan(low) else Interval(value, float(low), float(high))
+    value, half = float(np.mean(zapped) - np.mean(plain)), half_width([plain, zapped])
+    return Interval(value, value - half, value + half)
 
 
 def share_of(part: tuple[Means, Means], whole: tuple[Means, Means]) -> Interval:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
-from zapbench.leaderboard.decide.note import Note, count, listed
+from zapbench.leaderboard.decide.note import Note, listed
 from zapbench.leaderboard.decide.rows import Row
 from zapbench.leaderboard.decide.select import Chosen
+from zapbench.text import count
 
 ROLE_NAMES = {contract.REPORT: "reported", contract.SELECT: "selection"}
 MOST_REASONS = 2

@@ -40,12 +40,3 @@ class Note:
 def listed(text: str, methods: Mapping[str, str]) -> list[Note]:
     """Returns the note of a kind; none where it names no method."""
     return [Note(text, dict(methods))] if methods else []
-
-
-def count(number: int, noun: str) -> str:
-    """Returns a number and its noun.
-
-    >>> count(1, "trial"), count(3, "trial")
-    ('1 trial', '3 trials')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"

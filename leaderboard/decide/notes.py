@@ -10,9 +10,9 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.metrics import FINAL, Metric
-from zapbench.leaderboard.decide.note import count
 from zapbench.leaderboard.decide.power import smallest_difference
 from zapbench.leaderboard.decide.variance import variance_components
+from zapbench.text import count
 
 
 def on_metric(metric: Metric, lacking: Mapping[str, int]) -> list[str]:
@@ -106,5 +106,5 @@ def on_mapped(trials: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
     steps = own.groupby("last_step").size()
     if len(steps) < 2:
         return said
-    ends = ", ".join(f"{count} at {step}" for step, count in list(steps.items())[:5])
+    ends = ", ".join(f"{number} at {step}" for step, number in list(steps.items())[:5])
     return [*said, f"Runs end at different steps: {ends}{' and others' if len(steps) > 5 else ''}."]

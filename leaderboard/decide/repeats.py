@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from zapbench.leaderboard.read.merge import Repeat, Unmerged
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.text import some_of
+from zapbench.text import count, some_of
 
 REPEATED = "recorded more than once; the first record counts, in the order of folders and paths; final accuracies"
 UNMERGED = "what a later folder has beside repeats is not merged; put both folders into one to pool them"
@@ -30,14 +30,14 @@ def on_repeats(logs: Logs, scenario: str, fingerprint: str) -> dict[str, str]:
 
 
 def _distance(repeats: Sequence[Repeat], noun: str) -> str:
-    count = f"{len(repeats)} {noun}{'' if len(repeats) == 1 else 's'}"
+    counted = count(len(repeats), noun)
     if all(repeat.is_copy for repeat in repeats):
-        return f"{count}, identical"
+        return f"{counted}, identical"
     known = [100 * repeat.difference for repeat in repeats if not math.isnan(repeat.difference)]
     if not known:
-        return f"{count}, without an accuracy to compare"
+        return f"{counted}, without an accuracy to compare"
     unknown = f" ({len(repeats) - len(known)} without an accuracy)" if len(known) < len(repeats) else ""
-    return f"{count}{unknown} {sum(known) / len(known):.2f} points apart on average, {max(known):.2f} at most"
+    return f"{counted}{unknown} {sum(known) / len(known):.2f} points apart on average, {max(known):.2f} at most"
 
 
 def on_unmerged(logs: Logs, scenario: str, fingerprint: str) -> dict[str, str]:

@@ -38,6 +38,7 @@ class Table:
         bounds: methods that are upper bounds beside the table, not competitors in it.
         common: undeclared bindings that all its methods share.
         metric: what its methods are ranked by.
+        failed: methods that have to be repeated: they are not compared.
     """
 
     scenario: str
@@ -52,6 +53,7 @@ class Table:
     bounds: frozenset[str] = frozenset()
     common: tuple[str, ...] = ()
     metric: Metric = FINAL
+    failed: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -130,9 +132,8 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     ]
     chance = float(trials["chance"].iloc[0]) or math.nan
     common = logs.common.get(scenario, ())
-    return Table(
-        scenario, protocol, fingerprint, chance, rows, compared, papers, choices, remarks, bounds, common, metric
-    )
+    key = scenario, protocol, fingerprint
+    return Table(*key, chance, rows, compared, papers, choices, remarks, bounds, common, metric, failed)
 
 
 def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:

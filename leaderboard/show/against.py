@@ -17,7 +17,7 @@ from zapbench.leaderboard.decide.rows import Row
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import ABSENT, interval
 from zapbench.leaderboard.show.drawing import COLOURS, short
-from zapbench.text import one_line
+from zapbench.text import in_words, one_line
 
 COLOUR = {BETTER: COLOURS[2], WORSE: COLOURS[1], ALIKE: "#777777"}
 WIDE = 100
@@ -45,7 +45,7 @@ def _sentence(row: Row, own: Sequence[Against], test: str) -> str:
     parts = []
     for verdict, words in ((BETTER, "better than"), (WORSE, "worse than"), (ALIKE, "not significantly different from")):
         if names := [one.reference for one in own if one.verdict == verdict]:
-            parts.append(f"{words} {_and(names)}")
+            parts.append(f"{words} {in_words(names)}")
     if not parts:
         least = compare.LEAST_SEEDS
         return f"{interval(row)}% held out. Nothing can be said: a comparison takes {least} pre-training seeds of both."
@@ -62,10 +62,6 @@ def _seeds(one: Against) -> str:
     if one.verdict != ALIKE:
         return ABSENT
     return f"more than {MOST_SEEDS}" if one.seeds is None else str(one.seeds)
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def print_against(table: Table, found: Sequence[Against], console: Console) -> None:

@@ -14,7 +14,7 @@ from zapbench.leaderboard.claims.verdict import REFUTED, REPRODUCED, UNDECIDED
 from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.markdown import escape
-from zapbench.text import one_line
+from zapbench.text import count, in_words, one_line
 
 SCHEMA = 1
 HEADINGS = ("verdict", "claim", "source", "paper", "ours [95% CI]", "seeds", "needed", "detects", "because")
@@ -44,7 +44,7 @@ def statement(claim: Claim, names: Mapping[str, str]) -> str:
     words = {
         "number": lambda: f"accuracy of {methods[0]}",
         "difference": lambda: f"{methods[0]} - {methods[1]}",
-        "order": lambda: f"{_and(better)} > {_and(worse)}",
+        "order": lambda: f"{in_words(better)} > {in_words(worse)}",
         "significance": lambda: (
             f"{methods[0]} {'differs' if claim.significant else 'does not differ'} from {methods[1]}"
         ),
@@ -52,10 +52,6 @@ def statement(claim: Claim, names: Mapping[str, str]) -> str:
         "trend": lambda: f"{' < '.join(methods)}, mostly",
     }
     return of + words[claim.kind]() + (" (unverified)" if claim.unverified else "")
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -148,7 +144,7 @@ def to_terminal(findings: Sequence[Finding], console: Console) -> None:
 
 def _details(finding: Finding) -> str:
     own, claim = finding.verdict, finding.claim
-    seeds = f"{own.seeds} seed{'' if own.seeds == 1 else 's'}"
+    seeds = count(own.seeds, "seed")
     if own.verdict == UNDECIDED:
         seeds += f" (needed: {_needed(finding)})"
     power = [f"detects {own.detects:.1f}"] if is_number(own.detects) and claim.value is None else []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from zapbench.leaderboard.decide.class_matrix import ClassMatrix
+from zapbench.leaderboard.decide.class_tables import ClassMatrix
 from zapbench.leaderboard.decide.curves import step_name
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.drawing import short, without_shared
@@ -52,7 +52,9 @@ def draw(table: Table, found: Sequence[ClassMatrix]) -> Figure | None:
     bar = figure.colorbar(image, ax=panels, shrink=0.8, aspect=30)
     bar.set_label("held-out accuracy of the class (%)", fontsize=8)
     first = drawn[0]
-    of = f"one trial each (pre-training seed {first.pretrain_seed}, trial {first.transfer_seed})"
+    same = len({(matrix.pretrain_seed, matrix.transfer_seed) for matrix in drawn}) == 1
+    which = f"pre-training seed {first.pretrain_seed}, trial {first.transfer_seed}" if same else "its first"
+    of = f"one trial of each method ({which})"
     left = f"; {len(found) - len(drawn)} methods are not drawn" if len(found) > len(drawn) else ""
     figure.suptitle(f"{short(table.title)}\n{of}{left}", fontsize=10, parse_math=False)
     return figure

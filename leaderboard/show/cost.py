@@ -79,7 +79,8 @@ def _panel(axes: Axes, table: Table, cost: Callable[[Row], float], own: dict[str
         axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     front = frontier([(cost(row), 100 * row.held_out.mean) for row in known if row.method not in table.bounds])
-    axes.step(*zip(*front), where="post", color="#BBBBBB", linewidth=1, zorder=0) if len(front) > 1 else None
+    if len(front) > 1:
+        axes.step(*zip(*front), where="post", color="#BBBBBB", linewidth=1, zorder=0)
     return handles
 
 

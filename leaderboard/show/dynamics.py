@@ -9,12 +9,16 @@ from zapbench.leaderboard.decide.class_tables import MethodDynamics
 from zapbench.leaderboard.decide.dynamics import changes
 from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.show.columns import ABSENT, percent
+from zapbench.leaderboard.show.markdown import escape
 from zapbench.text import one_line
 
 HEADINGS = (
     "method", "trials", "shock (points)", "recovered %", "classes until then", "effect on earlier (points)", "harm",
     "synergy",
 )  # fmt: skip
+
+MOST_DRAWN = 20
+"""Methods that are drawn, the best of a table."""
 
 EXPLAINED = (
     "Shock: depth of a class's first drop in held-out accuracy after it was learned, mean over classes, in percentage "
@@ -26,12 +30,12 @@ EXPLAINED = (
 
 def to_markdown(title: str, found: Sequence[MethodDynamics]) -> str:
     """Returns the table, an explanation, and why methods are missing from it."""
-    lines = [f"# {one_line(title)}: dynamics", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
+    lines = [f"# {escape(title)}: dynamics", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(_cells(one)) for one in found if one.mean is not None]
     lines += ["", EXPLAINED]
     for one in found:
         if one.missing:
-            lines += ["", f"{_safe(one.method)} is missing: {one_line(one.missing)}."]
+            lines += ["", f"{escape(one.method)} is missing: {escape(one.missing)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -41,16 +45,12 @@ def _cells(one: MethodDynamics) -> list[str]:
     recovery = f"{one.mean.recovery:.1f}" if is_number(one.mean.recovery) else ABSENT
     effects = [f"{100 * value:.2f}" if is_number(value) else ABSENT for value in (own.earlier, own.harm, own.synergy)]
     return [
-        _safe(one.method), str(one.trials), percent(one.mean.depth), percent(one.mean.recovered), recovery, *effects
+        escape(one.method), str(one.trials), percent(one.mean.depth), percent(one.mean.recovered), recovery, *effects
     ]  # fmt: skip
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _safe(name: str) -> str:
-    return one_line(name).replace("|", "\\|")
 
 
 def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
@@ -59,7 +59,8 @@ def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
     A class is a row, in the order learned; a column is the class that was learned last. Returns None where no method
     has numbers.
     """
-    drawn = [one for one in found if one.mean is not None]
+    measured = [one for one in found if one.mean is not None]
+    drawn = measured[:MOST_DRAWN]
     if not drawn:
         return None
     figure = Figure(figsize=(7.0, 0.6 + 2.6 * len(drawn)), layout="constrained")
@@ -82,5 +83,6 @@ def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
         left.set_ylabel("class, in order learned")
     for axes, name in zip(grid[-1], ("accuracy (%)", "change by one class (points)")):
         axes.set_xlabel(f"classes learned\n{name}")
-    figure.suptitle(one_line(title), fontsize=10)
+    more = f"\n{len(measured) - len(drawn)} methods are not drawn" if len(measured) > len(drawn) else ""
+    figure.suptitle(f"{one_line(title)}{more}", fontsize=10, parse_math=False)
     return figure

@@ -6,8 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from zapbench.leaderboard.claims.judge import papers_values
-from zapbench.leaderboard.decide.class_matrix import class_matrices
-from zapbench.leaderboard.decide.class_tables import dynamics_of
+from zapbench.leaderboard.decide.class_tables import class_matrices, dynamics_of
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs

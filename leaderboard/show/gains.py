@@ -13,7 +13,7 @@ from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.drawing import short
-from zapbench.text import one_line
+from zapbench.leaderboard.show.markdown import escape
 
 CELL = 1.15, 0.52
 """Width and height of a cell in inches."""
@@ -53,8 +53,8 @@ def to_markdown(table: Table, logs: Logs) -> str:
     """Returns what zapping gains, a line a head; empty where no pre-training has both, or there is one head alone."""
     if len({transfer for _, transfer in scores(table, logs)}) < 2:
         return ""
-    lines = [f"- {line}" for line in gains_lines(gains(table, logs))]
-    return "\n".join([f"# {one_line(table.title)}: what zapping gains", "", *lines]) + "\n" if lines else ""
+    lines = [f"- {escape(line)}" for line in gains_lines(gains(table, logs))]
+    return "\n".join([f"# {escape(table.title)}: what zapping gains", "", *lines]) + "\n" if lines else ""
 
 
 def heads_figure(table: Table, logs: Logs) -> Figure | None:

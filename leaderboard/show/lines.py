@@ -9,6 +9,7 @@ from zapbench.leaderboard.decide.rows import is_number
 from zapbench.leaderboard.decide.select import Chosen
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.show.columns import ABSENT, percent
+from zapbench.text import count
 
 
 def shared_bindings(table: Table) -> str:
@@ -43,7 +44,7 @@ def selection_lines(table: Table) -> list[str]:
             cells = group.to_dict("records")
             lacking = {cell["seeds"] for cell in cells if not cell["complete"]}
             alike = len(lacking) == 1 and not any(cell["complete"] for cell in cells)
-            whole = f" ({_seeds(cells[0])}, excluded)" if alike else ""
+            whole = f" ({count(cells[0]['seeds'], 'seed')}, excluded)" if alike else ""
             shown = ", ".join(_cell(cell, choice, counted=not alike) for cell in cells)
             lines.append(f"{name}{f' {setting}' if setting else ''}{whole}: {shown}")
     return lines
@@ -51,12 +52,8 @@ def selection_lines(table: Table) -> list[str]:
 
 def _cell(cell: Mapping[Any, Any], choice: Chosen, *, counted: bool) -> str:
     mark = "*" if _is_chosen(cell, choice) else ""
-    excluded = f" ({_seeds(cell)}, excluded)" if counted and not cell["complete"] else ""
+    excluded = f" ({count(cell['seeds'], 'seed')}, excluded)" if counted and not cell["complete"] else ""
     return f"{cell['rate']:g}: {percent(cell['accuracy'])}{mark}{excluded}"
-
-
-def _seeds(cell: Mapping[Any, Any]) -> str:
-    return f"{cell['seeds']} seed{'' if cell['seeds'] == 1 else 's'}"
 
 
 def grid_records(choice: Chosen) -> list[dict[str, Any]]:

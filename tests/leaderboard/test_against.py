@@ -7,7 +7,8 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 from support.made_logs import write
 
-from zapbench.leaderboard.decide.against import ALIKE, BETTER, UNKNOWN, WORSE, against, half_width, seeds_to_decide
+from zapbench.leaderboard.decide import compare
+from zapbench.leaderboard.decide.against import ALIKE, BETTER, UNKNOWN, WORSE, against, seeds_to_decide
 from zapbench.leaderboard.decide.power import MOST_SEEDS
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
@@ -95,7 +96,7 @@ def test_equal_means_are_never_decided_and_equal_seeds_at_once():
     assert seeds_to_decide([0.5, 0.6, 0.7], [0.7, 0.6, 0.5], comparisons=1) is None
     assert seeds_to_decide([0.50, 0.60, 0.70], [0.501, 0.601, 0.701], comparisons=1) is None
     assert seeds_to_decide([0.5, 0.5, 0.5], [0.6, 0.6, 0.6], comparisons=1) == 3
-    assert half_width([0.5, 0.5, 0.5], [0.6, 0.6, 0.6]) == 0.0
+    assert compare.half_width([[0.5, 0.5, 0.5], [0.6, 0.6, 0.6]]) == 0.0
 
 
 def test_the_table_and_the_picture_show_every_comparison(tmp_path):

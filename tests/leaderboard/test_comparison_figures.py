@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from support.made_logs import FACTS, write, write_run
 
 from zapbench.cli.main import main
-from zapbench.leaderboard.decide.class_matrix import class_matrices
+from zapbench.leaderboard.decide.class_tables import class_matrices
 from zapbench.leaderboard.decide.relations import relations
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load

@@ -105,7 +105,7 @@ def _answer(logs: "Logs", out: Path, *, share: str) -> int:
 
 
 def _notes(table: "Table", mine: set[str]) -> list[str]:
-    return [note for note in table.notes if any(note.startswith(f"{name}:") for name in mine)]
+    return [f"{name}: {said}" for name in sorted(mine) for note in table.remarks if (said := note.of(name))]
 
 
 def _reason(made: "list[Table]", mine: str, theirs: str, logs: "Logs") -> str:

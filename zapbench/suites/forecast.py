@@ -15,6 +15,7 @@ from zapbench.suites.costs import Cost, Costs, shipped
 from zapbench.suites.plan import Plan, rates_of
 from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
+from zapbench.text import count
 
 SETTLED = (contract.FINISHED, contract.DIVERGED)
 
@@ -169,10 +170,10 @@ def _grid(suite: Suite, task: Task) -> str:
     factors = [_models(suite, len(suite.settings_of(task.run.scenario, task.run.strategy)), selected)]
     if trial is not None and not selected:
         if (own := len(suite.settings_of(task.run.scenario, trial.transfer))) > 1:
-            factors.append(_counted(own, "transfer setting"))
-        factors.append(_counted(len(rates_of(suite, trial.transfer)), "rate"))
+            factors.append(count(own, "transfer setting"))
+        factors.append(count(len(rates_of(suite, trial.transfer)), "rate"))
     if trial is not None:
-        factors.append(_counted(suite.trials if trial.role == contract.REPORT else suite.select_trials, "trial"))
+        factors.append(count(suite.trials if trial.role == contract.REPORT else suite.select_trials, "trial"))
     product = " x ".join(factors) if len(factors) > 1 else factors[0].strip("()")
     return product + (", as selected" if selected else "")
 
@@ -181,15 +182,11 @@ def _models(suite: Suite, settings: int, selected: bool) -> str:
     """Returns the number of pre-trained models as a product of settings and seeds."""
     seeds = len(suite.seed_list)
     if selected:
-        return _counted(seeds, "seed")
+        return count(seeds, "seed")
     others = seeds - len(suite.tuning_seeds)
     if settings == 1 or not others:
-        return f"{_counted(settings, 'setting')} x {_counted(seeds, 'seed')}"
-    return f"({_counted(settings, 'setting')} x {_counted(seeds - others, 'seed')} + {_counted(others, 'seed')})"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+        return f"{count(settings, 'setting')} x {count(seeds, 'seed')}"
+    return f"({count(settings, 'setting')} x {count(seeds - others, 'seed')} + {count(others, 'seed')})"
 
 
 def _event_files(out: Path) -> Iterable[str]:
