@@ -27,6 +27,7 @@ tag                                          value                              
 ``cost/parameters``                          trainable parameters of the model           last step
 ``cost/images_seen``                         images that pre-training took, repeats too  last step
 ``cost/gradient_steps``                      gradient steps of pre-training              last step
+``cost/flops``                               nominal FLOPs of pre-training               last step
 ``zapbench/run``                             text: step 0 the description, last step     0 and last step
                                              the closing record (status and reason)
 ``zapbench/config``                          text: the operative gin configuration       0
@@ -69,10 +70,11 @@ PEAK_MEMORY = "cost/peak_memory_bytes"
 PARAMETERS = "cost/parameters"
 IMAGES_SEEN = "cost/images_seen"
 GRADIENT_STEPS = "cost/gradient_steps"
+FLOPS = "cost/flops"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
 
-ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT, EFFECTIVE_RANK, DORMANT_UNITS, WEIGHT_NORM)
+ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT, EFFECTIVE_RANK, DORMANT_UNITS, WEIGHT_NORM, FLOPS)
 """Tags that records of zapbench 0.1.0 lack."""
 
 FINISHED = "finished"

@@ -50,6 +50,7 @@ class Row:
         encoder: the network, and the images it sees.
         images_seen: images that pre-training took, repeats counted; NaN where not recorded.
         gradient_steps: gradient steps of pre-training; NaN where not recorded.
+        flops: nominal FLOPs of pre-training; NaN where not recorded.
         parameters: trainable parameters in pre-training.
         cores: most cores that a process took in pre-training; NaN where not recorded.
         seconds: mean seconds of pre-training.
@@ -85,6 +86,7 @@ class Row:
     encoder: str
     images_seen: float
     gradient_steps: float
+    flops: float
     parameters: int
     cores: float
     seconds: float
@@ -134,6 +136,7 @@ def row_of(
         encoder=f"{trials['encoder'].iloc[0]} {trials['input_size'].iloc[0]}".strip(),
         images_seen=float(own["images_seen"].mean()),
         gradient_steps=float(own["gradient_steps"].mean()),
+        flops=float(own["flops"].mean()),
         parameters=0 if pd.isna(parameters) else int(parameters),
         cores=float(own["threads"].max()),
         seconds=float(own["seconds"].mean()),

@@ -147,6 +147,7 @@ def summarise(found: EventFile) -> dict[str, Any]:
         "parameters": last(found, contract.PARAMETERS),
         "images_seen": last(found, contract.IMAGES_SEEN),
         "gradient_steps": last(found, contract.GRADIENT_STEPS),
+        "flops": last(found, contract.FLOPS),
         "class_mean": _mean(found.class_accuracy),
         "last_step": max(found.curves.get(contract.HELD_OUT, ([], []))[0], default=0),
         "held_out_loss": last(found, contract.HELD_OUT_LOSS),

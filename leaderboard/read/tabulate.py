@@ -26,12 +26,12 @@ TRIAL_COLUMNS = (
 )  # fmt: skip
 RUN_COLUMNS = (
     "file", "folder", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
-    "threads", "validation", "updates", "images_seen", "gradient_steps", "seconds", "peak_memory", "parameters",
-    *PLASTICITY,
+    "threads", "validation", "updates", "images_seen", "gradient_steps", "flops", "seconds", "peak_memory",
+    "parameters", *PLASTICITY,
 )  # fmt: skip
 _NUMBERS = (
     "held_out", "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation",
-    "images_seen", "gradient_steps", "parameters", "common_classes", "class_mean",
+    "images_seen", "gradient_steps", "flops", "parameters", "common_classes", "class_mean",
     "held_out_loss", "trained_on_loss", *METRICS, *PLASTICITY,
 )  # fmt: skip
 

@@ -210,6 +210,7 @@ COLUMNS = (
     ),
     Column(label="gradient steps", fields=("gradient_steps",), cell=lambda row: count(row.gradient_steps), priority=10),
     Column(label="images seen", fields=("images_seen",), cell=lambda row: count(row.images_seen), priority=11),
+    Column(label="pre-training (GFLOP)", fields=("flops",), cell=lambda row: count(row.flops / 1e9), priority=11),
     Column(label="cores", fields=("cores",), cell=lambda row: count(row.cores), priority=12),
     Column(label="pre-training (s)", fields=("seconds",), cell=lambda row: count(row.seconds), priority=12),
     Column(

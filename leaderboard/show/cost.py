@@ -1,4 +1,4 @@
-"""Accuracy against cost: what pre-training took in gradient steps, images and seconds, and a trial in seconds."""
+"""Accuracy against cost: gradient steps, images, FLOPs and seconds of pre-training, and seconds of a trial."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +15,7 @@ from zapbench.leaderboard.show.drawing import COLOURS, places, short, titled, wi
 COSTS: dict[str, Callable[[Row], float]] = {
     "gradient steps of pre-training": lambda row: row.gradient_steps,
     "images in pre-training, repeats counted": lambda row: row.images_seen,
+    "nominal FLOPs of pre-training": lambda row: row.flops,
     "seconds of pre-training": lambda row: row.seconds,
     "seconds of a trial": lambda row: row.transfer_seconds,
 }

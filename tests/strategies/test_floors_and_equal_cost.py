@@ -72,3 +72,12 @@ def test_epochs_are_rounded_up():
 def test_impossible_numbers_are_refused(wrong, words):
     with pytest.raises(ValueError, match=words):
         IIDAtEqualCost(**{"unit": "steps", "episodes": 1, "inner_images": 1, "random_images": 0} | wrong)
+
+
+def test_flops_are_three_forward_passes_for_each_image(tmp_path):
+    run = spec("asb", *EPISODES)
+    execute(Job(run, ()), Options(tmp_path))
+    curves = read_file(tmp_path / run.folder / contract.EVENT_FILE).curves
+    # Images of 28 x 28; 3x3 convolutions without padding, poolings of 2x2 between them; 36 features and 300 outputs.
+    products = 26**2 * 9 * 1 * 4 + 11**2 * 9 * 4 * 4 + 3**2 * 9 * 4 * 4 + 36 * 300
+    assert curves[contract.FLOPS][1][-1] == pytest.approx(3 * 2 * products * 10 * (3 + 11))

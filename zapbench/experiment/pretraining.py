@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gin
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,7 +24,7 @@ from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.parse import status_of
 from zapbench.networks import plasticity
 from zapbench.networks.backbones import check_single_image
-from zapbench.networks.classifier import Classifier, count_parameters
+from zapbench.networks.classifier import Classifier, count_parameters, training_flops
 from zapbench.networks.weights import load_weights
 from zapbench.plugins import make_strategy, own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
@@ -219,7 +220,7 @@ class Pretraining(Origin):
             strategy, pretraining_experience(images, split.train, context.scenario.augmentation), record
         )
         done = strategy.clock.train_iterations
-        values = _costs(strategy, meter, split.train.size, total)
+        values = _costs(strategy, meter, images, split.train, total)
         if closing.status == contract.FINISHED:
             shown = split.validation if split.validation.size else split.train
             values |= plasticity_of(strategy.model, images, torch.from_numpy(shown.reshape(-1).copy()))
@@ -272,14 +273,16 @@ def plasticity_of(
         return {}
 
 
-def _costs(strategy: Any, meter: ResourceMeter, images: int, total: int) -> dict[str, float]:
+def _costs(strategy: Any, meter: ResourceMeter, images: ImageSource, index: np.ndarray, total: int) -> dict[str, float]:
     """Returns what pre-training took; of a run that diverged, the share of its updates that were made."""
-    effort = effort_of(strategy, images)
+    effort = effort_of(strategy, index.size)
     share = strategy.clock.train_iterations / total if total else 0.0
+    one = images(torch.from_numpy(index.reshape(-1)[:1].copy()))
     return {
         contract.SECONDS: meter.seconds(),
         contract.PEAK_MEMORY: meter.peak_memory(),
         contract.PARAMETERS: count_parameters(strategy.model),
         contract.IMAGES_SEEN: effort.images * share,
         contract.GRADIENT_STEPS: effort.gradient_steps * share,
+        contract.FLOPS: effort.images * share * training_flops(strategy.model, one),
     }

@@ -14,6 +14,7 @@ from typing import Literal
 import gin
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 HeadInit = Literal["kaiming", "pytorch"]
 
@@ -186,3 +187,19 @@ def last_layers(model: nn.Module, count: int) -> list[nn.Linear | nn.Conv2d]:
 def count_parameters(model: nn.Module) -> int:
     """Returns the number of trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def training_flops(model: nn.Module, image: Tensor) -> int:
+    """Returns nominal FLOPs of training on one image: a backward pass counts as two forward passes.
+
+    A multiply-add is two. `FlopCounterMode` counts matrix products and convolutions, and nothing else.
+
+    Args:
+        model: a classifier.
+        image: one image on the model's device, of shape (1, channels, height, width).
+    """
+    training = model.training
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        model.eval()(image)
+    model.train(training)
+    return 3 * int(forward.get_total_flops())
