@@ -15,6 +15,7 @@ This package may import `zapbench.networks`, `zapbench.seeding` and `zapbench.te
 from zapbench.strategies.asb import ASB
 from zapbench.strategies.base import (
     CountsEffort,
+    CountsEpochs,
     CountsUpdates,
     Effort,
     EpisodicStrategy,
@@ -53,6 +54,7 @@ __all__ = [
     "Cadence",
     "ContinualBackprop",
     "CountsEffort",
+    "CountsEpochs",
     "CountsUpdates",
     "Effort",
     "Episode",

@@ -9,6 +9,7 @@ defaults, and never looks for an attribute itself.
 Members of a strategy, with their defaults:
 
 - `updates(images)`, called once before training: `train_epochs` times the batches per epoch.
+- `epochs(images)`, called once before training, where plug-ins act at an interval: `train_epochs`.
 - `effort(images)`, called once after training: one gradient step per update, each image once per epoch.
 - `first_update`, set before training resumes: an interrupted run starts from the beginning.
 - `random_images`, read once before the trial update: any number of images is enough.
@@ -39,6 +40,21 @@ class CountsUpdates(Protocol):
 
         Called once, before training. Curves, checkpoints and progress are counted in these updates. A strategy must
         fire `after_training_iteration` exactly as often.
+
+        Args:
+            images: size of the training set.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsEpochs(Protocol):
+    """A strategy whose number of epochs depends on the size of the training set."""
+
+    def epochs(self, images: int) -> int:
+        """Returns how many epochs there will be.
+
+        Called once, before training, to refuse plug-ins whose interval in epochs is longer.
 
         Args:
             images: size of the training set.
@@ -141,6 +157,12 @@ def updates_of(strategy: Any, images: int) -> int:
         return strategy.updates(images)
     batches = -(-images // strategy.train_mb_size)
     return int(strategy.train_epochs * batches)
+
+
+def epochs_of(strategy: Any, images: int) -> int:
+    """Returns the epochs of a complete training on `images` images."""
+    counts = isinstance(strategy, CountsEpochs) and callable(strategy.epochs)  # `epochs` may be a plain number, too
+    return int(strategy.epochs(images) if counts else strategy.train_epochs)
 
 
 def effort_of(strategy: Any, images: int) -> Effort:

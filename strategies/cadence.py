@@ -1,10 +1,11 @@
-"""When a plug-in acts: after every `n` updates, episodes or epochs, or percent of the training."""
+"""When a plug-in acts: after every `n` updates, episodes or epochs, or after every `n` percent of the training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from zapbench.strategies.base import EpisodicStrategy, updates_of
+from zapbench.text import count
 
 Unit = Literal["updates", "episodes", "epochs", "percent"]
 
@@ -53,11 +54,13 @@ class Cadence:
 
     def acts_in(self, *, updates: int, epochs: int) -> bool:
         """Returns whether the action is due at least once in a training of so many updates and epochs."""
-        return self.every < self.length(updates, epochs)
+        return self.every <= self.longest(updates=updates, epochs=epochs)
 
-    def length(self, updates: int, epochs: int) -> int:
-        """Returns the length of a training in this unit."""
-        return epochs if self.unit == "epochs" else 100 if self.unit == "percent" else updates
+    def longest(self, *, updates: int, epochs: int) -> int:
+        """Returns the longest interval that ends before the last update, or epoch, begins; 0 where none does."""
+        if self.unit == "percent":
+            return 100 * (updates - 1) // updates if updates else 0
+        return max(0, (epochs if self.unit == "epochs" else updates) - 1)
 
     def _check_unit(self, strategy: Any) -> None:
         if self.unit == "episodes" and not isinstance(strategy, EpisodicStrategy):
@@ -75,9 +78,11 @@ def refuse_idle(plugins: Iterable[Any], *, updates: int, epochs: int) -> None:
     for plugin in plugins:
         cadence = getattr(plugin, "cadence", None)
         if isinstance(cadence, Cadence) and not cadence.acts_in(updates=updates, epochs=epochs):
-            length = cadence.length(updates, epochs)
-            allowed = f"allowed: 1 to {length - 1:,}" if length > 1 else "no interval is short enough"
+            longest = cadence.longest(updates=updates, epochs=epochs)
+            unit = "updates" if cadence.unit == "percent" else cadence.unit
+            length = count(epochs if unit == "epochs" else updates, unit.removesuffix("s"))
+            allowed = f"allowed: 1 to {longest:,}" if longest else "no interval is short enough"
             raise ValueError(
                 f"{cadence.method} would never act: every is {cadence.every} {cadence.unit}, and training takes "
-                f"{length:,}; {allowed}"
+                f"{length}; {allowed}"
             )

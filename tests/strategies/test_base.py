@@ -14,6 +14,7 @@ from zapbench.strategies import (
     IID,
     ContinualBackprop,
     CountsEffort,
+    CountsEpochs,
     CountsUpdates,
     EpisodicStrategy,
     MetaASB,
@@ -23,9 +24,11 @@ from zapbench.strategies import (
     base,
 )
 from zapbench.strategies.continual_backprop import UnitStatistics
+from zapbench.strategies.iid_at_equal_cost import IIDAtEqualCost
 
 FOUND = {
     IID: {CountsUpdates, ResumableStrategy},
+    IIDAtEqualCost: {CountsUpdates, CountsEpochs, CountsEffort, ResumableStrategy},
     ASB: {CountsUpdates, CountsEffort, ResumableStrategy, base.DrawsRandomImages},
     MetaASB: {CountsUpdates, CountsEffort, ResumableStrategy, base.DrawsRandomImages},
     Reptile: {CountsUpdates, CountsEffort, ResumableStrategy, base.DrawsRandomImages},
@@ -41,14 +44,27 @@ def make(kind, **settings):
 
 
 def settings_of(kind):
+    if kind is IIDAtEqualCost:
+        return {"unit": "steps", "episodes": 10, "inner_images": 3, "random_images": 8, "batch_size": 50}
     return {"epochs": 3, "batch_size": 8} if kind is IID else {"inner_lr": 0.1, "episodes": 7, "random_images": 30}
 
 
 @pytest.mark.parametrize("kind", FOUND)
 def test_the_shipped_strategies_have_these_optional_members(kind):
     strategy = make(kind, **settings_of(kind))
-    known = (CountsUpdates, CountsEffort, ResumableStrategy, base.DrawsRandomImages, base.DeclaresPluginClass)
-    assert {member for member in known if isinstance(strategy, member)} == FOUND[kind] | {base.DeclaresPluginClass}
+    known = (CountsUpdates, CountsEpochs, CountsEffort, ResumableStrategy, base.DrawsRandomImages)
+    assert {member for member in known if isinstance(strategy, member)} == FOUND[kind]
+    assert isinstance(strategy, base.DeclaresPluginClass)
+
+
+def test_epochs_are_those_that_the_strategy_counts_else_its_train_epochs():
+    counts = make(IIDAtEqualCost, **settings_of(IIDAtEqualCost))
+    assert counts.train_epochs == 1, "until it has seen the training set"
+    assert base.epochs_of(counts, 100) == 20  # 40 steps, 2 an epoch
+    plain = make(Naive, train_epochs=3, train_mb_size=8)
+    assert base.epochs_of(plain, 100) == 3
+    plain.epochs = 7
+    assert base.epochs_of(plain, 100) == 3, "a number is no count"
 
 
 def test_a_plain_avalanche_strategy_has_the_defaults():

@@ -34,20 +34,43 @@ class Acts:
         self.cadence = Cadence("ReDo", every, unit)
 
 
+@pytest.mark.parametrize("unit", ["updates", "epochs", "percent"])
+@pytest.mark.parametrize(("updates", "per_epoch"), [(1, 1), (2, 1), (3, 3), (10, 5), (12, 4), (150, 50)])
+def test_an_interval_is_refused_before_training_where_it_never_acts_and_nowhere_else(unit, updates, per_epoch):
+    """Each interval is tried in a training, update by update."""
+    strategy = Stopwatch(updates)
+    for every in range(1, 152):
+        acts = False
+        for update in range(updates):
+            strategy.clock = SimpleNamespace(
+                train_iterations=update,
+                train_exp_epochs=update // per_epoch,
+                train_epoch_iterations=update % per_epoch,
+            )
+            acts |= Cadence("ReDo", every, unit).is_due(strategy)
+        length = {"updates": updates, "epochs": updates // per_epoch}
+        if acts:
+            refuse_idle([Acts(every, unit)], **length)
+            continue
+        with pytest.raises(ValueError, match=rf"^ReDo would never act: every is {every} {unit}, "):
+            refuse_idle([object(), Acts(every, unit)], **length)
+
+
 @pytest.mark.parametrize(
-    ("every", "unit", "acts"),
-    [(9, "updates", True), (10, "updates", False), (2, "epochs", False), (100, "percent", False)],
+    ("every", "unit", "words"),
+    [
+        (10, "updates", "every is 10 updates, and training takes 10 updates; allowed: 1 to 9"),
+        (10, "episodes", "every is 10 episodes, and training takes 10 episodes; allowed: 1 to 9"),
+        (2, "epochs", "every is 2 epochs, and training takes 2 epochs; allowed: 1 to 1"),
+        (95, "percent", "every is 95 percent, and training takes 10 updates; allowed: 1 to 90"),
+    ],
 )
-def test_an_interval_longer_than_the_training_is_refused_in_one_line(every, unit, acts):
-    """10 updates in 2 epochs: the last action is due before update 10, or before the second epoch."""
-    assert Cadence("ReDo", every, unit).acts_in(updates=10, epochs=2) == acts
-    if acts:
+def test_the_refusal_says_how_long_training_is_and_what_is_allowed(every, unit, words):
+    with pytest.raises(ValueError, match=f"^ReDo would never act: {words}$"):
         refuse_idle([Acts(every, unit)], updates=10, epochs=2)
-        return
-    with pytest.raises(ValueError, match=rf"^ReDo would never act: every is {every} {unit}, and training takes \d+; "):
-        refuse_idle([object(), Acts(every, unit)], updates=10, epochs=2)
 
 
-def test_a_training_of_one_update_is_too_short_for_any_interval():
-    with pytest.raises(ValueError, match="training takes 1; no interval is short enough"):
-        refuse_idle([Acts(1)], updates=1, epochs=1)
+@pytest.mark.parametrize("unit", ["updates", "epochs", "percent"])
+def test_a_training_of_one_update_is_too_short_for_any_interval(unit):
+    with pytest.raises(ValueError, match=r"training takes 1 (update|epoch); no interval is short enough"):
+        refuse_idle([Acts(1, unit)], updates=1, epochs=1)

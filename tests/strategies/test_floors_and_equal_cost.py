@@ -53,6 +53,18 @@ def test_a_run_of_equal_cost_costs_what_asb_does_up_to_an_epoch(tmp_path, name):
     assert epoch >= 1
 
 
+def test_an_interval_in_epochs_is_compared_with_the_epochs_that_there_will_be(tmp_path):
+    """40 steps, 5 an epoch: 8 epochs."""
+    for every in (7, 8):
+        run = spec("iid_equal_steps_zap", *EPISODES, f"ZAP_EVERY = {every}", "ZapEvery.unit = 'epochs'")
+        experiment = configured(Job(run, ()), Options(tmp_path))
+        if every == 7:
+            experiment.rehearse()
+            continue
+        with pytest.raises(ValueError, match="every is 8 epochs, and training takes 8 epochs; allowed: 1 to 7"):
+            experiment.rehearse()
+
+
 def test_epochs_are_rounded_up():
     sizes = {"episodes": 10, "inner_images": 3, "random_images": 8}
     assert equal_epochs("steps", 100, 50, **sizes) == 20  # 40 steps, 2 an epoch

@@ -28,7 +28,7 @@ from zapbench.networks.classifier import Classifier, count_parameters, training_
 from zapbench.networks.weights import load_weights
 from zapbench.plugins import make_strategy, own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
-from zapbench.strategies.base import can_resume, effort_of, fewest_images, resume_at, updates_of
+from zapbench.strategies.base import can_resume, effort_of, epochs_of, fewest_images, resume_at, updates_of
 from zapbench.strategies.cadence import refuse_idle
 from zapbench.strategies.data import ImageSource
 from zapbench.strategies.episodic import Episodic
@@ -167,7 +167,8 @@ class Pretraining(Origin):
         strategy = self.new_strategy()
         if plugins := own_plugins(strategy):
             split = self.context.scenario.pretraining(self.context.job.run.seed)
-            refuse_idle(plugins, updates=updates_of(strategy, split.train.size), epochs=strategy.train_epochs)
+            count = split.train.size
+            refuse_idle(plugins, updates=updates_of(strategy, count), epochs=epochs_of(strategy, count))
             images = self.context.scenario.tensor(device=self.context.device)
             enough = max(REHEARSAL_IMAGES, fewest_images(strategy))
             few = split.train[: -(-enough // split.train.shape[1])]
