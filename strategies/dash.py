@@ -37,7 +37,7 @@ def shrinkage(direction: Tensor, weight: Tensor, *, least: float) -> Tensor:
 
 @gin.register
 class DASH(SupervisedPlugin):
-    """Shrinks the weights of linear and convolutional layers at an interval, which is unverified.
+    """Shrinks the weights of linear and convolutional layers at an interval, which is unverified; fixed ones are kept.
 
     Attributes:
         cadence: interval, from `every` and `unit`.
@@ -67,7 +67,8 @@ class DASH(SupervisedPlugin):
         model = strategy.model
         layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         wanted = [f"{name}.{part}" for name, layer in layers for part, _ in layer.named_parameters(recurse=False)]
-        weights = {name: weight for name, weight in model.named_parameters() if name in wanted}
+        named = model.named_parameters()
+        weights = {name: weight for name, weight in named if name in wanted and weight.requires_grad}
         direction = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for gradients in gradients_by_batch(strategy, batch_size=self.batch_size):
             for name, average in direction.items():
