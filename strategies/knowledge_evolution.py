@@ -84,7 +84,7 @@ class KnowledgeEvolution(SupervisedPlugin):
         if not self.cadence.is_due(strategy):
             return
         new = new_network(self.model, strategy, method=self.cadence.method, seed=self.seed)
-        replace_where(strategy.model, new, self._reset_hypothesis(strategy.model), strategy.optimizer)
+        replace_where(strategy.model, new, self._reset_hypothesis(strategy.model), None)
         strategy.optimizer.state.clear()
 
     def _reset_hypothesis(self, model: Classifier) -> dict[str, Tensor]:

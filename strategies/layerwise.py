@@ -1,4 +1,4 @@
-"""Layer-wise re-initialisation: lower layers are trained to the end first, all layers above them are re-initialised.
+"""Layer-wise re-initialisation: block after block, from the bottom, all layers above it are re-initialised.
 
 Alabdulmohsin, Maennel, Keysers, *The Impact of Reinitialization on Generalization in Convolutional Neural Networks*
 (2021), algorithm 1: for each block k from the bottom to the top, and several rounds per block, the weights of blocks 1

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
 from zapbench.seeding import torch_generator
+from zapbench.strategies.zapping import clear_moments_at
 
 NetworkFactory = Callable[..., Classifier]
 """Makes a network from `outputs`, `channels` and `size`; usually `%MODEL`, as `run.model`."""
@@ -49,6 +50,5 @@ def replace_where(
     for name, mask in masks.items():
         weight = named[name]
         weight[mask] = fresh[name].to(weight)[mask]
-        for value in optimizer.state.get(weight, {}).values() if optimizer is not None else ():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                value[mask] = 0.0
+        if optimizer is not None:
+            clear_moments_at(optimizer, weight, mask)

@@ -9,10 +9,9 @@ of all weights and squashed to (0, 1), it protects the weight:
 
 As in that code, the utility is corrected for the running mean's start and the largest utility is not.
 
-It is an optimiser: in pre-training it replaces Adam, in transfer it learns the new classes. The default numbers are not
-those of one experiment of the authors, who tune all of them.
+It is an optimiser: in pre-training it replaces Adam, in transfer it learns the new classes.
 
-Unverified: the numbers.
+Unverified: the default numbers. The authors tune all of them for each experiment, and the defaults are those of none.
 """
 
 from collections.abc import Callable

@@ -49,13 +49,11 @@ def load_weights(model: Classifier, path: Path) -> None:
     own = model.state_dict()
     if not _are_own(found, own):
         found = _from_library(found, model)
+    head = found.get("head.weight")
     if any(name in found and found[name].shape != own[name].shape for name in ("head.weight", "head.bias")):
-        head = found.get("head.weight")
         found = {name: value for name, value in found.items() if not name.startswith("head.")}
-        _check_fit(found, model, path)
-        _check_features(head, model, path)
-    else:
-        _check_fit(found, model, path)
+    _check_fit(found, model, path)
+    _check_features(head, model, path)
     model.load_state_dict(own | found)
 
 
