@@ -119,9 +119,10 @@ def load(dataset: str, root: str = "", parts: Parts = (), size: int = 32, mode: 
     Raises:
         ValueError: see `torchvision_dataset`.
     """
-    if not root and dataset.lower() in CATALOG:
-        provide(CATALOG[dataset.lower()])  # resumes a download that broke; the library unpacks it
     folder = Path(root).expanduser() if root else data_root() / dataset.lower()
+    known = CATALOG.get(dataset.lower())
+    if known is not None and known.path == folder:
+        provide(known)  # resumes a download that broke; the library unpacks it
     return _load(dataset, folder, json.dumps([dict(part) for part in parts]), size, mode)
 
 

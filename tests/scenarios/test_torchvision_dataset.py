@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import shutil
 import struct
 import tarfile
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch.utils.data import Dataset
 
 from zapbench.cli.data import scenario_of
 from zapbench.cli.main import main
+from zapbench.scenarios import downloads
 from zapbench.scenarios import torchvision_dataset as module
+from zapbench.scenarios.catalog import CATALOG
 from zapbench.scenarios.torchvision_dataset import torchvision_dataset
 
 FEW = {"pretrain_images": 2, "validation_images": 1, "images_trained_on": 2, "images_held_out": 1}
@@ -87,15 +90,34 @@ def test_the_shipped_cifar_100_reads_torchvisions_layout_and_puts_its_two_parts_
     assert (scenario.classes_per_trial, scenario.classes_per_selection_trial) == (30, 20)
 
 
-def test_an_archive_at_hand_is_unpacked_without_a_network(data_root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_an_archive_at_hand_or_fetched_before_is_unpacked_without_a_network(data_root, tmp_path, monkeypatch, at_hand):
     pixels = write_cifar100(tmp_path / "elsewhere", monkeypatch)
-    kind = torchvision.datasets.CIFAR100
-    (data_root / "cifar100").mkdir(parents=True)
-    with tarfile.open(data_root / "cifar100" / kind.filename, "w:gz") as archive:
-        archive.add(tmp_path / "elsewhere" / "cifar-100-python", "cifar-100-python")
-    content = (data_root / "cifar100" / kind.filename).read_bytes()
-    monkeypatch.setattr(kind, "tgz_md5", hashlib.md5(content).hexdigest())
+    archive = tmp_path / "elsewhere" / torchvision.datasets.CIFAR100.filename
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(tmp_path / "elsewhere" / "cifar-100-python", "cifar-100-python")
+    monkeypatch.setattr(torchvision.datasets.CIFAR100, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+
+    def fetch(description):
+        description.path.mkdir(parents=True)
+        shutil.copy(archive, description.path)
+
+    monkeypatch.setattr(downloads, "fetch", fetch)
+    if at_hand:
+        fetch(CATALOG["cifar100"])
     assert np.array_equal(pixels_of(scenario_of(cifar_file(tmp_path)), "kind 99"), pixels[99::100])
+
+
+@pytest.mark.parametrize(("dataset", "elsewhere"), [("CIFAR100", True), ("Omniglot", False)])
+def test_nothing_is_fetched_to_a_folder_that_the_library_is_not_given(
+    data_root, tmp_path, monkeypatch, dataset, elsewhere
+):
+    """torchvision looks for Omniglot in `omniglot/omniglot-py` below the data root, the catalog in `omniglot-py`."""
+    fetched = []
+    monkeypatch.setattr(downloads, "fetch", fetched.append)
+    with pytest.raises(ValueError, match=f"^{dataset} cannot be read from "):
+        module.load(dataset, str(tmp_path / "own") if elsewhere else "")
+    assert not fetched
 
 
 class Evil:
