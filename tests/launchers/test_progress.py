@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from zapbench.launchers import progress
-from zapbench.launchers.progress import Display, display, shortened, waiting
+from zapbench.launchers.progress import Display, display, following, shortened, waiting
 
 NAME = "glyphs/asb/default/seed=0"
 
@@ -65,6 +65,27 @@ def test_the_phase_is_named_where_a_job_ends():
         f"pre-training, selection: 1/2 runs; {NAME}: done",
         f"reported trials: 1/2 runs; {NAME}: done",
     ]
+
+
+def test_a_message_that_arrives_after_its_job_ended_shows_nothing(clock):
+    """Workers send messages through a queue, and the end of a job another way."""
+    file = io.StringIO()
+    with display(Console(file=file, width=200), "trials", 2) as shown:
+        shown.update((0, NAME, "transfer iid", 1, 2))
+        shown.finish(0, NAME, "done")
+        shown.update((0, NAME, "transfer iid", 2, 2))
+        clock[0] = 31.0
+        shown.say_sometimes()
+    assert file.getvalue().splitlines() == [f"trials: 1/2 runs; {NAME}: done", "trials: 1/2 runs, 0 running, 0 s left"]
+
+
+def test_the_phases_of_a_single_job_are_followed(clock):
+    file = io.StringIO()
+    with following(Console(file=file, width=200), "repeating", NAME) as progress:
+        progress("features", 0, 1)
+        clock[0] = 31.0
+        progress("transfer iid", 1, 4)
+    assert file.getvalue().splitlines() == ["repeating: 0/1 runs, 1 running", f"  {NAME}: transfer iid 1/4 (25%)"]
 
 
 def test_all_jobs_never_take_less_time_than_one_of_them(clock):

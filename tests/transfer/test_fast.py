@@ -271,6 +271,23 @@ def test_a_sweep_that_is_stopped_keeps_whole_chunks_and_goes_on_to_the_same_reco
     assert {about["engine"] for about, *_ in records(tmp_path / "whole")} == {engine}
 
 
+@pytest.mark.parametrize("transfer", ["sequential", "iid"])
+def test_progress_counts_the_trials_that_are_missing_and_speaks_of_none_where_all_are_done(tmp_path, transfer):
+    """One transfer has a fast engine, the other none."""
+    run = RunSpec("glyphs", "asb", 0, (), config.parse_bindings([*SHRUNK, "ASB.episodes = 3"]))
+    trials = tuple(TrialSpec(transfer, 0.001, "report", seed) for seed in (0, 1))
+    reports = []
+    options = Options(tmp_path, progress=lambda *report: reports.append(report))
+    execute(Job(run, trials), options)
+    of_transfer = [report for report in reports if report[0].startswith("transfer")]
+    assert of_transfer[0][1:] == (0, 2)
+    assert of_transfer[-1] == (f"transfer {transfer}", 2, 2)
+    assert all(total > 0 for *_, total in reports)
+    reports.clear()
+    execute(Job(run, trials), options)
+    assert not [report for report in reports if report[0].startswith("transfer")]
+
+
 def test_the_benchmark_of_transfer_runs_in_its_small_form():
     script = ROOT / "benchmarks" / "transfer.py"
     done = subprocess.run([sys.executable, script, "--small"], capture_output=True, text=True, timeout=600)

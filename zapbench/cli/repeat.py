@@ -27,16 +27,11 @@ def _repeat(options: argparse.Namespace) -> int:
     from rich.text import Text
 
     from zapbench.checks.reproduce import repeat
-    from zapbench.launchers.progress import display
+    from zapbench.launchers.progress import following
 
     console = Console()
-    with display(Console(stderr=True), "repeating", 1) as shown:
-        compared = repeat(
-            options.folder,
-            options.threads,
-            allow_files=options.allow_files,
-            progress=lambda phase, done, total: shown.update((0, str(options.folder), phase, done, total)),
-        )
+    with following(Console(stderr=True), "repeating", str(options.folder)) as progress:
+        compared = repeat(options.folder, options.threads, allow_files=options.allow_files, progress=progress)
     for field in compared:
         if not field.same:
             console.print(Text(f"  differs  {field.name}: {field.before} before, {field.after} now", style="red"))

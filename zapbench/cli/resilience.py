@@ -35,17 +35,17 @@ def _resilience(options: argparse.Namespace) -> int:
 
     from zapbench.checks.resilience import resilience
     from zapbench.launchers.job import prepare_process
-    from zapbench.launchers.progress import display
+    from zapbench.launchers.progress import following
 
-    with display(Console(stderr=True), "measuring", 1) as shown:
-        shown.update((0, str(options.folder), "importing PyTorch and Avalanche", 0, 1))
+    with following(Console(stderr=True), "measuring", str(options.folder)) as progress:
+        progress("importing PyTorch and Avalanche", 0, 1)
         prepare_process(options.threads)
         images, layers = resilience(
             options.folder,
             steps=options.steps,
             rate=options.rate,
             allow_files=options.allow_files,
-            progress=lambda phase, done, total: shown.update((0, str(options.folder), phase, done, total)),
+            progress=progress,
         )
     table = Table(box=box.SIMPLE, show_edge=False)
     table.add_column("layer")

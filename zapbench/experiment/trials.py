@@ -126,12 +126,13 @@ class Trials:
                 missing = []
         for number, spec in enumerate(missing):
 
-            def tell(number: int = number, name: str = config.name_of(spec.transfer)) -> None:
-                context.options.progress(f"transfer {name}", number, len(missing))
+            def tell(done: int = number, name: str = config.name_of(spec.transfer)) -> None:
+                context.options.progress(f"transfer {name}", done, len(missing))
 
             tell()
             self._trial(spec, described[spec], inputs, tell)
-        context.options.progress("transfer", len(missing), len(missing))
+            if number == len(missing) - 1:
+                tell(len(missing))
 
     def _describe(self, spec: TrialSpec, facts: Mapping[str, Any]) -> Description:
         scenario, protocol = self.context.scenario, self.protocol

@@ -11,6 +11,7 @@ from rich.progress import Task as ProgressTask
 from rich.table import Column
 from rich.text import Text
 
+from zapbench import tasks
 from zapbench.launchers.time_left import TimeLeft
 from zapbench.text import duration_text
 
@@ -52,7 +53,7 @@ class Display:
         self._console = console
         self._title = title
         self._total = total
-        self._done = 0
+        self._ended: set[int] = set()
         self._left = TimeLeft(total)
         self._all = progress.add_task(title, total=total, counts="", note="", left=self._left, number=None)
         self._lines: dict[int, TaskID] = {}
@@ -61,8 +62,10 @@ class Display:
         self._refresh()
 
     def update(self, message: Message) -> None:
-        """Shows the progress of a job."""
+        """Shows the progress of a job; a message that arrives after the job ended is ignored."""
         number, name, phase, done, total = message
+        if number in self._ended:
+            return
         if number not in self._lines:
             shown = shortened(name, max(12, self._console.width - BESIDE_NAME))
             self._lines[number] = self._progress.add_task(
@@ -88,9 +91,9 @@ class Display:
 
     def finish(self, number: int, name: str, outcome: str) -> None:
         """Removes a job that ended; prints its outcome if that is not `done` or there is no terminal."""
+        self._ended.add(number)
         self._left.finish(number)
         self.drop(number)
-        self._done += 1
         self._refresh()
         if not self._console.is_terminal or outcome != "done":
             self.say(f"{self._counts()}; {name}: {outcome}")
@@ -108,11 +111,11 @@ class Display:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _counts(self) -> str:
-        return f"{self._title}: {self._done}/{self._total} runs"
+        return f"{self._title}: {len(self._ended)}/{self._total} runs"
 
     def _refresh(self) -> None:
-        counts = f"{self._done}/{self._total} runs"
-        completed = self._done + self._left.share()
+        counts = f"{len(self._ended)}/{self._total} runs"
+        completed = len(self._ended) + self._left.share()
         self._progress.update(self._all, completed=completed, counts=counts, note=f"{len(self._lines)} running")
 
 
@@ -150,6 +153,26 @@ def display(console: Console, title: str, total: int) -> Iterator[Display]:
 
 
 @contextmanager
+def following(console: Console, title: str, name: str) -> Iterator[tasks.Progress]:
+    """Shows the progress of one job while the block runs.
+
+    Args:
+        console: where it is shown.
+        title: what is done.
+        name: of the job.
+
+    Yields:
+        A function that is called with a phase, units done and units in total.
+    """
+    with display(console, title, 1) as shown:
+
+        def show(phase: str, done: int, total: int) -> None:
+            shown.update((0, name, phase, done, total))
+
+        yield show
+
+
+@contextmanager
 def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     """Says what a person waits for: a spinner on a terminal; elsewhere a line every half minute, none before.
 
@@ -160,14 +183,18 @@ def waiting(console: Console, what: str) -> Iterator[Callable[[str], None]]:
         with console.status(Text(what)) as status:
             yield lambda now: status.update(Text(now))
         return
-    began, current = time.monotonic(), [what]
+    began, current = time.monotonic(), what
 
     def say() -> None:
         since = duration_text(time.monotonic() - began)
-        console.print(f"{current[0]} (since {since})", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{current} (since {since})", markup=False, highlight=False, soft_wrap=True)
+
+    def change(now: str) -> None:
+        nonlocal current
+        current = now
 
     with repeatedly(say, LINE_SECONDS):
-        yield lambda now: current.__setitem__(0, now)
+        yield change
 
 
 @contextmanager
