@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from avalanche.core import SupervisedMetaLearningPlugin
 from torch import nn
 
 from zapbench.networks.anml import anml
@@ -89,7 +90,7 @@ def mean_cross_entropy(logits, labels):
     return (logits.logsumexp(dim=1) - logits[torch.arange(len(labels)), labels]).mean()
 
 
-def train(tiny, model, strategy=MetaASB, *, episodes=3, **settings):
+def train(tiny, model, strategy=MetaASB, *, episodes=3, plugins=(), **settings):
     found = strategy(
         model=model,
         optimizer=torch.optim.SGD(model.parameters(), lr=OUTER_LR),
@@ -98,7 +99,7 @@ def train(tiny, model, strategy=MetaASB, *, episodes=3, **settings):
         inner_images=INNER,
         random_images=RANDOM,
         seed=SEED,
-        plugins=[ZapEpisodeClass(seed=SEED)],
+        plugins=[ZapEpisodeClass(seed=SEED), *plugins],
         evaluator=silent_evaluator(),
         **settings,
     )
@@ -183,6 +184,47 @@ def test_what_the_inner_loop_leaves_alone_is_computed_once_an_episode(tiny, case
         calls[fast] = seen
     assert calls[True] == 3 * [INNER + RANDOM]
     assert calls[False] == 3 * ([1] * INNER + [INNER + RANDOM])
+
+
+def dropout_net():
+    torch.manual_seed(3)
+    encoder = nn.Sequential(nn.Conv2d(1, 3, 9, stride=6), nn.Dropout(0.5), nn.ReLU(), nn.Flatten(), nn.Linear(48, 5))
+    return Classifier(encoder, new_head(5, 6), name="dropout").double()
+
+
+def anml_net_with_batch_norm_in_its_gate():
+    model = anml_net()
+    model.encoder.gate.encoder[1] = nn.BatchNorm2d(3).double()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("net", "inner"),
+    [
+        (batch_norm_net, ["encoder.1.*", "encoder.2.*", "head.*"]),
+        (dropout_net, ["encoder.4.*", "head.*"]),
+        (anml_net_with_batch_norm_in_its_gate, ["encoder.net.*", "head.*"]),
+    ],
+)
+def test_layers_that_mix_the_images_of_a_batch_are_not_computed_once_an_episode(tiny, net, inner):
+    """In the inner loop batch norm sees one image at a time, and dropout draws for one."""
+    once, plain = (train(tiny, net(), inner=inner, fast=fast) for fast in (True, False))
+    assert difference(once, plain) < 1e-9
+
+
+class Mirrors(SupervisedMetaLearningPlugin):
+    """Changes the inner images, which are then no part of the outer batch."""
+
+    def before_inner_updates(self, strategy, *args, **kwargs):
+        strategy.inner_x = strategy.inner_x.flip(-1)
+
+
+@pytest.mark.parametrize("case", ["oml", "anml"])
+def test_inner_images_that_a_plug_in_changes_are_those_that_are_learned(tiny, case):
+    net, _, patterns, _ = CASES[case]
+    once, plain = (train(tiny, net(), inner=patterns, fast=fast, plugins=[Mirrors()]) for fast in (True, False))
+    assert difference(once, plain) < 1e-9
+    assert difference(once, train(tiny, net(), inner=patterns)) > 1e-5
 
 
 @pytest.mark.parametrize("case", ["oml", "anml"])

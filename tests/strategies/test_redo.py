@@ -38,6 +38,22 @@ def test_a_dead_filter_comes_back(tiny):
     assert after["encoder.1.weight"][2] == 1
 
 
+def test_moments_of_reset_filters_alone_are_cleared(tiny):
+    class Watch(ReDo):
+        def before_training_iteration(self, strategy, *args, **kwargs):
+            old = strategy.model.encoder[0].weight.detach().clone()
+            super().before_training_iteration(strategy)
+            if strategy.clock.train_iterations == 4:
+                weight = strategy.model.encoder[0].weight
+                strategy.reset = (old != weight).flatten(1).any(dim=1)
+                strategy.moments = strategy.optimizer.state[weight]["exp_avg_sq"].clone()
+
+    strategy = train(tiny, Watch(every=4, threshold=0.99))
+    assert 0 < strategy.reset.sum() < 4
+    assert (strategy.moments[strategy.reset] == 0).all()
+    assert (strategy.moments[~strategy.reset] != 0).all()
+
+
 def test_episodes_have_dormant_units_too(tiny):
     sizes = {"inner_lr": 0.01, "episodes": 6, "inner_images": 2, "random_images": 3}
     strategy = train(tiny, ReDo(every=2, threshold=0.99), kind=ASB, **sizes)

@@ -21,19 +21,38 @@ def test_by_the_threshold_weights_below_a_part_of_the_mean_are_chosen():
     assert below_mean(torch.tensor([1.0, 2.0, 9.0]), factor=0.5).tolist() == [True, True, False]
 
 
+class Watch(SelectiveReinitialisation):
+    """Keeps the gradients of the update before, by which it decides."""
+
+    def before_training_iteration(self, strategy, *args, **kwargs):
+        if strategy.clock.train_iterations == 4:
+            strategy.gradients = {name: w.grad.clone() for name, w in strategy.model.named_parameters()}
+        super().before_training_iteration(strategy)
+
+
+def utility_and_replaced(strategy, utility, name):
+    before, after = (seen.weights[4][name] for seen in (strategy.before, strategy.after))
+    of_gradient = strategy.gradients[name].abs() if utility == "gradient" else 1.0
+    return before.abs() * of_gradient, before != after
+
+
 @pytest.mark.parametrize("optimizer", ["adam", SGD])
 @pytest.mark.parametrize("utility", ["magnitude", "gradient"])
 def test_the_weights_of_lowest_utility_get_new_values_at_the_interval(tiny, optimizer, utility):
-    plugin = SelectiveReinitialisation(model=narrow, every=4, share=0.25, utility=utility)
-    strategy = train(tiny, plugin, optimizer=optimizer)
+    strategy = train(tiny, Watch(model=narrow, every=4, share=0.25, utility=utility), optimizer=optimizer)
     assert [update for update, names in enumerate(changed(strategy)) if names] == [4, 8]
-    before, after = (seen.weights[4]["encoder.4.weight"] for seen in (strategy.before, strategy.after))
-    replaced = before != after
-    assert int(replaced.sum()) == before.numel() // 4
-    if utility == "magnitude":
-        assert before[replaced].abs().max() <= before[~replaced].abs().min()
-    else:
-        assert before[replaced].abs().max() > before[~replaced].abs().min()
+    for name in ("encoder.4.weight", "head.weight"):
+        found, replaced = utility_and_replaced(strategy, utility, name)
+        assert int(replaced.sum()) == replaced.numel() // 4
+        assert found[replaced].max() <= found[~replaced].min()
+
+
+@pytest.mark.parametrize("utility", ["magnitude", "gradient"])
+def test_by_the_threshold_weights_of_low_utility_get_new_values(tiny, utility):
+    plugin = Watch(model=narrow, every=4, share=0.25, utility=utility, pruning="threshold")
+    found, replaced = utility_and_replaced(train(tiny, plugin), utility, "encoder.4.weight")
+    assert 0 < replaced.sum() < replaced.numel()
+    assert torch.equal(replaced, found <= 0.25 * found.mean())
 
 
 def test_moments_of_replaced_weights_alone_are_cleared(tiny):

@@ -42,16 +42,48 @@ def test_thresholds_become_the_percentile_of_silences_or_grow():
     assert not of.counts.any()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", SGD])
-def test_a_silent_filter_is_reset_and_others_are_not(tiny, optimizer):
+def with_a_silent_filter():
     model = narrow(outputs=6, channels=1, size=28)
     with torch.no_grad():
         model.encoder[1].weight[2], model.encoder[1].bias[2] = 0.0, -1.0
-    strategy = train(tiny, SelfNormalizedResets(threshold=3), model=model, optimizer=optimizer)
+    return model
+
+
+@pytest.mark.parametrize("optimizer", ["adam", SGD])
+def test_a_silent_filter_is_reset_and_others_are_not(tiny, optimizer):
+    strategy = train(tiny, SelfNormalizedResets(threshold=3), model=with_a_silent_filter(), optimizer=optimizer)
     weights = [seen["encoder.1.weight"] for seen in strategy.before.weights]
     assert [bool(w[2] > 0.9) for w in weights[:5]] == [False, False, False, True, True], "reset after the third update"
     assert (strategy.before.weights[3]["encoder.4.weight"][:, 2] == 0).all(), "outgoing weights"
     assert strategy.before.weights[3]["encoder.4.weight"][:, [0, 1, 3]].any()
+
+
+class Watch(SelfNormalizedResets):
+    """Keeps the first layer's thresholds and moments, set to 1, after each update; gives filter 0 silences."""
+
+    def before_training_exp(self, strategy, *args, **kwargs):
+        super().before_training_exp(strategy)
+        strategy.thresholds, strategy.moments = [], []
+
+    def after_training_iteration(self, strategy, *args, **kwargs):
+        if strategy.clock.train_iterations == 3:
+            self._silences[0].counts[0, :3] = torch.tensor([6, 3, 1])
+        moments = strategy.optimizer.state[strategy.model.encoder[0].weight]["exp_avg_sq"].fill_(1.0)
+        super().after_training_iteration(strategy)
+        strategy.thresholds.append(self._silences[0].threshold.tolist())
+        strategy.moments.append(moments.flatten(1).unique(dim=1).tolist())
+
+
+def test_thresholds_are_adapted_at_the_interval_by_percentile_and_factor(tiny):
+    """Of filter 0's silences 60% took one update, 90% up to two; filter 2 was reset after three; others always fire."""
+    plugin = Watch(threshold=3, adapt_every=4, percentile=0.8, factor=5)
+    strategy = train(tiny, plugin, model=with_a_silent_filter())
+    assert strategy.thresholds[:4] == [[3, 3, 3, 3]] * 3 + [[2, 1, 15, 1]]
+
+
+def test_moments_of_reset_filters_alone_are_cleared(tiny):
+    strategy = train(tiny, Watch(threshold=3), model=with_a_silent_filter())
+    assert strategy.moments[:3] == [4 * [[1.0]], 4 * [[1.0]], [[1.0], [1.0], [0.0], [1.0]]], "after the third update"
 
 
 def test_a_stricter_rule_finds_silent_filters_where_the_authors_finds_none(tiny):
