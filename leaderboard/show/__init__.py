@@ -5,8 +5,8 @@
 - `lines`: the text under and beside a table;
 - `terminal`, `markdown`, `latex`: tables as text; `data`: CSV and JSON;
 - `claims`: verdicts on the paper's claims as text;
-- `drawing`: what all figures share; `trajectories` (and bars), `forest`, `matrix`, `cost`, `classes`: the figures of a
-  table, whose names `kinds` lists and which `figures` writes; `diagram`: critical differences over data sets;
+- `drawing`: what all figures share; `trajectories` (and bars), `paper_bars`, `forest`, `matrix`, `cost`, `classes`: the
+  figures of a table, whose names `kinds` lists and which `figures` writes; `diagram`: critical differences;
 - `makers`: who made which rows, by their `submission.toml`;
 - `page`: a static page, with templates and scripts in `site/`.
 """

@@ -13,6 +13,7 @@ from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show import classes, cost, dynamics, forest, gains, matrix
 from zapbench.leaderboard.show.drawing import file_name, places, save
 from zapbench.leaderboard.show.kinds import USUAL
+from zapbench.leaderboard.show.paper_bars import paper_bars
 from zapbench.leaderboard.show.trajectories import bars, trajectories
 
 FORMATS = ("svg", "png", "pdf")
@@ -21,6 +22,7 @@ FORMATS = ("svg", "png", "pdf")
 DRAWN: dict[str, Callable[[Table, Logs, Mapping[str, int]], Figure | None]] = {
     "trajectories": lambda table, logs, own: trajectories(table, curves(logs, table), own, papers_values(table, logs)),
     "bars": lambda table, logs, own: bars(table, papers_values(table, logs)),
+    "paper": lambda table, logs, own: paper_bars(table, logs),
     "forest": lambda table, logs, own: forest.draw(table),
     "matrix": lambda table, logs, own: matrix.draw(table),
     "cost": lambda table, logs, own: cost.draw(table),

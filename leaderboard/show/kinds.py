@@ -3,6 +3,7 @@
 KINDS = {
     "trajectories": "accuracy over classes seen or updates",
     "bars": "validation accuracy in pre-training beside transfer accuracy",
+    "paper": "bars as in the paper's figure 3: deviations over trials, and its test of each pair",
     "forest": "means and intervals, with floors and ceilings",
     "matrix": "who is significantly above whom, by how much",
     "cost": "accuracy against the cost of pre-training and of a trial",
@@ -12,5 +13,5 @@ KINDS = {
 }
 """Name -> what it shows."""
 
-USUAL = tuple(kind for kind in KINDS if kind != "dynamics")
+USUAL = tuple(kind for kind in KINDS if kind not in ("dynamics", "paper"))
 """Those that are drawn where none are asked for."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
+from scipy import stats
 from support.made_logs import FACTS, write, write_run
 
 from zapbench.cli.main import main
@@ -13,6 +14,7 @@ from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show import classes, cost, forest, matrix
 from zapbench.leaderboard.show.page_data import table_data
+from zapbench.leaderboard.show.paper_bars import paper_bars
 
 SEQUENCE = FACTS | {"classes_per_trial": 3, "protocol": "sequential", "images_held_out": 4}
 COUNTS = [[4, 0, 0], [3, 4, 0], [1, 4, 2]]
@@ -119,3 +121,24 @@ def test_the_command_draws_the_kinds_that_are_asked_for(logs, tmp_path):
     out = tmp_path / "figures"
     assert main(["leaderboard", str(logs.folders[""]), "--no-cache", "--figures", str(out), "--figure", "matrix"]) == 0
     assert [path.name.rpartition("-")[2] for path in out.iterdir()] == ["matrix.svg"]
+
+
+def test_bars_as_in_the_paper_are_means_and_deviations_over_trials_and_its_p_of_each_pair(tmp_path):
+    scores = {"asb": [0.2, 0.3, 0.4], "other": [0.9, 0.9, 0.9], "asb_zap": [0.5, 0.6, 0.71]}
+    for method, finals in scores.items():
+        for seed, final in enumerate(finals):
+            for trial in range(2):
+                write(tmp_path, [0.9, final + 0.02 * trial], method=method, seed=seed, trial=trial)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    axes = paper_bars(table, logs).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["other", "asb", "asb_zap"]
+    drawn = {round(patch.get_x() + patch.get_width()): patch.get_height() for patch in axes.patches}
+    assert drawn[1] == pytest.approx(100 * np.mean([0.2, 0.22, 0.3, 0.32, 0.4, 0.42]))
+    (segments,) = [line.get_segments() for line in axes.collections][1:2]
+    half = 100 * np.std([0.2, 0.22, 0.3, 0.32, 0.4, 0.42], ddof=1)
+    assert segments[0][:, 1] == pytest.approx([drawn[1] - half, drawn[1] + half])
+    known = stats.mannwhitneyu(
+        [0.2, 0.22, 0.3, 0.32, 0.4, 0.42], [0.5, 0.52, 0.6, 0.62, 0.71, 0.73], method="asymptotic"
+    ).pvalue
+    assert [text.get_text() for text in axes.texts] == [f"p = {known:.3f}"]
