@@ -82,6 +82,8 @@ DIVERGED = "diverged"
 FAILED = "failed"
 UNFINISHED = "unfinished"
 STATUSES = (FINISHED, DIVERGED, FAILED, UNFINISHED)
+ENDED = (FINISHED, DIVERGED)
+"""Statuses of a task that has a result."""
 
 REPORT = "report"
 SELECT = "select"

@@ -48,7 +48,7 @@ def reported(trials: pd.DataFrame, choice: Chosen) -> pd.DataFrame:
     """Returns the reported trials of a selected setting, with a column `score`: what a row is computed from."""
     rows = trials[(trials["method"] == choice.method) & (trials["role"] == contract.REPORT)]
     rows = rows[(rows["candidate"] == choice.candidate) & (rows["rate"] == choice.rate)]
-    rows = rows[rows["status"].isin([contract.FINISHED, contract.DIVERGED])]
+    rows = rows[rows["status"].isin(contract.ENDED)]
     return rows.assign(score=score(rows))
 
 
@@ -63,7 +63,7 @@ def choose(trials: pd.DataFrame, *, by: str = "select") -> dict[str, Chosen]:
         by: `select` takes the selection trials, `paper` the reported ones. A method without selection trials that
             was run with one candidate alone needs no selection.
     """
-    usable = trials[trials["status"].isin([contract.FINISHED, contract.DIVERGED])]
+    usable = trials[trials["status"].isin(contract.ENDED)]
     usable = usable.assign(score=score(usable))
     chosen = {}
     for method, rows in usable.groupby("method", sort=True):

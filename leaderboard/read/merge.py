@@ -15,7 +15,6 @@ from typing import Any
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.names import name_rows
 
-ENDED = (contract.FINISHED, contract.DIVERGED)
 _TASK = (
     "scenario", "parts", "config_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role", "transfer_seed",
 )  # fmt: skip
@@ -91,7 +90,7 @@ def merge(rows: list[dict[str, Any]]) -> Merged:
     Args:
         rows: of every record that could be used: its description, its scores, `file`, `folder` and its `place`.
     """
-    rows = sorted(rows, key=lambda row: (row["place"], row["status"] not in ENDED, row["file"]))
+    rows = sorted(rows, key=lambda row: (row["place"], row["status"] not in contract.ENDED, row["file"]))
     repeated = _repeated(rows)
     _first_places(rows)
     trials = [row for row in rows if row["transfer"] is not None]

@@ -25,7 +25,6 @@ CONFIRMED, CONTRADICTED, OPEN = "confirmed", "contradicted", "not decided"
 VERDICTS = (CONFIRMED, CONTRADICTED, OPEN)
 RETRAINED, GIVEN = "pre-trained again", "taken from the submission"
 LARGEST_FILE = 16 << 20
-ENDED = (contract.FINISHED, contract.DIVERGED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +172,7 @@ def power_sentence(trials: int, sampled: int) -> str:
 
 def digests(logs: Logs) -> dict[tuple[str, str], str]:
     """Returns (fingerprint, method) -> a digest of the content of the event files of its ended trials."""
-    ended = logs.trials[logs.trials["status"].isin(ENDED)]
+    ended = logs.trials[logs.trials["status"].isin(contract.ENDED)]
     found = {}
     for (fingerprint, method), own in ended.groupby(["fingerprint", "method"], sort=True):
         parts = sorted(hashlib.sha256(logs.path(file).read_bytes()).hexdigest() for file in own["file"])

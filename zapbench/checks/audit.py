@@ -24,7 +24,6 @@ from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions.audits import (
     CONFIRMED,
     CONTRADICTED,
-    ENDED,
     GIVEN,
     OPEN,
     RETRAINED,
@@ -75,7 +74,7 @@ class Result:
 
 def ended_trials(logs: Logs) -> list[str]:
     """Returns the files of the trials that finished or diverged, sorted."""
-    return sorted(logs.trials[logs.trials["status"].isin(ENDED)]["file"])
+    return sorted(logs.trials[logs.trials["status"].isin(contract.ENDED)]["file"])
 
 
 def draw(logs: Logs, share: float, seed: int) -> list[str]:
@@ -99,7 +98,7 @@ def draw(logs: Logs, share: float, seed: int) -> list[str]:
 def pretrainings_of(logs: Logs, drawn: Sequence[Drawn]) -> list[str]:
     """Returns the files of the pre-trainings that trials follow."""
     known = {(one.about.scenario, one.about.config_hash, one.about.pretrain_seed) for one in drawn}
-    rows = logs.runs[logs.runs["status"].isin(ENDED)].to_dict("records")
+    rows = logs.runs[logs.runs["status"].isin(contract.ENDED)].to_dict("records")
     return sorted(
         str(row["file"]) for row in rows if (row["scenario"], row["config_hash"], row["pretrain_seed"]) in known
     )
@@ -169,7 +168,7 @@ def judge(one: Drawn, out: Path, tolerance: float) -> Result:
         return Result(one.file, NOT_RUN, one.obstacle)
     path = out / one.task.folder / contract.EVENT_FILE
     after = read_file(path) if path.is_file() else None
-    if after is None or after.problem or after.closing.status not in ENDED:
+    if after is None or after.problem or after.closing.status not in contract.ENDED:
         reason = "" if after is None else after.problem or after.closing.reason or after.closing.status
         return Result(one.file, NOT_RUN, f"it failed here ({reason})" if reason else "it was not run to its end")
     before = read_file(one.path)

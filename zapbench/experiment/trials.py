@@ -165,7 +165,7 @@ class Trials:
 
     def _is_done(self, spec: TrialSpec, description: Description) -> bool:
         path = self.context.folder / spec.folder / contract.EVENT_FILE
-        if status_of(path) not in (contract.FINISHED, contract.DIVERGED):
+        if status_of(path) not in contract.ENDED:
             return False
         held = description_of(path)
         names = ("config_hash", "fingerprint", "rate", "role", "transfer_seed", "pretrain_seed", "transfer")

@@ -17,8 +17,6 @@ from zapbench.suites.suite import Suite
 from zapbench.tasks import Task
 from zapbench.text import count
 
-SETTLED = (contract.FINISHED, contract.DIVERGED)
-
 
 @dataclass
 class Part:
@@ -117,7 +115,7 @@ def _looked_up(plan: Plan, out: Path, costs: Costs) -> list[tuple[Task, bool]]:
     looked_up = []
     for task in plan.tasks:
         path = os.path.join(task.folder, contract.EVENT_FILE)
-        looked_up.append((task, path in existing and costs.measure(task, out / path) in SETTLED))
+        looked_up.append((task, path in existing and costs.measure(task, out / path) in contract.ENDED))
     return looked_up
 
 

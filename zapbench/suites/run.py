@@ -25,8 +25,6 @@ from zapbench.leaderboard.read.parse import description_of, status_of
 from zapbench.suites.plan import Choice, Plan, group
 from zapbench.tasks import Job, Outcome, Task, TrialSpec
 
-SETTLED = (contract.FINISHED, contract.DIVERGED)
-
 
 @dataclass
 class Summary:
@@ -132,7 +130,7 @@ def _complete(choice: Choice, tried: Iterable[Task], out: Path) -> Choice:
 
 
 def _is_settled(task: Task, out: Path) -> bool:
-    return status_of(out / task.folder / contract.EVENT_FILE) in SETTLED
+    return status_of(out / task.folder / contract.EVENT_FILE) in contract.ENDED
 
 
 def _trial(task: Task) -> TrialSpec:
