@@ -1,5 +1,6 @@
 """One event file -> what it says. Never raises for what is in a file; knows nothing of tables."""
 
+import itertools
 import math
 from array import array
 from collections import deque
@@ -34,6 +35,8 @@ MOST_TAGS = 1000
 LONGEST_REASON = 300
 """Letters of why a file cannot be used: a name in it may be as long as it likes."""
 
+FIRST_RECORDS = 9
+"""In which a file says what it is about."""
 
 NO_DESCRIPTION = "holds no description of a run"
 """Why a file of another program cannot be used without a mapping."""
@@ -53,6 +56,7 @@ class EventFile:
         curves: tag -> (steps, values), in the order written.
         class_accuracy: final accuracy of each class, in the order learned.
         correct: held-out images predicted right, `(points, classes)`, of a trial that recorded them.
+        arrays: tags of the arrays that were read.
         problem: why the file cannot be used, in words; empty if it can.
         other_tags: of logs from elsewhere: scalars that were not asked for.
         hyperparameters: of logs from elsewhere: those of TensorBoard's HParams plug-in.
@@ -64,6 +68,7 @@ class EventFile:
     curves: Curves = field(default_factory=dict)
     class_accuracy: list[float] = field(default_factory=list)
     correct: npt.NDArray[np.int64] | None = None
+    arrays: set[str] = field(default_factory=set)
     problem: str = ""
     other_tags: list[str] = field(default_factory=list)
     hyperparameters: dict[str, Any] = field(default_factory=dict)
@@ -109,12 +114,25 @@ def _take(found: EventFile, event: Event) -> None:
                 found.description = Description.from_json(text)
             else:
                 found.closing = Closing.from_json(text)
-        elif tag == contract.CLASS_ACCURACY:
-            found.class_accuracy = numbers_of(value)
-        elif tag == contract.CORRECT:
-            found.correct = _counts(value)
+        elif tag in (contract.CLASS_ACCURACY, contract.CORRECT):
+            _take_array(found, value)
         elif value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val:
             _add(found, tag, step, *numbers_of(value))
+
+
+def _take_array(found: EventFile, value: Summary.Value) -> None:
+    """Takes an array that a record holds once: of two, each reader could take another.
+
+    Raises:
+        ValueError: the record has held it already.
+    """
+    if value.tag in found.arrays:
+        raise ValueError(f"holds {value.tag} twice")
+    found.arrays.add(value.tag)
+    if value.tag == contract.CORRECT:
+        found.correct = _counts(value)
+    else:
+        found.class_accuracy = numbers_of(value)
 
 
 def _add(found: EventFile, tag: str, step: int, value: float) -> None:
@@ -240,11 +258,23 @@ def correct_per_class(path: Path) -> npt.NDArray[np.int64] | None:
         ValueError: the file holds something else under its tag.
         OSError: the file cannot be read.
     """
-    for event in read_events(path):
-        for value in event.summary.value:
-            if value.tag == contract.CORRECT:
-                return _counts(value)
-    return None
+    value = first_value(path, contract.CORRECT)
+    return None if value is None else _counts(value)
+
+
+def first_value(path: Path, tag: str, records: int | None = None) -> Summary.Value | None:
+    """Returns the first value of a tag in an event file; None where it holds none.
+
+    Args:
+        path: the file.
+        tag: the tag.
+        records: how many of the file's first records are looked at; None for all.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    events = itertools.islice(read_events(path), records)
+    return next((value for event in events for value in event.summary.value if value.tag == tag), None)
 
 
 def _counts(value: object) -> npt.NDArray[np.int64]:
@@ -260,26 +290,16 @@ def config_of(path: Path) -> str:
     It is a text to show: nobody parses it.
     """
     try:
-        for number, event in enumerate(read_events(path)):
-            for value in event.summary.value:
-                if value.tag == contract.CONFIG:
-                    return text_of(value)
-            if number == 8:
-                break
+        value = first_value(path, contract.CONFIG, FIRST_RECORDS)
+        return "" if value is None else text_of(value)
     except (OSError, ValueError):
-        pass
-    return ""
+        return ""
 
 
 def description_of(path: Path) -> Description | None:
     """Returns the description at the start of an event file, or None where it holds none."""
     try:
-        for number, event in enumerate(read_events(path)):
-            for value in event.summary.value:
-                if value.tag == contract.RUN:
-                    return Description.from_json(text_of(value))
-            if number == 8:
-                break
+        value = first_value(path, contract.RUN, FIRST_RECORDS)
+        return None if value is None else Description.from_json(text_of(value))
     except (OSError, ValueError):
-        pass
-    return None
+        return None

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.read.events import numbers_of, read_events
+from zapbench.leaderboard.read.events import numbers_of
+from zapbench.leaderboard.read.parse import first_value
 from zapbench.leaderboard.read.tabulate import Logs
 
 Array = npt.NDArray[np.float64]
@@ -92,11 +93,8 @@ def _trial(row: dict[Any, Any], curve: Array, classes: Array) -> Trial:
 def classes_of(path: Path) -> Array:
     """Returns the final accuracy of each class of a trial, in the order learned; nothing where it is not recorded."""
     try:
-        for event in read_events(path):
-            for value in event.summary.value:
-                if value.tag == contract.CLASS_ACCURACY:
-                    numbers = numbers_of(value)
-                    return np.asarray(numbers if len(numbers) <= MOST_CLASSES else [], dtype=np.float64)
+        value = first_value(path, contract.CLASS_ACCURACY)
+        numbers = [] if value is None else numbers_of(value)
     except (OSError, ValueError):
-        pass
-    return np.empty(0)
+        numbers = []
+    return np.asarray(numbers if len(numbers) <= MOST_CLASSES else [], dtype=np.float64)

@@ -80,6 +80,19 @@ def test_one_number_that_stands_for_a_huge_tensor_is_not_unfolded(tmp_path, dime
     assert "holds a tensor of" in found.problem
 
 
+@pytest.mark.parametrize(("tag", "dimensions"), [(contract.CLASS_ACCURACY, [2]), (contract.CORRECT, [1, 2])])
+def test_an_array_that_comes_twice_is_refused(tmp_path, tag, dimensions):
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in dimensions])
+    made = [
+        Summary.Value(tag=tag, tensor=TensorProto(dtype=1, tensor_shape=shape, float_val=numbers))
+        for numbers in ([0.0, 1.0], [1.0, 1.0])
+    ]
+    once = events(tmp_path / "a" / "tfevents", [Event(step=1, summary=Summary(value=made[:1]))])
+    assert "twice" not in read_file(once).problem
+    twice = events(tmp_path / "b" / "tfevents", [Event(step=1, summary=Summary(value=[value])) for value in made])
+    assert read_file(twice).problem == f"holds {tag} twice"
+
+
 def test_a_tensor_that_is_not_of_numbers_is_refused(tmp_path):
     for dtype in (7, 21, 99):
         tensor = TensorProto(dtype=dtype, tensor_shape=TensorShapeProto(), string_val=[b"x"])
