@@ -13,6 +13,9 @@ from zapbench.leaderboard.read.events import LONGEST_RECORD, Tail, numbers_of, r
 from zapbench.leaderboard.read.parse import LONGEST_REASON, MOST_TAGS, EventFile
 from zapbench.text import one_line
 
+LONGEST_TAG = 1000
+"""Letters of a tag that may be suggested: names are searched in it."""
+
 
 def read_merged(paths: Sequence[Path], wanted: Container[str]) -> EventFile:
     """Reads the files of a folder as one run: in the order they were begun, the later writing wins a step.
@@ -80,5 +83,5 @@ def _take(
             if value.tag not in points and len(points) >= MOST_TAGS:
                 raise ValueError(f"holds more than {MOST_TAGS} tags of the mapping")
             points.setdefault(value.tag, {})[int(event.step)] = number
-        elif len(others) < MOST_TAGS:
+        elif len(others) < MOST_TAGS and len(value.tag) <= LONGEST_TAG:
             others.add(value.tag)

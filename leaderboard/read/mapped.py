@@ -1,5 +1,6 @@
 """A run that zapbench did not write, and a mapping -> its summary and curves, as `load` has them of zapbench's own."""
 
+import bisect
 import hashlib
 import math
 import re
@@ -134,7 +135,14 @@ def _curves(mapping: LogMapping, found: EventFile) -> dict[str, tuple[list[int],
     if not score:
         ended = f" ({reason})" if (reason := found.closing.reason) else ""
         raise ValueError(f"{_no_tag(mapping.score, found)}{ended}")
-    if mapping.step is not None and mapping.step not in found.curves[score][0]:
+    losses = [score]
+    if mapping.trained_on and mapping.lower_is_better:
+        losses.append(_tag(mapping.trained_on, found))
+    diverged = [said for tag in losses if tag and (said := _cut_at_divergence(mapping, tag, found))]
+    if diverged:
+        reasons = [found.closing.reason, *map(one_line, diverged)]
+        found.closing = contract.Closing(contract.DIVERGED, "; ".join(filter(None, reasons)))
+    elif mapping.step is not None and mapping.step not in found.curves[score][0]:
         raise ValueError(f"{score} has no step {mapping.step}")
     curves = {contract.HELD_OUT: _scaled(mapping, score, found, lowest=0.0, inverted=mapping.lower_is_better)}
     for name, pattern in ((contract.TRAINED_ON, mapping.trained_on), (contract.FORGETTING, mapping.forgetting)):
@@ -150,13 +158,30 @@ def _curves(mapping: LogMapping, found: EventFile) -> dict[str, tuple[list[int],
     return curves
 
 
+def _cut_at_divergence(mapping: LogMapping, tag: str, found: EventFile) -> str:
+    """Cuts a curve where nothing is finite from there up to the mapping's step, and says where; else does nothing.
+
+    So it is with a diverged run of zapbench, whose record ends there. A value that is not finite before a finite one is
+    no divergence, and out of range.
+    """
+    steps, values = found.curves[tag]
+    last = len(steps) if mapping.step is None else bisect.bisect_right(steps, mapping.step)
+    end = last
+    while end and not math.isfinite(values[end - 1]):
+        end -= 1
+    if end == last:
+        return ""
+    found.curves[tag] = (steps[:end], values[:end])
+    return f"{tag} is {values[end]} from step {steps[end]} on"
+
+
 def _tag(pattern: str, found: EventFile) -> str:
-    """Returns the tag of a run that fits, or nothing.
+    """Returns the tag of a run that fits and has a point, or nothing.
 
     Raises:
         ValueError: several fit.
     """
-    fitting = sorted(tag for tag in found.curves if fits(pattern, tag))
+    fitting = sorted(tag for tag, (steps, _) in found.curves.items() if steps and fits(pattern, tag))
     if len(fitting) > 1:
         shown = ", ".join(fitting[:3]) + (", ..." if len(fitting) > 3 else "")
         raise ValueError(f"{len(fitting)} tags fit {pattern!r}: {shown}; name one")
@@ -177,12 +202,13 @@ def _scaled(
     """
     steps, values = [], []
     for step, value in zip(*found.curves[tag]):
+        if mapping.step is not None and step > mapping.step:
+            break
         share = value / mapping.full
         if not lowest <= share <= 1:
             raise ValueError(_out_of_range(mapping, tag, value, lowest))
-        if mapping.step is None or step <= mapping.step:
-            steps.append(step)
-            values.append(1 - share if inverted else share)
+        steps.append(step)
+        values.append(1 - share if inverted else share)
     return steps, values
 
 

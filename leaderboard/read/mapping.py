@@ -144,9 +144,17 @@ def fits(pattern: str, tag: str) -> bool:
     >>> fits("test/*/acc", "test/0/acc"), fits("test", "test/acc")
     (True, False)
     """
-    if "*" not in pattern:
+    first, *between = pattern.split("*")
+    if not between:
         return pattern == tag
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tag, re.DOTALL) is not None
+    last = between.pop()
+    place = len(first)
+    for part in between:  # its first place leaves the most for what follows: no other one is tried, as a regex would
+        found = tag.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return tag.startswith(first) and tag.endswith(last) and len(tag) >= place + len(last)
 
 
 def read_mapping(path: Path) -> LogMapping:

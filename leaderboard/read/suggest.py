@@ -57,7 +57,7 @@ def suggest(folder: Path) -> LogMapping:
     values = [
         value
         for run, _ in scored
-        for value in read_merged([folder / name for name in run.files], (score,)).curves[score][1]
+        for value in read_merged([folder / name for name in run.files], (score,)).curves.get(score, ([], []))[1]
     ]
     return LogMapping(
         pattern=pattern,

@@ -1,7 +1,8 @@
 """Guesses from the folders of runs which part of a path is the method, the seed, the scenario and the rate."""
 
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zapbench.leaderboard.read import hyperparameters
@@ -12,6 +13,9 @@ _KEYS = {
     "rate": r"(?i)(?:.*[._])?(?:lr|learning_rate)",
 }
 """What hyper-parameters are called, in this order of names."""
+
+MOST_KEYS = 1000
+"""Of a run's hyper-parameters that are looked at: aliases in a short YAML file can stand for billions."""
 
 _SEED_WORDS = r"(?:seed|s|run|rep|trial|fold)"
 _COMBINED = rf"(?i)(.*?)([-_.=]?(?:seed)[-_.=]?)(\w+)|(.+?)([-_.]{_SEED_WORDS}?[-_.=]?)(\d+)"
@@ -33,8 +37,8 @@ def names_of(places: Sequence[Sequence[str]], given: Sequence[Mapping[str, Any]]
     levels = [list(level) for level in zip(*places)]
     pattern = [_fixed(level) for level in levels]
     keys: dict[str, str] = {}
-    _take(levels, pattern, "rate", _rate_level)
-    if not _take(levels, pattern, "pretrain_seed", _seed_level):
+    _take(levels, pattern, _rate_level)
+    if not _take(levels, pattern, _seed_level):
         keys |= _key(given, "pretrain_seed")
     words = [place for place, level in enumerate(levels) if pattern[place] == "*" and _are_names(level)]
     if len(words) > 1 and not _has_seed(pattern, keys):
@@ -46,7 +50,7 @@ def names_of(places: Sequence[Sequence[str]], given: Sequence[Mapping[str, Any]]
             pattern[words[0]] = "{scenario}"
         if words and "method" not in keys:
             pattern[words[-1] if len(words) < 3 else words[1]] = "{method}"
-    if "rate" not in "/".join(pattern):
+    if "{rate}" not in "/".join(pattern):
         keys |= _key(given, "rate")
     return _completed(pattern, levels, keys), keys
 
@@ -89,15 +93,13 @@ def _are_names(level: Sequence[str]) -> bool:
     return not any(re.fullmatch(rf"{_VERSION}|[\d._:-]+|[A-Z][a-z]{{2}}\d\d_\d\d-\d\d-\d\d_.*", name) for name in level)
 
 
-def _take(
-    levels: Sequence[Sequence[str]], pattern: list[str], name: str, of_level: Callable[[Sequence[str]], str]
-) -> bool:
-    """Puts a name into the pattern where a level gives it; the last such level."""
+def _take(levels: Sequence[Sequence[str]], pattern: list[str], of_level: Callable[[Sequence[str]], str]) -> bool:
+    """Puts a name into the pattern where a level gives it, the last such level; returns whether one does."""
     for place in range(len(levels) - 1, -1, -1):
         if "{" not in pattern[place] and (found := of_level(levels[place])):
             pattern[place] = found
             return True
-    return name in "/".join(pattern)
+    return False
 
 
 def _rate_level(level: Sequence[str]) -> str:
@@ -127,7 +129,7 @@ def _key(given: Sequence[Mapping[str, Any]], name: str) -> dict[str, str]:
     """Returns the key of a hyper-parameter that all runs looked at have, and that is called like a name."""
     if not given:
         return {}
-    for key in _flat(given[0]):
+    for key in itertools.islice(_flat(given[0]), MOST_KEYS):
         if re.fullmatch(_KEYS[name], key) and all(_has(own, key) for own in given):
             return {name: key}
     return {}
@@ -140,13 +142,10 @@ def _has(given: Mapping[str, Any], key: str) -> bool:
         return False
 
 
-def _flat(given: Mapping[str, Any], depth: int = 3) -> list[str]:
-    """Returns the keys of hyper-parameters, those within others joined by dots; the shallow ones first."""
-    own = [key for key in given if isinstance(key, str)][:1000]
-    inner = [
-        f"{key}.{rest}"
-        for key in own
-        if depth > 1 and isinstance(given[key], dict)
-        for rest in _flat(given[key], depth - 1)
-    ]
-    return [*own, *inner]
+def _flat(given: Mapping[str, Any], depth: int = 3) -> Iterator[str]:
+    """Yields the keys of hyper-parameters, those within others joined by dots; the shallow ones first."""
+    own = [key for key in given if isinstance(key, str)]
+    yield from own
+    for key in own:
+        if depth > 1 and isinstance(given[key], dict):
+            yield from (f"{key}.{rest}" for rest in _flat(given[key], depth - 1))

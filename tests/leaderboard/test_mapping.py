@@ -1,5 +1,9 @@
 """Logs from elsewhere are ranked by a small mapping."""
 
+import itertools
+import re
+import time
+
 import pytest
 import torch
 from avalanche.benchmarks import class_incremental_benchmark
@@ -14,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from zapbench.cli.main import main
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.read.mapping import LogMapping, read_mapping
+from zapbench.leaderboard.read.mapping import LogMapping, fits, read_mapping
 from zapbench.leaderboard.show.columns import columns_of
 from zapbench.scenarios.streams import Gathered
 
@@ -273,6 +277,65 @@ def test_a_star_in_a_tag_stands_for_what_differs_between_runs(tmp_path):
     scalars(tmp_path / "theirs" / "seed0", [(1, 0.4)], tag="theirs/eval/acc")
     logs = load(tmp_path, mapping=LogMapping(pattern=MAPPING.pattern, score="*/eval/acc"))
     assert dict(zip(logs.trials["method"], logs.trials["held_out"].round(3))) == {"mine": 0.5, "theirs": 0.4}
+
+
+def test_stars_in_tags_mean_what_they_mean_in_a_regex():
+    patterns = ["".join(parts) for length in range(5) for parts in itertools.product("ab*", repeat=length)]
+    tags = ["".join(parts) for length in range(5) for parts in itertools.product("ab", repeat=length)]
+    for pattern, tag in itertools.product(patterns, tags):
+        assert fits(pattern, tag) == bool(re.fullmatch(pattern.replace("*", ".*"), tag)), (pattern, tag)
+
+
+def test_a_long_tag_that_almost_fits_many_stars_takes_no_time():
+    start = time.perf_counter()
+    assert not fits("a*" * 20 + "b", "a" * 1_000_000)
+    assert time.perf_counter() - start < 1
+
+
+def losses(folder, ends, **options):
+    for seed, end in enumerate(ends):
+        scalars(folder / "mine" / f"seed{seed}", [(1, 3.0), *end], tag="test/loss")
+    mapping = LogMapping(pattern=MAPPING.pattern, score="test/loss", lower_is_better=True, scale=4.0, **options)
+    return load(folder, mapping=mapping)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_to_the_end_is_a_diverged_run_which_counts_as_chance(tmp_path, value):
+    logs = losses(tmp_path, [[(2, 2.0)], [(2, value), (3, value)], [(2, 1.0)]], outputs=10)
+    assert logs.problems == []
+    assert list(logs.trials["status"]) == ["finished", "diverged", "finished"]
+    assert logs.trials["reason"][1] == f"test/loss is {value} from step 2 on"
+    assert list(logs.curves[logs.curves["trial"] == 1]["step"]) == [1]
+    (row,) = tables(logs)[0].rows
+    assert (row.trials, row.diverged) == (3, 1)
+    assert row.held_out.mean == pytest.approx((1 - 2 / 4 + 0.1 + 1 - 1 / 4) / 3)
+
+
+def test_a_diverged_run_may_end_before_the_step_to_score_at_or_diverge_after_it(tmp_path):
+    nan = float("nan")
+    logs = losses(tmp_path, [[(2, 2.0), (3, 1.5)], [(2, nan)], [(2, 2.0), (3, 1.0), (4, nan)]], step=3)
+    assert logs.problems == []
+    assert list(logs.trials["status"]) == ["finished", "diverged", "finished"]
+    assert logs.trials["held_out"][2] == pytest.approx(1 - 1 / 4)
+
+
+def test_a_training_loss_that_is_not_finite_is_divergence_and_one_value_that_is_none_is_out_of_range(tmp_path):
+    nan = float("nan")
+    scalars(tmp_path / "mine" / "seed0", [(1, 0.5), (2, nan)], tag="train/loss")
+    scalars(tmp_path / "mine" / "seed1", [(1, nan), (2, 0.5)], tag="train/loss")
+    logs = losses(tmp_path, [[(2, 3.0)], [(2, 1.0)]], trained_on="train/loss")
+    assert list(logs.trials["reason"]) == ["train/loss is nan from step 2 on"]
+    assert logs.problems == ["mine/seed1/: train/loss holds nan; allowed: 0 to 4"]
+
+
+def test_a_tag_whose_points_a_restart_dropped_is_no_tag(tmp_path):
+    run = tmp_path / "mine" / "seed0"
+    scalars(run, [(1, 0.1), (2, 0.2)], tag="accuracy/old")
+    scalars(run, [(1, 0.3)], tag="accuracy/new", purge_step=1)
+    mapping = LogMapping(pattern=MAPPING.pattern, score="accuracy/*")
+    assert only_trial(tmp_path, mapping)[0]["held_out"] == pytest.approx(0.3)
+    problem = load(tmp_path, mapping=LogMapping(pattern=MAPPING.pattern, score="accuracy/old")).problems[0]
+    assert "there is no tag 'accuracy/old'" in problem
 
 
 @pytest.mark.parametrize("rate", ["fast", "nan", "inf", "-0.1"])

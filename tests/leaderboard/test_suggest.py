@@ -1,8 +1,12 @@
 """A mapping is guessed from logs of another program, and reads all of them."""
 
 import json
+import time
 
 import pytest
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch.utils.tensorboard import SummaryWriter
 
 from zapbench.cli.main import main
@@ -91,6 +95,44 @@ def test_hyperparameters_of_tensorboard_and_a_loss(tmp_path):
     found = check(tmp_path, "*")
     assert found.keys == {"pretrain_seed": "seed", "method": "algo"}
     assert (found.score, found.lower_is_better, found.scale) == ("test/loss", True, 3.0)
+
+
+@pytest.mark.parametrize("word", ["generated", "pretrain_seed"])
+def test_a_folder_that_holds_the_word_of_a_name_is_not_that_name(tmp_path, word):
+    """Else trials of two rates, or seeds, would be one."""
+    for number in range(6):
+        given = {"seed": number // 2, "algo": "er", "lr": (0.1, 0.01)[number % 2]}
+        write(tmp_path / word / f"run{number}x", 0.5, given=given)
+    found = suggest(tmp_path)
+    assert found.keys == {"pretrain_seed": "seed", "method": "algo", "rate": "lr"}
+    assert len(load(tmp_path, mapping=found).trials) == 6
+
+
+def test_a_short_yaml_file_whose_aliases_stand_for_billions_of_keys_is_looked_at_in_part(tmp_path):
+    for seed in range(2):
+        run = write(tmp_path / "er" / f"seed{seed}", 0.5)
+        keys = [f"k{number}" for number in range(1000)]
+        inner = [
+            f"{name}: &{name} {{{', '.join(f'{key}: {value}' for key in keys)}}}"
+            for name, value in (("a", "1"), ("b", "*a"))
+        ]
+        lines = [*inner, *(f"{key}: *b" for key in keys), f"number: {seed}"]
+        (run / "config.yaml").write_text("\n".join(lines))
+    start = time.perf_counter()
+    assert suggest(tmp_path).pattern == "{method}/seed{pretrain_seed}"
+    assert time.perf_counter() - start < 30
+
+
+def test_a_scalar_that_is_no_number_and_a_tag_of_a_million_letters_are_no_trouble(tmp_path):
+    for method in ("er", "naive"):
+        for seed in range(2):
+            with SummaryWriter(str(tmp_path / method / f"seed{seed}")) as writer:
+                tensor = TensorProto(dtype=21, tensor_shape=TensorShapeProto())
+                value = Summary.Value(tag="test/acc", tensor=tensor)
+                writer.file_writer.add_summary(Summary(value=[value]), 1)
+                writer.add_scalar("test" * 250_000, 0.5, 1)
+    found = suggest(tmp_path)
+    assert (found.score, found.pattern) == ("test/acc", "{method}/seed{pretrain_seed}")
 
 
 def test_percentages_are_seen(tmp_path):
