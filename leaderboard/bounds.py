@@ -17,6 +17,7 @@ LARGEST_INTEGER = 2**53 - 1
 MOST = 10**9
 """Of what is counted: settings tried, outputs, threads."""
 LARGEST_RATE = 1e100
+"""Beyond any real rate, and finite in products of two: a float ends at 1.8e308."""
 _BREAK = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]")
 
 Rule = Callable[[str, Any], None]

@@ -6,7 +6,9 @@ In the order in which data flows:
 - `events`: an event file -> its records, up to the last undamaged one; `checksum`: theirs;
 - `parse`: an event file -> what it says: description, status, curves; `plausible`: whether that can be true;
 - `forgetting`: metrics of the accuracy of each class over time; `trial_metrics`: those of one trial, for columns;
-- `foreign`, `mapping`: the same of logs that zapbench did not write;
+- `mapping`: how logs that zapbench did not write are to be read; `foreign`: their event files -> curves;
+  `hyperparameters`: TensorBoard's, or those of a file beside the logs; `mapped`: all of it -> what `parse` says;
+- `suggest`, `suggest_names`: a mapping to start from;
 - `cache`: keeps what was read for the next call;
 - `names`: what rows are called; `merge`: which record of a task counts, where several are there;
 - `tabulate`: what files say -> `Logs`, one row a trial and one row a run;

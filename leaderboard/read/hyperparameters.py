@@ -113,7 +113,8 @@ def _names(given: Mapping[str, Any]) -> Iterable[str]:
 
 def _as_text(value: Any, where: str) -> str:
     if isinstance(value, dict | list | tuple | set) or value is None:
-        raise ValueError(f"{where} is {'empty' if value is None else 'a list'}; allowed: a number or a text")
+        kind = "empty" if value is None else "a group of keys" if isinstance(value, dict) else "a list"
+        raise ValueError(f"{where} is {kind}; allowed: a number or a text")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
         raise ValueError(f"{where} is a number of {value.bit_length()} bits")
     whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15

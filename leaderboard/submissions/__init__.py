@@ -6,5 +6,6 @@
   logs that it joins;
 - `copies`, `draws`, `measured`, `tuning`: trials that are another's, that were renumbered, that nobody measured, and
   settings tried that are not stated;
+- `audits`: verdicts on rows of which a sample was run again;
 - `check`: says whether a submission can be ranked, why not, and what a person should look at.
 """

@@ -93,6 +93,7 @@ def problem_of(tmp_path, content, *, file="a.yaml", key="seed"):
         (None, "there is no a.yaml in its folder or above it"),
         (b"sed: 3", "there is no 'seed' in a.yaml, did you mean sed?"),
         (b"seed: [1, 2]", "seed in a.yaml is a list"),
+        (b"seed: {a: 1}", "seed in a.yaml is a group of keys"),
         (b"seed:", "seed in a.yaml is empty"),
         (b"- seed", "a.yaml holds no keys with values"),
         (b"seed: 1\n  b: 2\n :", "a.yaml cannot be read"),
