@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.text import some_of
 
@@ -105,7 +106,8 @@ def on_facts(logs: Logs, beside: Logs) -> Iterator[str]:
 def trials_of_each_seed(beside: Logs) -> dict[str, set[int]]:
     """Returns fingerprint -> the reported trials that every pre-training seed of some method beside has."""
     found: dict[str, set[int]] = {}
-    reported = beside.trials[beside.trials["role"] == "report"]
-    for (fingerprint, _, _), own in reported.groupby(["fingerprint", "method", "pretrain_seed"]):
-        found.setdefault(str(fingerprint), set()).update(map(int, own["transfer_seed"]))
+    reported = beside.trials[beside.trials["role"] == contract.REPORT]
+    for (fingerprint, _), own in reported.groupby(["fingerprint", "method"]):
+        of_seeds = [set(map(int, trials)) for _, trials in own.groupby("pretrain_seed")["transfer_seed"]]
+        found.setdefault(str(fingerprint), set()).update(set.intersection(*of_seeds))
     return found

@@ -11,7 +11,7 @@ from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.submissions import beside as joined
 from zapbench.leaderboard.submissions import copies, draws, measured, tuning
 from zapbench.leaderboard.submissions.archives import unpack
-from zapbench.leaderboard.submissions.evidence import Trial, finished_trials
+from zapbench.leaderboard.submissions.evidence import Trial, finished_trials, on_limits
 from zapbench.leaderboard.submissions.findings import on_repeats, on_runs, on_tables, on_trials
 from zapbench.leaderboard.submissions.names import on_names
 from zapbench.text import one_line
@@ -93,8 +93,10 @@ def _doubts(logs: Logs, beside: Logs | None, own: list[Trial], theirs: Sequence[
     return [
         *measured.without_spread(logs),
         *copies.near_copies(own, theirs),
-        *copies.idle_transfers(own),
+        *copies.idle_transfers(own, theirs),
         *draws.wrong_draws(own, theirs),
         *tuning.doubts_on_tried(logs, beside),
+        *on_limits(logs, own),
         *(joined.on_repeats(logs, beside) if beside is not None else ()),
+        *(on_limits(beside, theirs, set(logs.trials["fingerprint"])) if beside is not None else ()),
     ]

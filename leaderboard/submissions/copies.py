@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.submissions.evidence import Array, Trial
+from zapbench.leaderboard.submissions.evidence import Array, Trial, beyond
 from zapbench.text import some_of
 
 LEAST_VALUES = 4
@@ -134,27 +134,36 @@ def on_selection(own: Sequence[Trial]) -> Iterator[str]:
 
 def near_copies(own: Sequence[Trial], beside: Sequence[Trial]) -> Iterator[str]:
     """Says whose reported curves are all but another's: the same measurement with small changes."""
-    others = [trial for trial in (*own, *beside) if trial.role == contract.REPORT]
+    others = [trial for trial in (*beside, *own) if trial.role == contract.REPORT]
     found: dict[str, list[tuple[Trial, Trial]]] = defaultdict(list)
-    for length in sorted({trial.steps for trial in own if len(trial.steps) >= LEAST_LENGTH}):
-        mine = [t for t in own if t.steps == length and t.role == contract.REPORT and _speaks(t)][:MOST_NEAR]
-        rest = [t for t in others if t.steps == length][: 2 * MOST_NEAR]
-        points = np.linspace(0, len(length) - 1, min(len(length), MOST_POINTS)).astype(int)
-        curves = np.array([t.held_out[points] for t in rest])
-        for start in range(0, len(mine), _CHUNK):
-            part = mine[start : start + _CHUNK]
-            distances = cdist(np.array([t.held_out[points] for t in part]), curves, "cityblock") / len(points)
-            for row, trial in enumerate(part):
-                near = [rest[place] for place in np.flatnonzero(distances[row] < NEAR)]
-                twin = next((t for t in near if _may_not_be_near(trial, t)), None)
-                if twin is not None:
-                    found[trial.method].append((trial, twin))
+    for steps in sorted({trial.steps for trial in own if len(trial.steps) >= LEAST_LENGTH}):
+        mine = [t for t in own if t.steps == steps and _is_telling(t)]
+        rest = [t for t in others if t.steps == steps]
+        yield from beyond(len(mine), MOST_NEAR, f"reported curves of {len(steps)} points")
+        yield from beyond(len(rest), 2 * MOST_NEAR, f"curves of {len(steps)} points that they may be near to")
+        for trial, twin in _near(mine[:MOST_NEAR], rest[: 2 * MOST_NEAR]):
+            found[trial.method].append((trial, twin))
     for method, twins in found.items():
         trial, twin = twins[0]
         yield (
             f"{method}: {len(twins)} reported curves are within {100 * NEAR:.1f} points, on average, of curves of "
             f"another model, which honest ones are not ({trial.file} and {twin.file} of {twin.method})"
         )
+
+
+def _near(mine: Sequence[Trial], rest: Sequence[Trial]) -> Iterator[tuple[Trial, Trial]]:
+    """Yields the trials that are near to one that they may not be near to, and the first such; all of one length."""
+    length = len(rest[0].steps) if rest else 0
+    points = np.linspace(0, length - 1, min(length, MOST_POINTS)).astype(int)
+    curves = np.array([t.held_out[points] for t in rest])
+    for start in range(0, len(mine), _CHUNK):
+        part = mine[start : start + _CHUNK]
+        distances = cdist(np.array([t.held_out[points] for t in part]), curves, "cityblock") / len(points)
+        for row, trial in zip(distances, part):
+            near = (rest[place] for place in np.flatnonzero(row < NEAR).tolist())
+            twin = next((t for t in near if _may_not_be_near(trial, t)), None)
+            if twin is not None:
+                yield trial, twin
 
 
 def _may_not_be_near(trial: Trial, other: Trial) -> bool:
@@ -165,19 +174,30 @@ def _may_not_be_near(trial: Trial, other: Trial) -> bool:
     )
 
 
-def idle_transfers(own: Sequence[Trial]) -> Iterator[str]:
+def idle_transfers(own: Sequence[Trial], beside: Sequence[Trial]) -> Iterator[str]:
     """Says which transfer gives the curves of another transfer of the same models in more than half of its trials."""
-    first: dict[tuple[object, ...], Trial] = {}
+    first: dict[tuple[object, ...], tuple[str, str]] = {}
+    for trial in beside:
+        if _is_telling(trial):
+            first.setdefault(_result(trial), (trial.transfer, f"{trial.method} in the logs beside it"))
     same: dict[tuple[str, str], int] = Counter()
     count: Counter[str] = Counter()
     for trial in own:
-        if trial.role == contract.REPORT and _speaks(trial):
+        if _is_telling(trial):
             count[trial.method] += 1
-            key = (trial.model, trial.draw, _hash(np.concatenate([trial.held_out, trial.classes])))
-            twin = first.setdefault(key, trial)
-            if twin.transfer != trial.transfer:
-                same[trial.method, twin.method] += 1
+            transfer, name = first.setdefault(_result(trial), (trial.transfer, trial.method))
+            if transfer != trial.transfer:
+                same[trial.method, name] += 1
     for (method, other), number in sorted(same.items()):
         if 2 * number > count[method]:
             alike = f"{number} of {count[method]} reported trials are those of {other}"
             yield f"{method}: {alike}, from the same models: its transfer changes nothing"
+
+
+def _is_telling(trial: Trial) -> bool:
+    return trial.role == contract.REPORT and _speaks(trial)
+
+
+def _result(trial: Trial) -> tuple[object, ...]:
+    """Returns the model and draw of a trial, and what came of it."""
+    return trial.model, trial.draw, _hash(np.concatenate([trial.held_out, trial.classes]))

@@ -1,6 +1,6 @@
 """What the checks of a submission look at in each finished trial: its curve, and the accuracies of its classes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,43 @@ def finished_trials(logs: Logs, fingerprints: Collection[str] | None = None) -> 
     """Returns the finished trials of some logs, of some fingerprints alone where these are given."""
     points = logs.curves.to_numpy(dtype=np.float64)
     starts = np.searchsorted(points[:, 0], np.arange(len(logs.trials) + 1))
-    found = []
-    for place, row in enumerate(logs.trials.to_dict("records")):
-        wanted = fingerprints is None or row["fingerprint"] in fingerprints
-        if row["status"] == contract.FINISHED and wanted:
-            curve = points[starts[place] : starts[place + 1]]
-            found.append(_trial(row, curve, classes_of(logs.path(row["file"]))))
-            if len(found) == MOST_TRIALS:
-                break
-    return found
+    places = np.flatnonzero(_are_wanted(logs, fingerprints))[:MOST_TRIALS]
+    rows = logs.trials.iloc[places].to_dict("records")
+    return [
+        _trial(row, points[starts[place] : starts[place + 1]], classes_of(logs.path(row["file"])))
+        for place, row in zip(places, rows)
+    ]
+
+
+def _are_wanted(logs: Logs, fingerprints: Collection[str] | None) -> npt.NDArray[np.bool_]:
+    wanted = logs.trials["status"] == contract.FINISHED
+    if fingerprints is not None:
+        wanted &= logs.trials["fingerprint"].isin(fingerprints)
+    return wanted.to_numpy(dtype=bool)
+
+
+def on_limits(logs: Logs, found: Sequence[Trial], fingerprints: Collection[str] | None = None) -> Iterator[str]:
+    """Says what of some logs the checks did not look at.
+
+    Args:
+        logs: the logs.
+        found: their `finished_trials`.
+        fingerprints: as of `finished_trials`; None for those of a submission.
+    """
+    where = "" if fingerprints is None else " in the logs beside it"
+    yield from beyond(int(_are_wanted(logs, fingerprints).sum()), MOST_TRIALS, f"finished trials{where}")
+    stated = set(logs.trials["file"][logs.trials["class_mean"].notna()])
+    if long := [trial.file for trial in found if not trial.classes.size and trial.file in stated]:
+        yield (
+            f"{len(long)} trials{where} state the accuracies of more than {MOST_CLASSES:,} classes, which were not "
+            f"looked at ({long[0]})"
+        )
+
+
+def beyond(count: int, most: int, what: str) -> Iterator[str]:
+    """Says how many were not looked at, because there are more than a check looks at."""
+    if count > most:
+        yield f"{count - most:,} of {count:,} {what} were not looked at; {most:,} are"
 
 
 def _trial(row: dict[Any, Any], curve: Array, classes: Array) -> Trial:

@@ -13,6 +13,7 @@ from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.submissions import copies, evidence
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
 from zapbench.transfer.reference import Trajectory
@@ -104,7 +105,7 @@ def test_copies_of_short_curves_are_found_by_the_accuracies_of_their_classes(tmp
     error(tmp_path / "mine", "mine: 3 of 3 reported trials have the curve of another trial, or most of it, of asb")
 
 
-def test_another_methods_curves_with_small_changes(tmp_path, published):
+def test_another_methods_curves_with_small_changes(tmp_path, published, monkeypatch):
     """One image more or less at every tenth point: no part of the curve is equal."""
     for seed in range(5):
         record(tmp_path / "mine" / f"{seed}", draw("x", 0, seed, 0, role="select"), "mine", seed, 0, "select")
@@ -115,6 +116,8 @@ def test_another_methods_curves_with_small_changes(tmp_path, published):
                 made.held_out[place] -= 1 / ((place + 1) * IMAGES)
             made = dataclasses.replace(made, correct=[], class_accuracy=[])
             record(tmp_path / "mine" / f"{seed}/{trial}", made, "mine", seed, trial)
+    doubt(tmp_path / "mine", "mine: 20 reported curves are within 0.5 points", published)
+    monkeypatch.setattr(copies, "MOST_NEAR", 20)  # of 40 curves that they are compared with, none is its own
     doubt(tmp_path / "mine", "mine: 20 reported curves are within 0.5 points", published)
 
 
@@ -191,6 +194,30 @@ def test_a_learner_that_changes_nothing(mine):
             made = draw("mine", 1.0, seed, trial)
             write_trial(mine / "new" / f"{seed}/{trial}", about, "", made, {}, Closing(contract.FINISHED))
     doubt(mine, "from the same models: its transfer changes nothing")
+
+
+def test_a_learner_that_changes_nothing_of_a_method_beside_it(tmp_path, published):
+    for seed in range(5):
+        for trial in range(4):
+            about = describe("mine", seed=seed, trial=trial, facts=SETS, outputs=CLASSES, config_hash="asbNone")
+            about = dataclasses.replace(about, transfer="new", learner="new")
+            made = draw("asb", 0.0, seed, trial)
+            write_trial(tmp_path / "mine" / f"{seed}/{trial}", about, "", made, {}, Closing(contract.FINISHED))
+        record(tmp_path / "mine" / f"{seed}/run", Trajectory(), "mine", seed, run=True, config_hash="asbNone")
+    found = " ".join(checked(tmp_path / "mine", published).doubts)
+    assert "are those of asb in the logs beside it, from the same models: its transfer changes nothing" in found
+
+
+def test_what_a_check_did_not_look_at_is_said(mine, published, monkeypatch):
+    monkeypatch.setattr(copies, "MOST_NEAR", 15)
+    monkeypatch.setattr(evidence, "MOST_TRIALS", 100)
+    monkeypatch.setattr(evidence, "MOST_CLASSES", CLASSES - 1)
+    monkeypatch.setattr(copies, "LEAST_KNOWN", 1)
+    doubts = checked(mine, published).doubts
+    assert any(line == "5 of 20 reported curves of 60 points were not looked at; 15 are" for line in doubts), doubts
+    assert any(line.startswith("38 of 68 curves of 60 points that they may be near to were not") for line in doubts)
+    assert any("finished trials in the logs beside it were not looked at; 100 are" in line for line in doubts)
+    assert any("40 trials state the accuracies of more than 59 classes" in line for line in doubts)
 
 
 def test_the_command_says_what_is_an_error_and_what_is_to_be_looked_at(tmp_path, capsys):

@@ -239,6 +239,14 @@ def test_a_last_trial_that_is_dropped_is_missed_beside_others(logs, tmp_path):
     refused(logs, "x: seed 0 has 2 trials, and lacks trial 2", load(tmp_path / "theirs"))
 
 
+def test_a_trial_that_one_seed_alone_of_a_method_beside_has_is_not_missed(logs, tmp_path):
+    write_submission(tmp_path / "theirs", ("a", "b"))
+    for method, seed in (("a", 1), ("b", 0)):
+        curve = [0.9, 0.8, 0.7, 0.6, 0.5, 0.1234]
+        write(tmp_path / "theirs", curve, method=method, seed=seed, trial=2, facts=SIX)
+    assert not any("lacks trial" in problem for problem in checked(logs, load(tmp_path / "theirs")).problems)
+
+
 def test_seeds_that_do_not_begin_with_0_are_named(logs):
     for path in list(logs.rglob("*tfevents*")):
         if "seed=0" in str(path):
