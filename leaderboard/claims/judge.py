@@ -48,17 +48,16 @@ def judge(claims: Sequence[Claim], logs: Logs, tables: Sequence[Table]) -> list[
     return findings
 
 
-def papers_values(table: Table, logs: Logs, claims: Sequence[Claim] | None = None) -> dict[str, float]:
+def papers_values(table: Table, logs: Logs) -> dict[str, float]:
     """Returns method -> its final accuracy in the paper, in percent, where a table is at the paper's size.
 
     Args:
         table: the table.
         logs: for its facts.
-        claims: None for the paper's.
     """
     found = evidence(logs, table)
     values = {}
-    for claim in read_claims() if claims is None else claims:
+    for claim in read_claims():
         about = claim.kind == "number" and claim.metric == "held_out" and _is_about(table, claim)
         if about and (names := _names(claim, found)) and not _size(claim, found, names):
             assert claim.value is not None

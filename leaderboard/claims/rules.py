@@ -35,9 +35,12 @@ def verdict(claim: Claim, found: Evidence, names: Mapping[str, str]) -> Verdict:
     seeds = min(row.held_out.seeds for row in own.values())
     if failed := sorted(names[n] for n, row in own.items() if row.rank is None and row.held_out.seeds >= LEAST_SEEDS):
         return Verdict(UNDECIDED, seeds=seeds, why=f"not ranked: {', '.join(failed)}")
-    metric = VALIDATION if claim.kind == "correlation" else claim.metric
-    if missing := sorted({names[name] for name in own} - found.values(metric).keys()):
-        return Verdict(UNDECIDED, seeds=seeds, why=f"no {metric.replace('_', '-')} value: {', '.join(missing)}")
+    metrics = (VALIDATION, claim.metric) if claim.kind == "correlation" else (claim.metric,)
+    rows = [names[name] for name in own]
+    for metric in metrics:
+        if missing := sorted(set(rows) - found.values(metric).keys()):
+            return Verdict(UNDECIDED, seeds=seeds, why=f"no {metric.replace('_', '-')} value: {', '.join(missing)}")
+    seeds = min(seeds, *(len(found.values(metric)[row]) for metric in metrics for row in rows))
     if seeds < LEAST_SEEDS:
         few = count(seeds, "pre-training seed")
         return Verdict(UNDECIDED, _first_value(claim, found, names), seeds, few, needed=LEAST_SEEDS)

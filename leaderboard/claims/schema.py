@@ -17,6 +17,10 @@ SOURCES = (
     "section 3.1", "section 3.2", "section 3.3", "section 4", *(f"appendix {letter}" for letter in "ABCDEFGH"),
 )  # fmt: skip
 LARGEST_FILE = 1 << 20
+MOST = 10**9
+"""Of what is counted."""
+LONGEST = 200
+"""Letters of a text, and of what a message shows of a value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,20 +136,37 @@ def read_claims(
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"{path} is larger than {LARGEST_FILE:,} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
+    if len(content) > LARGEST_FILE:
+        raise ValueError(f"{path} is larger than {LARGEST_FILE:,} bytes")
+    try:
+        return tomllib.loads(content.decode())
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {one_line(str(error))}") from None
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        raise ValueError(f"{path} is not TOML: {_cut(str(error))}") from None
+
+
+def _cut(text: str) -> str:
+    """Returns the start of a text, in one line."""
+    flat = one_line(text[: 2 * LONGEST])
+    return flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}…"
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as a message shows it."""
+    try:
+        return _cut(repr(value))
+    except ValueError:  # a number of thousands of digits
+        return "a number that is too long to be shown"
 
 
 def _table(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is {value!r}; allowed: a table")
+        raise ValueError(f"{what} is {_shown(value)}; allowed: a table")
     return value
 
 
@@ -159,7 +180,8 @@ def _setup(name: str, raw: Any, scenarios: Collection[str] | None) -> Setup:
 
 def _claim(raw: Any, place: int, setups: Mapping[str, Setup], methods: Collection[str] | None) -> Claim:
     raw = _table(raw, f"claim {place}")
-    where = f"claim {one_line(str(raw.get('id', place)))}"
+    name = raw.get("id", place)
+    where = f"claim {_cut(name) if isinstance(name, str) else _shown(name)}"
     values = _checked(raw, Claim, where)
     _known(values["kind"], KINDS, f"{where}: kind")
     _known(values["setup"], setups, f"{where}: setup")
@@ -190,9 +212,6 @@ def _check_methods(values: Mapping[str, Any], where: str) -> None:
     every = [*names, *values.get("better", ()), *values.get("worse", ())]
     if len(set(every)) < len(every):
         raise ValueError(f"{where}: a method is named twice")
-    for name in ("value", "spread"):
-        if name in values and not abs(values[name]) <= 100:
-            raise ValueError(f"{where}: {name} is {values[name]}; allowed: at most 100 points")
     if values.get("spread", 0) < 0:
         raise ValueError(f"{where}: spread is {values['spread']}; it is at least 0")
 
@@ -212,18 +231,18 @@ def _checked(raw: Mapping[str, Any], record: type, where: str, given: Collection
 def _known(name: str, allowed: Collection[str] | None, what: str) -> None:
     if allowed is not None and name not in allowed:
         listed = f"; allowed: {', '.join(allowed)}" if len(allowed) <= 10 else ""
-        raise ValueError(f"{what} {one_line(name)!r} is unknown{nearest(name, allowed) or listed}")
+        raise ValueError(f"{what} {_cut(name)!r} is unknown{nearest(name[:LONGEST], allowed) or listed}")
 
 
 def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str) or not value or one_line(value) != value or len(value) > 200:
-        raise ValueError(f"{what} is {value!r}; allowed: a text in one line")
+    if not isinstance(value, str) or not value or one_line(value) != value or len(value) > LONGEST:
+        raise ValueError(f"{what} is {_shown(value)}; allowed: a text in one line")
     return value
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{what} is {value!r}; allowed: a list of texts")
+        raise ValueError(f"{what} is {_shown(value)}; allowed: a list of texts")
     return tuple(_text(item, what) for item in value)
 
 
@@ -232,20 +251,22 @@ def _names(value: Any, what: str) -> dict[str, str]:
 
 
 def _count(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{what} is {value!r}; allowed: a whole number above 0")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ValueError(f"{what} is {_shown(value)}; allowed: a whole number from 1 to {MOST:,}")
     return value
 
 
 def _number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} is {value!r}; allowed: a number")
+        raise ValueError(f"{what} is {_shown(value)}; allowed: a number")
+    if not abs(value) <= 100:
+        raise ValueError(f"{what} is {_shown(value)}; allowed: at most 100 points")
     return float(value)
 
 
 def _flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{what} is {value!r}; allowed: true or false")
+        raise ValueError(f"{what} is {_shown(value)}; allowed: true or false")
     return value
 
 

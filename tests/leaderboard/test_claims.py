@@ -268,7 +268,8 @@ def test_a_bad_claim_is_refused_in_one_line(claim, words, tmp_path, capsys):
         ('"figure 2"', '"figure 22"', "source 'figure 22' is unknown"),
         ('setup = "omniglot"', 'setup = "imagenet"', "setup 'imagenet' is unknown"),
         ('"sequential, frozen"', '"sequentially"', "protocol 'sequentially' is unknown"),
-        ("pretrain_classes = 964", "pretrain_classes = 0", "allowed: a whole number above 0"),
+        ("pretrain_classes = 964", "pretrain_classes = 0", "allowed: a whole number from 1 to 1,000,000,000"),
+        ("pretrain_classes = 964", f"pretrain_classes = {10**400}", "allowed: a whole number from 1 to"),
         ("pretrain_classes = 964", "", "setup omniglot: pretrain_classes missing"),
         ('anml = "anml_small"', 'asb = "anml_smal"', "method 'anml_smal' is unknown"),
     ],
@@ -277,7 +278,27 @@ def test_bad_conditions_of_a_claim_are_refused_in_one_line(before, after, words,
     path = tmp_path / "claims.toml"
     path.write_text(START.replace(before, after) + NUMBER.format(1))
     assert main(["claims", str(tmp_path), "--claims", str(path)]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert len(said) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9" * 400, "-" + "9" * 400, "9" * 5000, "0x" + "f" * 5000, "[[0x" + "f" * 5000 + "]]", "'" + "9" * 5000 + "'"],
+)
+@pytest.mark.parametrize("field", ["value", "unverified", "methods", "id", "kind", "x"])
+def test_numbers_and_texts_without_end_are_refused_in_one_short_line(number, field, tmp_path, capsys):
+    path = tmp_path / "claims.toml"
+    lines = {"kind": "'number'", "methods": "['asb']", "value": "1"} | {field: number}
+    start = START.replace('id = "one"\n', "" if field == "id" else 'id = "one"\n')
+    path.write_text(start + "".join(f"{name} = {value}\n" for name, value in lines.items()))
+    assert main(["claims", str(tmp_path), "--claims", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert str(path) in said or "claim " in said
+    assert said.count("\n") == 1
+    assert len(said) < 700 + len(str(path))
 
 
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, capsys):
@@ -285,9 +306,13 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, capsys):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "large.toml").write_text("#" * (1 << 21))
     (tmp_path / "empty.toml").write_text("")
+    said = {}
     for path in (*sorted(tmp_path.iterdir()), tmp_path / "none.toml", tmp_path):
         assert main(["claims", str(tmp_path), "--claims", str(path)]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+        said[path.name] = capsys.readouterr().err
+        assert said[path.name].count("\n") == 1
+    assert said["large.toml"].endswith("large.toml is larger than 1,048,576 bytes\n")
+    assert "not TOML" not in said["large.toml"]
 
 
 def test_the_shipped_claims_name_what_is_shipped_and_agree_with_each_other():
@@ -393,3 +418,24 @@ def test_a_method_with_a_failed_task_and_one_without_validation_are_undecided(tm
     assert finding.verdict.verdict == "undecided"
     assert finding.verdict.why == "no validation value: a, b, c"
     assert math.isnan(finding.verdict.value)
+
+
+def test_a_missing_value_leaves_one_claim_undecided_and_not_all(tmp_path):
+    names = "abc"
+    claims = 'kind = "correlation"\nmethods = ["a", "b", "c"]\nranks = false\n'
+    second = START[START.index("[[claims]]") :].replace('"one"', '"two"')
+    second += 'kind = "number"\nmethods = ["a"]\nvalue = 10.5\n'
+    scores = {name: GROWING[name] for name in names}
+    logs = record(tmp_path / "logs", scores, validation=scores)
+    for path in (logs / "runs" / "b").glob("*/*"):
+        if path.parent.name != "0":
+            path.unlink()
+    found = held(logs, f"{claims}\n{second}", tmp_path)
+    assert [finding.verdict.verdict for finding in found] == ["undecided", "reproduced"]
+    assert (found[0].verdict.seeds, found[0].verdict.why) == (1, "1 pre-training seed")
+    logs = record(tmp_path / "short", scores, validation=scores)
+    about = {"scenario": "omniglot", "facts": PAPERS_SIZE, "encoder": "convnet3x256", "outputs": 1000}
+    write(logs, [0.11], method="a", seed=0, **about)  # a curve of one point has no area
+    found = held(logs, f'metric = "area"\n{claims}\n{second}', tmp_path)
+    assert [finding.verdict.verdict for finding in found] == ["undecided", "reproduced"]
+    assert found[0].verdict.why == "no area value: a"
