@@ -1,6 +1,7 @@
 """Ranked tables: one for each scenario and protocol, never mixing fingerprints."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,12 @@ class Table:
     def title(self) -> str:
         """The table's heading."""
         return f"{self.scenario}: {self.protocol} transfer"
+
+    @property
+    def file_name(self) -> str:
+        """The start of the names of its files: safe letters, and the fingerprint, which makes it unique."""
+        words = re.sub(r"[^a-z0-9_]+", "-", f"{self.scenario} {self.protocol}".lower()).strip("-")[:60]
+        return f"{words}-{re.sub(r'[^a-z0-9]', '', self.fingerprint.lower())[:12]}"
 
     @property
     def notes(self) -> list[str]:

@@ -92,10 +92,11 @@ class Column:
         return self.name or self.fields[0]
 
     def of(self, table: Table) -> "Column":
-        """Returns the column as it stands in a table: that of the metric is called and sorted by it."""
-        if self.key == "scored":
-            return replace(self, label=f"{table.metric.label} [95% CI]", smallest_first=table.metric.smallest_first)
-        return replace(self, smallest_first=table.metric.smallest_first) if self.key == "mean_std" else self
+        """Returns the column as it stands in a table: those of the metric are called and sorted by it."""
+        if "scored" not in self.fields:
+            return self
+        label = f"{table.metric.label} [95% CI]" if self.key == "scored" else self.label
+        return replace(self, label=label, smallest_first=table.metric.smallest_first)
 
     @property
     def is_detail(self) -> bool:
@@ -109,7 +110,7 @@ class Column:
 
     def sort_value(self, row: Row) -> float | None:
         """Returns the number that a row is sorted by; None where the cell is text or holds no value."""
-        value = record(row)[self.fields[0] if self.fields else "scored"]
+        value = record(row)[self.fields[0]]
         known = isinstance(value, int | float) and self.cell(row) != ABSENT
         return float(value) if known else None
 
@@ -153,7 +154,7 @@ COLUMNS = (
     ),
     Column(
         label="mean ± std %",
-        fields=(),
+        fields=("scored", "scored_spread"),
         name="mean_std",
         cell=lambda row: with_spread(row.scored),
         on_request=True,

@@ -33,13 +33,6 @@ def places(tables: Sequence[Table]) -> dict[str, int]:
     return {name: place for names in kinds for place, name in enumerate(names)}
 
 
-def file_name(table: Table) -> str:
-    """Returns the start of the names of a table's files: safe letters, and the fingerprint, which makes it unique."""
-    words = re.sub(r"[^a-z0-9_]+", "-", f"{table.scenario} {table.protocol}".lower()).strip("-")[:60]
-    mark = re.sub(r"[^a-z0-9]", "", table.fingerprint.lower())[:12]
-    return f"{words}-{mark}"
-
-
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure; the ending of the path says the format. The same figure gives the same bytes."""
     settings = {"svg.hashsalt": "zapbench", "pdf.fonttype": 42}

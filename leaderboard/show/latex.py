@@ -1,6 +1,5 @@
 """Tables in LaTeX, for the package booktabs."""
 
-import re
 from collections.abc import Sequence
 
 from zapbench.leaderboard.decide.sentence import sentence
@@ -56,12 +55,8 @@ def _spread(columns: Sequence[Column]) -> str:
 
 
 def label(table: Table) -> str:
-    """Returns the label of a table, by which a paper refers to it: safe letters, and the fingerprint.
-
-    It is the same for the same scenario, protocol and fingerprint.
-    """
-    words = re.sub(r"[^a-z0-9]+", "-", f"{table.scenario} {table.protocol}".lower()).strip("-")[:60]
-    return f"tab:{words}-{re.sub(r'[^a-z0-9]', '', table.fingerprint)[:12]}"
+    """Returns the label of a table, by which a paper refers to it: the name of its files, as LaTeX takes it."""
+    return f"tab:{table.file_name.replace('_', '-')}"
 
 
 def escape(text: str) -> str:

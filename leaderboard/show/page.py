@@ -20,7 +20,7 @@ from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.identity import identities as identities_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.claims import claims_data
-from zapbench.leaderboard.show.drawing import file_name, places
+from zapbench.leaderboard.show.drawing import places
 from zapbench.leaderboard.show.figures import write_figures
 from zapbench.leaderboard.show.makers import maker_data, makers_data, makers_of
 from zapbench.leaderboard.show.page_data import method_data, overview_data, page_names, table_data
@@ -98,7 +98,7 @@ def _write_pages(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    drawn = {file_name(table): curves(logs, table) for table in tables}
+    drawn = {table.file_name: curves(logs, table) for table in tables}
     own = places(tables)
     pages = page_names([row.method for table in tables for row in table.rows])
     identities, wrong = identities_of(logs)
@@ -107,7 +107,7 @@ def _write_pages(
         root="",
         version=__version__,
         title="Leaderboard",
-        tables=[table_data(table, drawn[file_name(table)], pages, own, figures, audited) for table in tables],
+        tables=[table_data(table, drawn[table.file_name], pages, own, figures, audited) for table in tables],
         overviews=[overview_data(overview) for overview in overviews(list(tables))],
         problems=[*logs.problems, *wrong],
         makers=makers_data(makers),
@@ -117,7 +117,7 @@ def _write_pages(
     template = environment.get_template("method.html")
     for name, page in pages.items():
         parts = [
-            method_data(table, row, drawn[file_name(table)], logs)
+            method_data(table, row, drawn[table.file_name], logs)
             | {"audited": audited.get((table.fingerprint, row.method), "")}
             for table in tables
             for row in table.rows

@@ -18,7 +18,6 @@ from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.parse import config_of
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show.columns import Column, columns_of, percent
-from zapbench.leaderboard.show.drawing import file_name
 from zapbench.leaderboard.show.kinds import KINDS
 from zapbench.leaderboard.show.lines import (
     footer,
@@ -69,7 +68,7 @@ def table_data(
         audited: (fingerprint, method) -> what an audit confirmed.
     """
     columns = columns_of(table, every=True)
-    name = file_name(table)
+    name = table.file_name
     return {
         "id": name,
         "title": table.title,
@@ -149,7 +148,7 @@ def method_data(table: Table, row: Row, drawn: Sequence[Curve], logs: Logs) -> d
     trials = trials_of(logs, table)
     own = reported(trials[trials["method"] == row.method], table.choices[row.method])
     return {
-        "id": file_name(table),
+        "id": table.file_name,
         "title": table.title,
         "facts": [
             (column.label, column.cell(row)) for column in columns_of(table, every=True) if column.fields != ("method",)

@@ -9,6 +9,7 @@ from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.decide.class_tables import dynamics_of
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show import figures
 from zapbench.leaderboard.show.dynamics import heat_maps, to_markdown
 from zapbench.leaderboard.show.figures import write_figures
 from zapbench.transfer.metrics import Trajectory
@@ -62,7 +63,7 @@ def test_a_method_that_was_not_measured_after_every_class_is_missing_in_words(ma
     assert "nan" not in text
 
 
-def test_maps_have_a_row_per_method_with_numbers_and_none_give_no_figure(made, tmp_path):
+def test_maps_have_a_row_per_method_with_numbers_and_none_give_no_figure(made, tmp_path, monkeypatch):
     logs, table = made
     found = dynamics_of(logs, table)
     figure = heat_maps("a title", found)
@@ -71,6 +72,9 @@ def test_maps_have_a_row_per_method_with_numbers_and_none_give_no_figure(made, t
     assert maps[0][1][1] == 100.0
     assert maps[1][0][1] == pytest.approx(100 * ((0.5 + 0.0 + 0.5) / 3 - 1.0))
     assert heat_maps("a title", [one for one in found if one.mean is None]) is None
+    calls = []
+    monkeypatch.setattr(figures, "dynamics_of", lambda *given: calls.append(given) or found)
     written = write_figures([table], logs, tmp_path / "figures", ("svg", "png"), ("dynamics",))
+    assert len(calls) == 1, "the text and the figure are of the same numbers"
     assert [path.suffix for path in written] == [".md", ".svg", ".png"]
     assert all(path.is_file() for path in written)

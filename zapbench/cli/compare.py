@@ -81,7 +81,7 @@ def _answer(logs: "Logs", out: Path, *, share: str) -> int:
     from zapbench.leaderboard.decide.against import against
     from zapbench.leaderboard.decide.tables import tables
     from zapbench.leaderboard.show import against as show
-    from zapbench.leaderboard.show.drawing import file_name, save
+    from zapbench.leaderboard.show.drawing import save
 
     console = Console()
     theirs, mine = logs.folders
@@ -94,7 +94,7 @@ def _answer(logs: "Logs", out: Path, *, share: str) -> int:
             for line in [*show.answer(table, found), *_notes(table, {one.mine for one in found})]:
                 console.print(line, markup=False, highlight=False)
             for ending in ("svg", "png"):
-                path = out / f"compare-{file_name(table)}.{ending}"
+                path = out / f"compare-{table.file_name}.{ending}"
                 save(show.picture(table, found), path)
             console.print(path, markup=False, highlight=False, soft_wrap=True)
     if not answered:
