@@ -45,6 +45,20 @@ def test_mine_is_compared_with_every_reference_and_references_not_with_each_othe
     assert max(found, key=lambda one: one.adjusted).adjusted == pytest.approx(raw["near"].pvalue, rel=1e-3)
 
 
+def test_holm_is_over_the_comparisons_of_all_my_methods(tmp_path):
+    other = [0.40, 0.41, 0.42]
+    for seed, score in enumerate(other):
+        write(tmp_path / "mine", [0.9, score], method="other", seed=seed)
+    _, found = asked(tmp_path, theirs={name: THEIRS[name] for name in ("asb", "near")})
+    raw = {
+        (name, reference): stats.ttest_ind(scores, THEIRS[reference], equal_var=False).pvalue
+        for name, scores in (("mine", MINE), ("other", other))
+        for reference in ("asb", "near")
+    }
+    least = min(raw, key=raw.get)
+    assert {(one.mine, one.reference): one.adjusted for one in found}[least] == pytest.approx(4 * raw[least], rel=1e-3)
+
+
 def test_the_sentence_says_all_verdicts_and_how_many_seeds_decide(tmp_path):
     table, found = asked(tmp_path)
     (said,) = show.answer(table, found)

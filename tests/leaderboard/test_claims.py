@@ -154,12 +154,16 @@ SAME = 'kind = "significance"\nmethods = ["meta_asb", "iid"]\nsignificant = {}\n
 ALIKE = {"meta_asb": [42.0, 42.4, 42.2], "iid": [42.0, 42.1, 42.5]}
 APART = {"meta_asb": [72.0, 72.4, 72.2], "iid": [42.0, 42.1, 42.5]}
 VAGUE = {"meta_asb": [40.0, 44.0, 48.0], "iid": [38.0, 42.0, 46.0]}
+MORE = {"meta_asb": [43.456, 45.0, 46.544], "iid": [40.456, 42.0, 43.544]}
+"""Difference 3 [-0.5, 6.5]: t(0.975, 4) = 2.776, 2.776 x 1.544 x sqrt(2 / 3) = 3.5; beyond the margin on one side."""
+LESS = {"meta_asb": MORE["iid"], "iid": MORE["meta_asb"]}
 
 
 @pytest.mark.parametrize(
     ("scores", "significant", "expected"),
     [
         (ALIKE, "false", "reproduced"), (APART, "false", "refuted"), (VAGUE, "false", "undecided"),
+        (MORE, "false", "undecided"), (LESS, "false", "undecided"), (MORE, "true", "undecided"),
         (ALIKE, "true", "refuted"), (APART, "true", "reproduced"), (VAGUE, "true", "undecided"),
     ],
 )  # fmt: skip
@@ -183,6 +187,14 @@ GROWING = {name: [10 * place, 10 * place + 0.5, 10 * place + 1] for place, name 
 def test_one_significant_inversion_shows_that_validation_does_not_rank(validation, expected, tmp_path):
     found = verdict(GROWING, CORRELATION, tmp_path, validation=validation)
     assert found.verdict == expected
+
+
+def test_an_inversion_that_is_significant_in_validation_alone_is_none(tmp_path):
+    scores = GROWING | {"a": [10.0, 15.0, 20.0], "b": [14.0, 16.0, 18.0]}
+    validation = GROWING | {"a": GROWING["b"], "b": GROWING["a"]}
+    found = verdict(scores, CORRELATION, tmp_path, validation=validation)
+    assert found.verdict == "refuted"
+    assert found.why.startswith("no significant inversion")
 
 
 TREND = 'kind = "trend"\nmethods = ["a", "b", "c", "d"]\n'

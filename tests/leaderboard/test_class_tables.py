@@ -5,8 +5,9 @@ import pytest
 from support.made_logs import FACTS, describe
 
 from zapbench.experiment.record import write_trial
+from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
-from zapbench.leaderboard.decide.class_tables import dynamics_of
+from zapbench.leaderboard.decide.class_tables import class_matrices, dynamics_of
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show import figures
@@ -22,12 +23,12 @@ FALL, RETURN = (-0.5 + 0.0 - 0.25) / 3, (-1.0 + 1.0 + 0.0) / 3
 """Mean change of an earlier class."""
 
 
-def write_counts(folder, counts, steps=(1, 2, 3), **about):
+def write_counts(folder, counts, steps=(1, 2, 3), status=contract.FINISHED, **about):
     curve = [sum(row) / (4 * len(row)) for row in counts]
     trajectory = Trajectory(list(steps), curve, curve, [0.0] * len(curve), curve, correct=counts)
     about = describe(facts=FACTS, **about)
     place = folder / f"{about.method}-{about.pretrain_seed}-{about.transfer_seed}"
-    write_trial(place, about, "gin", trajectory, {"cost/seconds": 1.0}, Closing("finished"))
+    write_trial(place, about, "gin", trajectory, {"cost/seconds": 1.0}, Closing(status))
 
 
 @pytest.fixture
@@ -51,6 +52,21 @@ def test_numbers_are_means_over_seeds_of_means_over_trials(made):
     assert own.mean.interference.earlier == pytest.approx(((FALL + RETURN) / 2 + FALL) / 2)
     assert own.trials == 3
     np.testing.assert_allclose(own.table[1, :2], [(0.5 + 0.0 + 0.5) / 3, 1.0])
+
+
+def test_diverged_trials_do_not_count(made, tmp_path):
+    logs, table = made
+    (before,) = [one for one in dynamics_of(logs, table) if one.method == "falls|all"]
+    first = {one.method: one for one in class_matrices(logs, table)}["falls|all"]
+    assert (first.pretrain_seed, first.transfer_seed) == (0, 0)
+    write_counts(tmp_path, FALLS, method="falls|all", seed=0, trial=2)
+    write_counts(tmp_path, RETURNS, status=contract.DIVERGED, method="falls|all", seed=0, trial=0)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    (after,) = [one for one in dynamics_of(logs, table) if one.method == "falls|all"]
+    assert (str(after.mean), after.trials) == (str(before.mean), 3), "another trial is like the one that diverged"
+    first = {one.method: one for one in class_matrices(logs, table)}["falls|all"]
+    assert (first.pretrain_seed, first.transfer_seed) == (0, 1)
 
 
 def test_a_method_that_was_not_measured_after_every_class_is_missing_in_words(made):

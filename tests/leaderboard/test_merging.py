@@ -110,6 +110,13 @@ def test_a_later_folder_can_neither_split_nor_unrank_nor_lower_the_chance_of_a_r
     assert load([ours, theirs]).runs.query("status == 'failed'").empty
 
 
+def test_a_later_folder_adds_no_pretraining_to_a_method_of_which_an_earlier_one_has_trials_alone(tmp_path):
+    trials_of(tmp_path / "ours", "asb", [0.5, 0.5, 0.5])
+    write_run(tmp_path / "theirs", method="asb")
+    write_run(tmp_path / "theirs", method="new")
+    assert set(load([tmp_path / "ours", tmp_path / "theirs"]).runs["method"]) == {"new"}
+
+
 def test_records_of_an_earlier_version_are_repeated_by_those_of_a_later_one(tmp_path):
     trials_of(tmp_path / "old", "asb", [0.5, 0.5, 0.5], config_hash="c")
     trials_of(tmp_path / "new", "asb", [0.6, 0.6, 0.6], config_hash="c", method_hash="m", transfer_hash="t")
