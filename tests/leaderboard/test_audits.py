@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 
 import pytest
 from scipy import stats
@@ -122,6 +123,10 @@ def test_the_page_shows_the_badge_of_the_first_folder_and_none_that_a_submission
     assert "12 of 120 trials run again" in (tmp_path / "page" / "methods" / "x.html").read_text()
     assert "audited" not in (tmp_path / "page" / "methods" / "y.html").read_text()
     pack(theirs, tmp_path / "theirs.zip")
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "a") as archive:
+        assert not any(name.endswith(".json") for name in archive.namelist()), "packed without it"
+        archive.write(theirs / "audits" / "mine.json", "audits/mine.json")
     (tmp_path / "unpacked").mkdir()
-    assert unpack(tmp_path / "theirs.zip", tmp_path / "unpacked") == []
+    problems = unpack(tmp_path / "theirs.zip", tmp_path / "unpacked")
+    assert problems == ["audits/mine.json: not an event file; it was not read"]
     assert not list((tmp_path / "unpacked").rglob("*.json"))

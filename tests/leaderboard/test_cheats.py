@@ -72,6 +72,17 @@ def test_the_best_seeds_renumbered(tmp_path, published):
     assert found.problems == []
 
 
+def test_two_transfers_of_the_same_renumbered_models_are_no_witnesses_of_each_other(tmp_path):
+    runs = {(seed, trial): (ran, trial) for seed, ran in ((0, 7), (1, 1), (2, 4)) for trial in range(4)}
+    write_honest(tmp_path / "theirs", "asb", 0.0, seeds=range(5))
+    write_honest(tmp_path / "mine" / "a", "mine", 1.0, runs=runs, config_hash="one")
+    about = {"config_hash": "one", "learner": "head", "transfer": "head"}
+    write_honest(tmp_path / "mine" / "b", "other", 1.0, runs=runs, name="mine", **about)
+    doubts = " ".join(checked(tmp_path / "mine", load(tmp_path / "theirs")).doubts)
+    for method in ("mine", "mine + head"):
+        assert f"{method}: its trials of pre-training seed 0 are of no draw of that seed" in doubts
+
+
 def test_diverged_runs_dropped_and_the_rest_renumbered(tmp_path, published):
     """The run of seed 1 diverged, and so did a trial of seed 0: what followed moved up."""
     runs = {(1, trial): (2, trial) for trial in range(4)} | {(2, trial): (3, trial) for trial in range(4)}
