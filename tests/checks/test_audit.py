@@ -1,16 +1,17 @@
 """`zapbench audit`: a sample is drawn, run again and judged; what was forged is found."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 from support.documents import forget, shrink
-from support.made_logs import write, write_submission
+from support.made_logs import describe, write, write_submission
 
 from zapbench.checks.audit import AGREES, DISAGREES, NOT_RUN, Drawn, Result, draw, judge, plans, verdict_of
 from zapbench.cli.main import main
-from zapbench.experiment.record import write_trial
+from zapbench.experiment.record import PretrainRecord, write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.load import load
@@ -69,6 +70,21 @@ def test_what_disagrees_is_said(tmp_path, before, after, more, said):
     found = judged(tmp_path, before, after, **more)
     assert found.verdict == DISAGREES
     assert said in found.detail
+
+
+@pytest.mark.parametrize(("here", "verdict"), [(0.85, AGREES), (0.5, DISAGREES)])
+def test_the_validation_curve_of_a_pretraining_is_judged(tmp_path, here, verdict):
+    task = Task(RunSpec("glyphs", "iid", 0), None)
+    nothing = dict.fromkeys(("transfer", "rate", "role", "transfer_seed", "protocol"))
+    about = dataclasses.replace(describe(), fingerprint="", **nothing)
+    for folder, value in (("theirs", 0.9), ("here", here)):
+        with PretrainRecord(tmp_path / folder / task.folder, about, "") as record:
+            record.point({contract.VALIDATION_ACCURACY: value}, step=1)
+            record.finish(Closing(contract.FINISHED), {}, step=1)
+    path = tmp_path / "theirs" / task.folder / EVENTS
+    found = judge(Drawn("x", path, read_file(path).description, task, ""), tmp_path / "here", 0.1)
+    assert found.verdict == verdict
+    assert ("validation_accuracy ends at 90.0%, and at 50.0% here" in found.detail) == (verdict == DISAGREES)
 
 
 def test_what_was_not_run_to_its_end_is_not_judged(tmp_path):

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from support.documents import forget, shrink
+from support.hostile import rewrite
 
 from zapbench.cli.main import main
-from zapbench.leaderboard import published
+from zapbench.leaderboard import contract, published
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.read.parse import description_of
 from zapbench.suites.reference import model_cache
 
 LITTLE = """# Two pre-trainings of a few glyphs
@@ -73,6 +75,14 @@ def test_a_transfer_runs_after_the_models_of_the_results_which_are_rebuilt_once(
     now = times_of(model_cache("little"))
     assert set(now) == set(first)
     assert sum(now[path] != first[path] for path in first) == 1
+    stale = next(model_cache("little").rglob("checkpoint.pt")).parent
+    held = description_of(stale / contract.EVENT_FILE).config_hash
+    rewrite(stale / contract.EVENT_FILE, held.encode(), b"0" * len(held))  # what another configuration made is, too
+    assert main(["compare", "ranpac", "--with", "little"]) == 0
+    then = times_of(model_cache("little"))
+    assert [path for path in now if then[path] != now[path]] == [
+        (stale / "checkpoint.pt").relative_to(model_cache("little"))
+    ]
 
 
 def test_a_strategy_runs_on_the_seeds_rates_and_trials_of_the_results(little, capsys):
@@ -82,7 +92,7 @@ def test_a_strategy_runs_on_the_seeds_rates_and_trials_of_the_results(little, ca
     assert "Holm-adjusted over 2 comparisons" in said
     theirs, mine = (load(path).trials for path in (little / "theirs", Path("runs/compare/little/iid_zap")))
     assert set(mine["fingerprint"]) == set(theirs["fingerprint"])
-    for column in ("pretrain_seed", "rate", "role", "transfer_seed"):
+    for column in ("pretrain_seed", "rate", "role", "transfer_seed", "cadence"):
         assert set(mine[column]) == set(theirs[column])
 
 

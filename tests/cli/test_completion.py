@@ -10,8 +10,10 @@ from zapbench.cli.main import main
 
 @pytest.fixture
 def complete(tmp_path, capsys):
-    """Returns what bash offers for the last of some words, in a folder with a .gin file."""
+    """Returns what bash offers for the last of some words, in a folder with a .gin file, another file and a folder."""
     (tmp_path / "mine.gin").touch()
+    (tmp_path / "mistake.txt").touch()
+    (tmp_path / "mixed").mkdir()
     assert main(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
 
@@ -40,12 +42,12 @@ def test_names_of_configurations_and_files_are_completed(complete):
 
     assert complete("run", "glyp") == names("scenarios", "glyp")
     assert complete("run", "glyphs", "asb") == names("strategies", "asb")
-    assert complete("run", "mi") == {*names("scenarios", "mi"), "mine.gin"}
+    assert complete("run", "mi") == {*names("scenarios", "mi"), "mine.gin", "mixed"}
     assert complete("run", "glyphs", "asb", "--transfer", "sequential_s") >= {"sequential_sgd"}
     assert complete("suite", "dem") == names("suites", "dem")
     for command in ("leaderboard", "claims", "audit", "show", "submit", "transfer"):
-        assert complete(command, "mi") == {"mine.gin"}
-    assert complete("leaderboard", "runs", "--mapping", "mi") == {"mine.gin"}
+        assert complete(command, "mi") == {"mine.gin", "mistake.txt", "mixed"}
+    assert complete("leaderboard", "runs", "--mapping", "mi") == {"mine.gin", "mistake.txt", "mixed"}
 
 
 def test_the_script_for_zsh_offers_names_and_files(capsys):

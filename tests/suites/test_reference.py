@@ -1,12 +1,15 @@
 """Every published result can be compared with: its suite is shipped, with the configurations of its logs."""
 
+from pathlib import Path
+
 import gin
 import pytest
 
 from zapbench import config
 from zapbench.experiment.root import register_everything
 from zapbench.leaderboard import published
-from zapbench.suites.reference import heading_of, read_reference, suite_for
+from zapbench.suites.reference import Reference, heading_of, read_reference, suite_for
+from zapbench.suites.suite import Suite
 
 
 @pytest.mark.parametrize("name", published.names())
@@ -25,6 +28,20 @@ def test_every_published_result_can_be_compared_with(name, data_root):
         (setting,) = suite.settings_of(suite.scenarios[0], strategy)
         assert ", ".join(f"{key}={value}" for key, value in setting.items()) == chosen[strategy]
     assert config.name_of(suite.transfers[0]) == head
+
+
+def test_a_binding_of_the_results_that_reaches_nothing_of_mine_is_not_inherited():
+    """Else it would be refused, as one that nothing reads; and without the others, curves have other points."""
+    every = "transfer/sequential_transfer.every = 2"
+    theirs = Suite(
+        scenarios=["glyphs"],
+        strategies=["iid", "asb"],
+        transfers=["sequential"],
+        bindings=["ASB.inner_lr = 0.2", every],
+    )
+    reference = Reference("theirs", theirs, Path(), None, [])
+    assert suite_for("iid_zap", "strategies", reference).bindings == (every,)
+    assert suite_for("asb_zap", "strategies", reference).bindings == ("ASB.inner_lr = 0.2", every)
 
 
 @pytest.mark.parametrize("transfer", config.names("transfers"))

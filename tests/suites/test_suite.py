@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from zapbench import config
+from zapbench.suites import run as suite_run
 from zapbench.suites.forecast import forecast
 from zapbench.suites.plan import plan, runs
 from zapbench.suites.suite import Suite, load_suite
@@ -61,6 +62,17 @@ def test_settings_are_tried_on_the_tuning_seeds_and_the_other_seeds_run_at_the_s
     assert {(t.trial.role, t.trial.rate) for t in others if t.trial} == {("select", 0.01), ("select", 0.1)}
     everything = Suite(**GRID | {"seeds": [4, 7, 2]}, tune=tuned)
     assert {t.folder for t in plan(suite).tasks} == {t.folder for t in plan(everything).tasks}
+
+
+def test_other_seeds_wait_for_a_setting_that_failed_as_it_might_be_selected_when_repeated(monkeypatch, tmp_path):
+    tuned = {"asb": [{"ASB.inner_lr": 0.03}, {"ASB.inner_lr": 0.2}]}
+    planned = plan(Suite(**GRID | {"strategies": ("asb",), "seeds": 2}, tune=tuned, tune_seeds=1))
+    selected, failed = dict.fromkeys(run.setting for run in planned.runs)
+    monkeypatch.setattr(suite_run, "choices", lambda *given: {("glyphs", "asb", "sequential"): (selected, (), 0.1)})
+    for settled, seeds in ((lambda task, out: True, {1}), (lambda task, out: task.run.setting != failed, set())):
+        monkeypatch.setattr(suite_run, "_is_settled", settled)
+        stages = dict(suite_run._stages(planned, tmp_path))
+        assert {task.run.seed for task in stages["other seeds"]} == seeds
 
 
 def test_a_setting_that_is_selected_for_one_transfer_is_run_for_that_transfer_alone():
