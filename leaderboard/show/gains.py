@@ -22,7 +22,7 @@ CELL = 1.15, 0.52
 def gains_lines(found: Sequence[Gain]) -> list[str]:
     """Returns a line a pre-training and head: the gain in points, its interval, its p, and the share that is left."""
     return [
-        f"{gain.strategy}, {gain.transfer}: zapping gains {_points(gain.difference)} points"
+        f"{gain.strategy}, {gain.transfer}: zapping adds {_points(gain.difference)} points"
         f"{_significance(gain)}{_share(gain.share)}"
         for gain in found
     ]
@@ -43,7 +43,7 @@ def _significance(gain: Gain) -> str:
 
 
 def _share(share: Interval) -> str:
-    if not is_number(share.value):
+    if not (is_number(share.value) and share.value > 0):  # a loss is no share of a gain
         return ""
     interval = f" [{100 * share.low:.0f}, {100 * share.high:.0f}]" if is_number(share.low) else ""
     return f"; {100 * share.value:.0f}%{interval} of the gain under Adam is left"
@@ -94,7 +94,7 @@ def _gain(gain: Gain) -> str:
     value = value if gain.significant or not is_number(gain.p) else f"({value})"
     low, high = gain.difference.low, gain.difference.high
     lines = [value, f"[{100 * low:+.1f}, {100 * high:+.1f}]"] if is_number(low) else [value]
-    if is_number(gain.share.value):
+    if is_number(gain.share.value) and gain.share.value > 0:
         lines.append(f"{100 * gain.share.value:.0f}% left")
     return "\n".join(lines)
 

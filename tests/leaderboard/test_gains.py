@@ -11,7 +11,8 @@ from support.made_logs import describe, write
 from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
-from zapbench.leaderboard.decide.gains import difference_of, gains, share_of
+from zapbench.leaderboard.decide.compare import estimate
+from zapbench.leaderboard.decide.gains import Gain, Interval, difference_of, gains, share_of
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.gains import gains_lines, heads_figure
@@ -136,6 +137,12 @@ def test_lines_say_gain_interval_and_share(logs):
     lines = gains_lines(gains(table, logs))
     assert any("iid" in line and "slda" in line and "+10.3" in line and "25%" in line for line in lines)
     assert any("asb" in line and "not significant" in line for line in lines)
+
+
+def test_a_loss_is_no_share_of_a_gain():
+    none = estimate([0.5])
+    loss = Gain("iid", "slda", none, none, Interval(-0.1, -0.12, -0.08), 0.001, Interval(-0.5, -0.6, -0.4))
+    assert gains_lines([loss]) == ["iid, slda: zapping adds -10.0 [-12.0, -8.0] points, p = 0.001"]
 
 
 def test_the_heat_map_holds_every_number(logs):
