@@ -5,15 +5,16 @@
 For each `leaderboard/results/NAME/logs.tar.xz` it writes: the unpacked logs and their figures to `build/results/NAME`,
 their page to `build/results/pages/leaderboard/NAME` (which `make docs` includes), the tables to
 `leaderboard/results/NAME/table.md`, and into each document a short table, between `<!-- results: NAME -->` and
-`<!-- end of results -->`, and the verdicts of `zapbench claims`, between `<!-- claims: NAME -->` and
-`<!-- end of claims -->`. A test does the same and compares, so the numbers in documents are those of the logs.
+`<!-- end of results -->`, the verdicts of `zapbench claims`, between `<!-- claims: NAME -->` and
+`<!-- end of claims -->`, and what zapping gains under each head, between `<!-- gains: NAME -->` and
+`<!-- end of gains -->`. A test does the same and compares, so the numbers in documents are those of the logs.
 """
 
 import functools
 import re
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.leaderboard.show import claims
+from zapbench.leaderboard.show import claims, gains
 from zapbench.leaderboard.show.columns import percent
 from zapbench.leaderboard.show.drawing import save
 from zapbench.leaderboard.show.figures import write_figures
@@ -35,13 +36,16 @@ from zapbench.leaderboard.show.trajectories import trajectories
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
 BUILD = ROOT / "build" / "results"
-DOCUMENTS = ("README.md", "docs/results.md")
+PICTURES = ROOT / "docs" / "pictures"
+DOCUMENTS = ("README.md", "docs/results.md", "docs/explanation/decomposition.md")
 """Documents with numbers of results."""
 PICTURE = "omniglot_small_claim"
 """The results whose sequential table is the figure in the README."""
+HEADS = ("decomposition_small", "decomposition_natural")
+"""The results whose heat maps of pre-trainings and heads are in the documents."""
 MARKED = {
     kind: re.compile(rf"(<!-- {kind}: (\w+) -->\n)(.*?)(<!-- end of {kind} -->)", re.DOTALL)
-    for kind in ("results", "claims")
+    for kind in ("results", "claims", "gains")
 }
 """What is filled in -> where."""
 
@@ -113,6 +117,20 @@ def verdicts(found: Published) -> str:
     return claims.to_markdown(judge(read_claims(), found.logs, found.tables), complete=False)
 
 
+def gained(found: Published) -> str:
+    """Returns what zapping gains under each head, a line a pre-training and head."""
+    texts = [gains.to_markdown(table, found.logs) for table in found.tables]
+    return "\n".join(text.partition("\n\n")[2] for text in texts if text)
+
+
+MADE: dict[str, Callable[[Published], str]] = {
+    "results": lambda found: short_table(found.tables),
+    "claims": verdicts,
+    "gains": gained,
+}
+"""Kind of text in documents -> what makes it of results."""
+
+
 def filled(text: str, parts: dict[str, dict[str, str]]) -> str:
     """Returns a document with the texts of `parts` inserted between the markers of their kinds and names.
 
@@ -138,6 +156,14 @@ def picture(found: Published, path: Path) -> None:
     save(drawn, path)
 
 
+def heat_map(found: Published, path: Path) -> None:
+    """Draws pre-trainings by heads."""
+    for table in found.tables:
+        drawn = gains.heads_figure(table, found.logs)
+        if drawn is not None:
+            save(drawn, path)
+
+
 def page(found: Published, out: Path) -> None:
     """Writes the static page of a folder of results."""
     write_site(found.tables, found.logs, out)
@@ -154,10 +180,12 @@ def main() -> None:
         (RESULTS / name / "table.md").write_text(table_file(found), encoding="utf-8")
         page(found, BUILD / "pages" / "leaderboard" / name)
         write_figures(found.tables, found.logs, BUILD / name / "figures", ("svg", "pdf"))
-        parts["results"][name] = short_table(found.tables)
-        parts["claims"][name] = verdicts(found)
+        for kind, make in MADE.items():
+            parts[kind][name] = make(found)
         if name == PICTURE:
-            picture(found, ROOT / "docs" / "pictures" / f"{name}.svg")
+            picture(found, PICTURES / f"{name}.svg")
+        if name in HEADS:
+            heat_map(found, PICTURES / f"{name}.svg")
         print(f"{name}: {len(found.logs.trials):,} trials, build/results/pages/leaderboard/{name}/index.html")
     for document in map(ROOT.joinpath, DOCUMENTS):
         if document.exists():

@@ -18,6 +18,8 @@ PAPERS_MARK: dict[str, Any] = {
     "zorder": 4, "clip_on": False,
 }  # fmt: skip
 """How a value that the paper reports is drawn."""
+MOST_CURVES = 28
+"""Colours and line styles repeat after as many."""
 
 
 def trajectories(
@@ -29,7 +31,7 @@ def trajectories(
     """Draws held-out accuracy over classes seen (or updates): means over seeds, bands their 95% t intervals.
 
     Chance and upper bounds are black lines without a band. The paper's final accuracy is a diamond of the colour of
-    the method's curve.
+    the method's curve. Of more than `MOST_CURVES` curves the first are drawn, and the axis says so.
 
     Args:
         table: what is drawn.
@@ -38,7 +40,8 @@ def trajectories(
         papers: method -> the paper's final accuracy in percent.
     """
     own = places([table]) if own is None else own
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    left_out, found = len(found[MOST_CURVES:]), found[:MOST_CURVES]
+    figure = Figure(figsize=(6.4, max(4.2, 1 + 0.17 * len(found))), layout="constrained")
     axes = figure.add_subplot()
     for curve in found:
         _draw(axes, curve, own.get(curve.method, 0), bound=curve.method in table.bounds)
@@ -54,7 +57,8 @@ def trajectories(
     if is_number(table.chance):
         handles.append(axes.axhline(100 * table.chance, color="black", linestyle=":", linewidth=1))
         names.append("chance")
-    axes.set_xlabel(step_name(table.protocol))
+    shown = f" (the first {len(found)} methods of the table; {left_out} more are not drawn)" if left_out else ""
+    axes.set_xlabel(step_name(table.protocol) + shown)
     axes.locator_params(axis="x", integer=True)
     _finish(axes, table)
     legend = axes.legend(

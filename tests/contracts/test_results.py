@@ -9,6 +9,8 @@ import pytest
 import results
 from support.paths import ROOT
 
+from zapbench.leaderboard.decide.gains import gains
+
 CLAIM = "omniglot_small_claim"
 
 
@@ -57,18 +59,21 @@ def test_the_numbers_in_documents_are_those_of_the_logs(read):
     for document in results.DOCUMENTS:
         text = (ROOT / document).read_text(encoding="utf-8")
         made = {}
-        for kind, make in (("results", lambda found: results.short_table(found.tables)), ("claims", results.verdicts)):
+        for kind, make in results.MADE.items():
             names = [match.group(2) for match in results.MARKED[kind].finditer(text)]
             marked[kind] += len(names)
             made[kind] = {name: make(read(name)) for name in names}
         assert results.filled(text, made) == text, f"{document}: `make results` was not run"
     assert marked["results"] >= 2
     assert marked["claims"] >= 3
+    assert marked["gains"] >= 1
 
 
 def test_results_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match="no results 'other'; there are: claim"):
-        results.filled("<!-- results: other -->\n<!-- end of results -->", {"results": {"claim": ""}, "claims": {}})
+        results.filled(
+            "<!-- results: other -->\n<!-- end of results -->", {"results": {"claim": ""}, "claims": {}, "gains": {}}
+        )
 
 
 def test_the_picture_shows_the_curves_of_the_logs(read, tmp_path):
@@ -184,4 +189,28 @@ def test_what_the_documents_say_of_the_demo_is_so(read):
         if pair.significant
     }
     assert ("asb_zap", "asb") in better
-    assert ("iid", "iid_zap") in better
+    assert not {("iid", "iid_zap"), ("iid_zap", "iid")} & better
+    score = {row.method: row.held_out.mean for row in table.rows}
+    assert score["iid"] > score["iid_zap"]
+
+
+def test_what_the_documents_say_of_heads_is_so(read):
+    found = read("decomposition_small")
+    (table,) = found.tables
+    gained = {(gain.strategy, gain.transfer): gain for gain in gains(table, found.logs)}
+    closed = ("ncm", "slda", "ridge", "ranpac")
+    adam = [gain for (_, transfer), gain in gained.items() if transfer == "sequential"]
+    assert all(gain.significant and gain.difference.value > 0.05 for gain in adam)
+    for name in ("iid", "iid_equal_images", "anml_small"):
+        assert all(gained[name, head].significant and gained[name, head].difference.value < 0 for head in closed)
+    shares = {name: [gained[name, head].share.value for head in closed] for name in ("asb", "reptile")}
+    assert all(0.35 < share < 0.65 for share in shares["asb"])
+    assert min(shares["reptile"]) > 0.7
+    significant = [head for head in closed if gained["meta_asb", head].significant]
+    assert significant == ["ncm", "ridge"]
+    score = {row.method: row.held_out.mean for row in table.rows}
+    by_adam = [score[f"{name} (sequential)"] for name in ("iid", "iid_zap", "iid_equal_images", "iid_equal_images_zap")]
+    assert min(mean for name, mean in score.items() if name.endswith(closed)) > max(by_adam)
+    assert score["untrained + slda"] > score["asb_zap (sequential)"]
+    assert max(score, key=score.get) == "asb_zap + ranpac"
+    assert all(abs(row.held_out_seen - row.held_out.mean) < 0.002 for row in table.rows)

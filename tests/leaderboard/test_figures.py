@@ -16,7 +16,7 @@ from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.show.drawing import COLOURS, STYLES, places
 from zapbench.leaderboard.show.figures import write_figures
-from zapbench.leaderboard.show.trajectories import bars, trajectories
+from zapbench.leaderboard.show.trajectories import MOST_CURVES, bars, trajectories
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +188,14 @@ def test_a_method_looks_the_same_in_all_tables_of_a_folder(tmp_path):
         looks.append({name: (line.get_color(), line.get_linestyle()) for name, line in drawn})
     assert looks[0] == looks[1]
     assert looks[0]["a"] != looks[0]["b"]
+
+
+def test_of_many_methods_as_many_are_drawn_as_differ_in_style_and_the_axis_says_how_many_are_not(tmp_path):
+    for place in range(MOST_CURVES + 2):
+        write(tmp_path, [0.9, 0.9 - place / 100], method=f"m{place:02}", seed=0)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    figure = trajectories(table, curves(logs, table))
+    figure.draw_without_rendering()  # with room for every name: pytest turns warnings into errors
+    assert texts(figure) == [*(row.method for row in table.rows[:MOST_CURVES]), "chance"]
+    assert "2 more are not drawn" in figure.axes[0].get_xlabel()
