@@ -67,6 +67,7 @@ def _panel(axes: Axes, table: Table, cost: Callable[[Row], float], own: dict[str
         colour = "black" if bound else COLOURS[place % len(COLOURS)]
         marker = MARKERS[(place if bound else place // len(COLOURS)) % len(MARKERS)]
         style: dict[str, Any] = {"marker": marker, "color": colour, "fillstyle": "none" if bound else "full"}
+        style |= {"clip_on": False}  # the whole of a dot at the edge
         (handles[row.method],) = axes.plot([cost(row)], [100 * row.held_out.mean], linestyle="none", **style)
         if is_number(row.held_out.low):
             ends = [100 * max(0.0, row.held_out.low), 100 * min(1.0, row.held_out.high)]

@@ -76,5 +76,5 @@ def _values(table: Table, row: Row, view: View) -> dict[str, Any]:
     known = [column for column in COLUMNS if not column.on_request or column in REQUESTED]
     every = known if is_final else [*known, column_named("scored")]
     columns = view.columns_of(table, every)
-    fields = [field for column in columns for field in column.fields]
+    fields = list(dict.fromkeys(field for column in columns for field in column.fields))
     return {field: values[field] for field in dict.fromkeys(fields)}

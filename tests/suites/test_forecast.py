@@ -181,8 +181,8 @@ def test_tasks_are_of_one_kind_unless_their_cost_differs():
 def test_the_forecast_of_a_full_suite_counts_every_rate_on_the_reported_trials(tmp_path, capsys):
     assert main(["suite", "demo", "--dry-run", "--full", "--out", str(tmp_path), "-p", "Suite.seeds = 1"]) == 0
     shown = capsys.readouterr().out
-    assert "1 seed x 4 rates x 5 trials" in " ".join(shown.split())
-    assert f"{4 * (1 + 4 * 2 + 4 * 5)} tasks, 0 of them done" in shown
+    assert "1 seed x 5 rates x 5 trials" in " ".join(shown.split())
+    assert f"{4 * (1 + 5 * 2 + 5 * 5)} tasks, 0 of them done" in shown
 
 
 def test_the_last_events_equal_those_of_a_complete_reading_and_none_are_returned_from_an_incomplete_file(tmp_path):

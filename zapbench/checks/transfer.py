@@ -52,8 +52,10 @@ SHRUNK_TRIALS = (
     "glyphs.images_held_out = 2",
     "IID_EPOCHS = 1",
     "IID_TRANSFER_BATCH = 8",
+    "transfer/ER_ACE.batch_size_mem = 5",
 )
-"""Four classes: distillation needs two old classes to have an effect; with three, only the last experience has them."""
+"""Four classes: distillation needs two old classes to have an effect; with three, only the last experience has them.
+ER-ACE has no effect before its memory holds a batch."""
 
 
 @dataclass(frozen=True)
