@@ -14,6 +14,7 @@ from zapbench import config
 from zapbench.atomic import write_atomically
 from zapbench.identity import identity_of
 from zapbench.leaderboard import contract, published
+from zapbench.leaderboard.decide.gains import REFERENCES
 from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.cache import default_cache
 from zapbench.leaderboard.read.load import load
@@ -138,15 +139,25 @@ def _chosen(reference: Reference, table: Table, strategies: Sequence[str]) -> di
     rows = {row.method: row for row in table.rows}
     found = {}
     for name in strategies:
-        if name not in reference.suite.strategy_names or name not in table.choices:
-            known = [strategy for strategy in reference.suite.strategy_names if strategy in table.choices]
+        method = _plain(table, name)
+        if name not in reference.suite.strategy_names or not method:
+            known = [strategy for strategy in reference.suite.strategy_names if _plain(table, strategy)]
             raise ValueError(f"{reference.name} has no pre-training {name!r}{nearest(name, known)}: {', '.join(known)}")
-        choice = table.choices[name]
+        choice = table.choices[method]
         run = planned.get((name, choice.config_hash))
         if run is None:
             raise ValueError(f"the configuration of {name} is not the one that {reference.name} was published with")
-        found[name] = (run, max(1, rows[name].settings_tried // choice.grid["rate"].nunique()))
+        found[name] = (run, max(1, rows[method].settings_tried // choice.grid["rate"].nunique()))
     return found
+
+
+def _plain(table: Table, strategy: str) -> str:
+    """Returns the method that is a strategy with plain fine-tuning; empty where there is none.
+
+    Where a table has several plain transfers, methods name them: `asb (sequential)`.
+    """
+    names = (strategy, *(f"{strategy} ({transfer})" for transfer in REFERENCES))
+    return next((name for name in names if name in table.choices), "")
 
 
 def _setting(run: RunSpec) -> dict[str, object]:
