@@ -65,11 +65,10 @@ def _side_by_side(trials: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def _couples(trials: dict[str, pd.DataFrame]) -> list[tuple[str, str]]:
-    """Returns the pairs (without zapping, with it) of pre-trainings under one transfer."""
-    about = {name: tuple(rows.iloc[0][["strategy", "transfer"]]) for name, rows in trials.items() if len(rows)}
-    named = {key: name for name, key in about.items()}
-    zapped = {name: named.get((strategy + ZAPPED, transfer), "") for name, (strategy, transfer) in about.items()}
-    return [(name, other) for name, other in zapped.items() if other]
+    """Returns the pairs (without zapping, with it) of methods whose names differ in zapping alone."""
+    strategies = {name: str(rows.iloc[0]["strategy"]) for name, rows in trials.items() if len(rows)}
+    zapped = {name: name.replace(own, own + ZAPPED, 1) for name, own in strategies.items()}
+    return [(name, other) for name, other in zapped.items() if other in strategies]
 
 
 def _validation(trials: pd.DataFrame, logs: Logs) -> pd.Series:

@@ -142,3 +142,19 @@ def test_bars_as_in_the_paper_are_means_and_deviations_over_trials_and_its_p_of_
         [0.2, 0.22, 0.3, 0.32, 0.4, 0.42], [0.5, 0.52, 0.6, 0.62, 0.71, 0.73], method="asymptotic"
     ).pvalue
     assert [text.get_text() for text in axes.texts] == [f"p = {known:.3f}"]
+
+
+def test_pairs_of_the_papers_bars_differ_in_zapping_alone(tmp_path):
+    methods = ("asb", "asb[K=3]", "asb_zap[K=3]", "asb_zap + replay", "asb + replay")
+    for place, method in enumerate(methods):
+        for seed in range(3):
+            write(tmp_path, [0.9, 0.5 + 0.05 * place + 0.01 * seed], method=method, seed=seed)
+    logs = load(tmp_path)
+    logs.trials["strategy"] = logs.trials["method"].str.extract(r"^(\w+)")[0]
+    (table,) = tables(logs)
+    axes = paper_bars(table, logs).axes[0]
+    order = [label.get_text() for label in axes.get_xticklabels()]
+    beside = [{*order[place : place + 2]} for place in range(len(order) - 1)]
+    assert {"asb[K=3]", "asb_zap[K=3]"} in beside
+    assert {"asb + replay", "asb_zap + replay"} in beside
+    assert len(axes.texts) == 2
