@@ -142,6 +142,14 @@ def logs_of(folder: Path) -> list[tuple[object, ...]]:
     return found
 
 
+def differences(expected: list[tuple[object, ...]], found: list[tuple[object, ...]], most: int = 10) -> list[str]:
+    """Returns the first entries of logs that one list has more often than the other."""
+    count = Counter(map(str, found))
+    count.subtract(Counter(map(str, expected)))
+    other = [f"{number:+d} {entry}"[:2000] for entry, number in count.items() if number]
+    return [f"{len(other)} entries differ, here what the resumed suite has more (+) or less (-):", *other[:most]]
+
+
 def table_of(folder: Path) -> dict[str, object]:
     """Returns the tables without their cost columns."""
     from zapbench.leaderboard.decide.tables import tables
@@ -209,9 +217,11 @@ def torture(options: argparse.Namespace, folder: Path) -> int:
                 continue
             hit[found] += 1
             print(f"kill {sum(hit.values())}, in {found}", flush=True)
-        same = logs_of(cut) == expected and table_of(cut) == table
+        found_logs = logs_of(cut)
+        same = found_logs == expected and table_of(cut) == table
         print(f"suite {rounds} ended: {'the same logs and table' if same else 'ANOTHER RESULT'}", flush=True)
         if not same:
+            print(*differences(expected, found_logs), sep="\n", flush=True)
             return 1
         shutil.rmtree(cut)
     print(f"{sum(hit.values())} kills ({', '.join(f'{hit[name]} in {name}' for name in sorted(hit))}): all the same")

@@ -108,6 +108,22 @@ def test_an_incomplete_last_event_is_removed_and_no_point_is_written_twice(tmp_p
     assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
 
 
+def test_a_run_killed_between_any_two_events_of_its_end_is_recorded_once(tmp_path):
+    run = spec("asb_zap")
+    execute(Job(run), Options(tmp_path))
+    path, model = tmp_path / run.folder / contract.EVENT_FILE, tmp_path / run.folder / checkpoints.FILE
+    complete, tail, ends = path.read_bytes(), Tail(), []
+    for _ in read_events(path, tail):
+        ends.append(tail.whole)
+    expected = record(tmp_path, run)
+    for end in (*ends[-4:], *(place - 7 for place in ends[-3:])):
+        path.write_bytes(complete[:end])
+        model.unlink()
+        execute(Job(run), Options(tmp_path))
+        assert record(tmp_path, run) == expected, f"killed after {end} of {len(complete)} bytes"
+        assert all(len(steps) == len(set(steps)) for steps, _ in read_file(path).curves.values())
+
+
 def test_a_record_whose_first_event_is_incomplete_is_started_again(tmp_path):
     run = spec("asb_zap")
     path = tmp_path / run.folder / contract.EVENT_FILE

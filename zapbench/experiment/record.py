@@ -1,8 +1,8 @@
 """Writes event files; `zapbench.leaderboard.contract` declares their content.
 
 A trial's file is written atomically. A run's own file grows while it pre-trains, so that TensorBoard can show it. When
-pre-training resumes from a checkpoint, an incomplete last event is removed, and points that the file already has are
-not written again.
+pre-training resumes from a checkpoint, what follows the file's last point is removed, and points that it already has
+are not written again.
 """
 
 import io
@@ -110,6 +110,8 @@ def write_trial(
         writer.tensor(contract.CLASS_ACCURACY, np.asarray(trajectory.class_accuracy, dtype=np.float32), step=last)
     if trajectory.correct and description.role == contract.REPORT:
         writer.tensor(contract.CORRECT, _table(trajectory.correct), step=last)
+    if trajectory.class_losses and description.role == contract.REPORT:
+        writer.tensor(contract.CLASS_LOSSES, np.asarray(trajectory.class_losses, dtype=np.float32), step=last)
     writer.costs(costs, step=last)
     writer.close_with(closing, step=last)
     write_atomically(folder / contract.EVENT_FILE, buffer.getvalue())
@@ -184,16 +186,20 @@ class PretrainRecord:
 
 
 def _repaired(path: Path) -> tuple[bool, int]:
-    """Removes an incomplete last event, or all events if the first ones are incomplete.
+    """Removes what follows the last point: an incomplete event, or an end, which is written once pre-training ends again.
+
+    All events are removed if the first ones are incomplete.
 
     Returns:
         Whether the file has description and configuration, and the step of its last point (-1 if it has none).
     """
-    started, last, tail = False, -1, Tail()
+    started, last, kept, tail = False, -1, 0, Tail()
     for event in read_events(path, tail):
         tags = {value.tag for value in event.summary.value}
         started |= contract.CONFIG in tags
         if contract.LOSS in tags:
             last = max(last, int(event.step))
-    os.truncate(path, tail.whole if started else 0)
+        if contract.CONFIG in tags or contract.LOSS in tags:
+            kept = tail.whole
+    os.truncate(path, kept if started else 0)
     return started, last
