@@ -22,6 +22,10 @@ tag                                          value                              
 ``transfer/correct_per_class``               2-D tensor ``(points, classes)``, in the    last step
                                              order learned: held-out images predicted
                                              right; of reported trials
+``transfer/class_losses``                    2-D tensor ``(points, classes)``, in the    last step
+                                             order learned: mean held-out cross-entropy
+                                             in nats, of classes to come too; of
+                                             reported trials that measure it
 ``cost/seconds``                             wall-clock seconds of this task             last step
 ``cost/peak_memory_bytes``                   peak resident (or device) memory            last step
 ``cost/parameters``                          trainable parameters of the model           last step
@@ -65,6 +69,7 @@ HELD_OUT_LOSS = "transfer/held_out_loss"
 TRAINED_ON_LOSS = "transfer/trained_on_loss"
 CLASS_ACCURACY = "transfer/class_accuracy"
 CORRECT = "transfer/correct_per_class"
+CLASS_LOSSES = "transfer/class_losses"
 SECONDS = "cost/seconds"
 PEAK_MEMORY = "cost/peak_memory_bytes"
 PARAMETERS = "cost/parameters"
@@ -74,7 +79,10 @@ FLOPS = "cost/flops"
 RUN = "zapbench/run"
 CONFIG = "zapbench/config"
 
-ADDED = (HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT, EFFECTIVE_RANK, DORMANT_UNITS, WEIGHT_NORM, FLOPS)
+ADDED = (
+    HELD_OUT_SEEN, HELD_OUT_LOSS, TRAINED_ON_LOSS, CORRECT, CLASS_LOSSES, EFFECTIVE_RANK, DORMANT_UNITS, WEIGHT_NORM,
+    FLOPS,
+)  # fmt: skip
 """Tags that records of zapbench 0.1.0 lack."""
 
 FINISHED = "finished"

@@ -1,18 +1,20 @@
 """The accuracy of each class at each point: of one trial of each row of a table, and the dynamics of all of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.curves import trials_of
-from zapbench.leaderboard.decide.dynamics import Dynamics, Interference, Table, dynamics
+from zapbench.leaderboard.decide.dynamics import Dynamics, Interference, Table, dynamics, interference
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table as RankedTable
 from zapbench.leaderboard.read.forgetting import accuracies
-from zapbench.leaderboard.read.parse import correct_per_class
+from zapbench.leaderboard.read.parse import class_losses, correct_per_class
 from zapbench.leaderboard.read.tabulate import Logs
 
 
@@ -63,6 +65,9 @@ class MethodDynamics:
         trials: its finished reported trials.
         mean: means over pre-training seeds of the means over trials; None where `missing` says why.
         table: mean accuracy of each class, `(points, classes)`; empty where `mean` is None.
+        losses: mean loss of each class in nats, of the same shape, classes to come included; empty where a trial did
+            not record them (`sequential_transfer.class_losses`).
+        effect: what learning a class does to the losses of others, in nats: a mean as `mean`; None without losses.
         missing: why there are no numbers, in words; empty where there are.
     """
 
@@ -70,6 +75,8 @@ class MethodDynamics:
     trials: int
     mean: Dynamics | None
     table: Table
+    losses: Table = field(default_factory=lambda: np.empty((0, 0)))
+    effect: Interference | None = None
     missing: str = ""
 
 
@@ -83,21 +90,48 @@ def dynamics_of(logs: Logs, table: RankedTable) -> list[MethodDynamics]:
         try:
             found.append(_of_method(row.method, finished, logs))
         except ValueError as error:
-            found.append(MethodDynamics(row.method, len(finished), None, np.empty((0, 0)), str(error)))
+            found.append(MethodDynamics(row.method, len(finished), None, np.empty((0, 0)), missing=str(error)))
     return found
 
 
 def _of_method(method: str, trials: pd.DataFrame, logs: Logs) -> MethodDynamics:
     if trials.empty:
         raise ValueError("no trial finished")
-    numbers, tables = [], []
+    numbers, tables, effects, losses = [], [], [], []
     for _, row in trials.iterrows():
         steps, accuracy = class_accuracies(logs, row)
-        numbers.append((row["pretrain_seed"], _flat(dynamics(accuracy, steps))))
+        numbers.append(_flat(dynamics(accuracy, steps)))
         tables.append(accuracy)
-    seeds = pd.Series([seed for seed, _ in numbers])
-    by_seed = pd.DataFrame([values for _, values in numbers]).groupby(seeds).mean()
-    return MethodDynamics(method, len(trials), _whole(by_seed.mean().tolist()), np.mean(tables, axis=0))
+        own = _class_losses(logs, row, accuracy.shape)
+        if own is not None:
+            effects.append(astuple(interference(own, steps)))
+            losses.append(own)
+    seeds = trials["pretrain_seed"].to_numpy()
+    found = MethodDynamics(method, len(trials), _whole(_over_seeds(numbers, seeds)), np.mean(tables, axis=0))
+    if len(losses) < len(trials):
+        return found
+    return replace(found, losses=np.mean(losses, axis=0), effect=Interference(*_over_seeds(effects, seeds)))
+
+
+def _over_seeds(numbers: Sequence[Sequence[float]], seeds: npt.NDArray[np.int64]) -> list[float]:
+    """Returns means over pre-training seeds of means over trials."""
+    means: list[float] = pd.DataFrame(numbers).groupby(seeds).mean().mean().tolist()
+    return means
+
+
+def _class_losses(logs: Logs, trial: "pd.Series[Any]", shape: tuple[int, ...]) -> Table | None:
+    """Returns the losses of a trial's classes; None where it recorded none.
+
+    Raises:
+        ValueError: they do not fit its points.
+    """
+    try:
+        found = class_losses(logs.path(trial["file"]))
+    except OSError as error:
+        raise ValueError(f"a trial cannot be read: {error}") from None
+    if found is not None and found.shape != shape:
+        raise ValueError(f"losses of shape {found.shape} for {shape[0]} points of {shape[1]} classes")
+    return found
 
 
 def class_accuracies(logs: Logs, trial: "pd.Series[Any]") -> tuple[list[int], Table]:
@@ -125,7 +159,7 @@ def class_accuracies(logs: Logs, trial: "pd.Series[Any]") -> tuple[list[int], Ta
 
 def _flat(found: Dynamics) -> list[float]:
     own = found.interference
-    return [found.depth, found.recovered, found.recovery, own.earlier, own.harm, own.synergy, own.to_come]
+    return [found.depth, found.recovered, found.recovery, *astuple(own)]
 
 
 def _whole(values: list[float]) -> Dynamics:

@@ -6,8 +6,7 @@ from the shock of transfer, and the optimiser shapes synergy and interference be
 abstract could be read, so the definitions here are ours (unverified against the paper).
 
 A table is `(points, classes)`: row `t` is what was measured after `steps[t]` classes, column `k` the class that was
-learned as the `k`-th, counted from 0. It may hold accuracies, or another measure of which more is better, such as a
-negative loss.
+learned as the `k`-th, counted from 0. It may hold accuracies, or losses, which are measured on classes to come, too.
 """
 
 from collections.abc import Sequence
@@ -64,14 +63,14 @@ class Interference:
 
     Attributes:
         earlier: change of the classes learned before.
-        harm: the part of `earlier` that consists of falls, at most 0.
-        synergy: the part of it that consists of rises, at least 0.
+        falls: the part of `earlier` that consists of falls, at most 0: of accuracies, harm.
+        rises: the part of it that consists of rises, at least 0: of accuracies, synergy.
         to_come: change of the classes to be learned later.
     """
 
     earlier: float
-    harm: float
-    synergy: float
+    falls: float
+    rises: float
     to_come: float
 
 
@@ -92,8 +91,8 @@ def interference(table: Table, steps: Sequence[int]) -> Interference:
     after = moved[(place > point) & ~np.isnan(moved)]
     return Interference(
         earlier=_mean(before),
-        harm=_mean(np.minimum(before, 0.0)),
-        synergy=_mean(np.maximum(before, 0.0)),
+        falls=_mean(np.minimum(before, 0.0)),
+        rises=_mean(np.maximum(before, 0.0)),
         to_come=_mean(after),
     )
 

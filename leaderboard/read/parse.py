@@ -114,7 +114,7 @@ def _take(found: EventFile, event: Event) -> None:
                 found.description = Description.from_json(text)
             else:
                 found.closing = Closing.from_json(text)
-        elif tag in (contract.CLASS_ACCURACY, contract.CORRECT):
+        elif tag in (contract.CLASS_ACCURACY, contract.CORRECT, contract.CLASS_LOSSES):
             _take_array(found, value)
         elif value.HasField("tensor") and not value.tensor.tensor_shape.dim and not value.tensor.string_val:
             _add(found, tag, step, *numbers_of(value))
@@ -131,6 +131,8 @@ def _take_array(found: EventFile, value: Summary.Value) -> None:
     found.arrays.add(value.tag)
     if value.tag == contract.CORRECT:
         found.correct = _counts(value)
+    elif value.tag == contract.CLASS_LOSSES:
+        _losses(value)  # checked now; read where it is wanted
     else:
         found.class_accuracy = numbers_of(value)
 
@@ -262,6 +264,17 @@ def correct_per_class(path: Path) -> npt.NDArray[np.int64] | None:
     return None if value is None else _counts(value)
 
 
+def class_losses(path: Path) -> npt.NDArray[np.float64] | None:
+    """Returns a trial's table `(points, classes)` of held-out losses in nats; None where there is none.
+
+    Raises:
+        ValueError: the file holds something else under its tag.
+        OSError: the file cannot be read.
+    """
+    value = first_value(path, contract.CLASS_LOSSES)
+    return None if value is None else _losses(value)
+
+
 def first_value(path: Path, tag: str, records: int | None = None) -> Summary.Value | None:
     """Returns the first value of a tag in an event file; None where it holds none.
 
@@ -277,11 +290,22 @@ def first_value(path: Path, tag: str, records: int | None = None) -> Summary.Val
     return next((value for event in events for value in event.summary.value if value.tag == tag), None)
 
 
-def _counts(value: object) -> npt.NDArray[np.int64]:
+def _counts(value: Summary.Value) -> npt.NDArray[np.int64]:
+    return _table(value).astype(np.int64)
+
+
+def _losses(value: Summary.Value) -> npt.NDArray[np.float64]:
+    found = _table(value).astype(np.float64)
+    if np.isnan(found).any() or found.min(initial=0.0) < 0:
+        raise ValueError(f"{contract.CLASS_LOSSES} holds a loss that is negative or not a number")
+    return found
+
+
+def _table(value: Summary.Value) -> npt.NDArray[Any]:
     found = array_of(value)
     if found.ndim != 2:
-        raise ValueError(f"{contract.CORRECT} has {found.ndim} dimensions; allowed: 2")
-    return found.astype(np.int64)
+        raise ValueError(f"{value.tag} has {found.ndim} dimensions; allowed: 2")
+    return found
 
 
 def config_of(path: Path) -> str:

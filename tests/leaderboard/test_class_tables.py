@@ -23,9 +23,9 @@ FALL, RETURN = (-0.5 + 0.0 - 0.25) / 3, (-1.0 + 1.0 + 0.0) / 3
 """Mean change of an earlier class."""
 
 
-def write_counts(folder, counts, steps=(1, 2, 3), status=contract.FINISHED, **about):
+def write_counts(folder, counts, steps=(1, 2, 3), status=contract.FINISHED, losses=(), **about):
     curve = [sum(row) / (4 * len(row)) for row in counts]
-    trajectory = Trajectory(list(steps), curve, curve, [0.0] * len(curve), curve, correct=counts)
+    trajectory = Trajectory(list(steps), curve, curve, [0.0] * len(curve), curve, correct=counts, class_losses=losses)
     about = describe(facts=FACTS, **about)
     place = folder / f"{about.method}-{about.pretrain_seed}-{about.transfer_seed}"
     write_trial(place, about, "gin", trajectory, {"cost/seconds": 1.0}, Closing(status))
@@ -94,3 +94,35 @@ def test_maps_have_a_row_per_method_with_numbers_and_none_give_no_figure(made, t
     assert len(calls) == 1, "the text and the figure are of the same numbers"
     assert [path.suffix for path in written] == [".md", ".svg", ".png"]
     assert all(path.is_file() for path in written)
+
+
+LOSSES = [[0.25, 3.0, 4.0], [0.75, 0.25, 4.5], [1.75, 0.5, 0.25]]
+"""Of earlier classes: +0.5, +1.0, +0.25; of the one class to come while another was learned: +0.5."""
+
+
+def test_losses_show_what_learning_a_class_does_to_those_before_it_and_those_to_come(tmp_path):
+    write_counts(tmp_path, FALLS, losses=LOSSES, method="measured", seed=0)
+    write_counts(tmp_path, FALLS, losses=(2 * np.array(LOSSES)).tolist(), method="measured", seed=1)
+    write_counts(tmp_path, FALLS, losses=LOSSES, method="in part", seed=0, trial=0)
+    write_counts(tmp_path, FALLS, method="in part", seed=0, trial=1)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    found = {one.method: one for one in dynamics_of(logs, table)}
+    effect = found["measured"].effect
+    assert effect.earlier == pytest.approx((1 + 2) / 2 * (0.5 + 1.0 + 0.25) / 3)
+    assert effect.to_come == pytest.approx((1 + 2) / 2 * 0.5)
+    np.testing.assert_allclose(found["measured"].losses, 1.5 * np.array(LOSSES))
+    assert found["in part"].effect is None, "not the mean of those that have one"
+    text = to_markdown("t", list(found.values()))
+    assert "| loss of earlier (nats) | loss of those to come (nats) |" in text
+    assert "| +0.875 | +0.750 |" in text
+    maps = [axes.images[0].get_array() for axes in heat_maps("t", [found["measured"]]).axes if axes.images]
+    assert maps[2][2][1] == pytest.approx(0.75), "the third class, while the second was learned"
+
+
+def test_losses_of_another_shape_are_named(tmp_path):
+    write_counts(tmp_path, FALLS, losses=LOSSES[:2], method="short", seed=0)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    (found,) = dynamics_of(logs, table)
+    assert found.missing == "losses of shape (2, 3) for 3 points of 3 classes"

@@ -36,8 +36,8 @@ def test_changes_are_those_since_the_point_before():
 def test_interference_is_the_mean_change_of_classes_before_and_its_falls_and_rises():
     found = interference(TABLE, [1, 2, 3])
     assert found.earlier == pytest.approx((-0.6 + 0.3 - 0.2) / 3)
-    assert found.harm == pytest.approx((-0.6 - 0.2) / 3)
-    assert found.synergy == pytest.approx(0.3 / 3)
+    assert found.falls == pytest.approx((-0.6 - 0.2) / 3)
+    assert found.rises == pytest.approx(0.3 / 3)
     assert math.isnan(found.to_come), "accuracies of classes to come are not recorded"
 
 

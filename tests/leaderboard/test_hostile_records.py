@@ -80,7 +80,9 @@ def test_one_number_that_stands_for_a_huge_tensor_is_not_unfolded(tmp_path, dime
     assert "holds a tensor of" in found.problem
 
 
-@pytest.mark.parametrize(("tag", "dimensions"), [(contract.CLASS_ACCURACY, [2]), (contract.CORRECT, [1, 2])])
+@pytest.mark.parametrize(
+    ("tag", "dimensions"), [(contract.CLASS_ACCURACY, [2]), (contract.CORRECT, [1, 2]), (contract.CLASS_LOSSES, [1, 2])]
+)
 def test_an_array_that_comes_twice_is_refused(tmp_path, tag, dimensions):
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in dimensions])
     made = [
@@ -91,6 +93,14 @@ def test_an_array_that_comes_twice_is_refused(tmp_path, tag, dimensions):
     assert "twice" not in read_file(once).problem
     twice = events(tmp_path / "b" / "tfevents", [Event(step=1, summary=Summary(value=[value])) for value in made])
     assert read_file(twice).problem == f"holds {tag} twice"
+
+
+@pytest.mark.parametrize("wrong", [[-0.5, 1.0], [float("nan"), 1.0]])
+def test_class_losses_that_no_cross_entropy_can_be_are_refused(tmp_path, wrong):
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (1, 2)])
+    value = Summary.Value(tag=contract.CLASS_LOSSES, tensor=TensorProto(dtype=1, tensor_shape=shape, float_val=wrong))
+    found = read_file(events(tmp_path / "tfevents", [Event(step=1, summary=Summary(value=[value]))]))
+    assert "a loss that is negative or not a number" in found.problem
 
 
 def test_a_tensor_that_is_not_of_numbers_is_refused(tmp_path):

@@ -235,7 +235,8 @@ def test_an_engine_is_chosen_where_it_computes_the_same_and_nowhere_else(omniglo
     ]
     assert [chosen(optimizer) for optimizer in unknown] == ["plain"] * len(unknown)
     others = [sequential_transfer(frozen=False), sequential_transfer(images_per_step=5), iid_transfer(frozen=True)]
-    assert [chosen(SGD, protocol) for protocol in others] == ["plain"] * 3
+    others.append(replace(PROTOCOL, class_losses=True))
+    assert [chosen(SGD, protocol) for protocol in others] == ["plain"] * 4
 
 
 SHRUNK = ["convnet.filters = 4", "glyphs.classes_per_trial = 5", "glyphs.classes_per_selection_trial = 5"]

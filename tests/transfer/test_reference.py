@@ -35,7 +35,7 @@ def run(tiny, model, protocol, *, rate, optimizer=torch.optim.Adam, role="report
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
 def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny, model, optimizer):
-    trial, found = run(tiny, model, sequential_transfer(), rate=0.02, optimizer=optimizer)
+    trial, found = run(tiny, model, sequential_transfer(class_losses=True), rate=0.02, optimizer=optimizer)
 
     model.eval()
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
     head.load_state_dict(drawn.state_dict())
     stepper = optimizer(head.parameters(), lr=0.02)
     held_out, trained_on, best = [], [], {}
-    among_seen, losses, correct = [], [], []
+    among_seen, losses, correct, class_losses = [], [], [], []
     for seen, label in enumerate(trial.labels, start=1):
         for image in trial.train[seen - 1]:
             stepper.zero_grad()
@@ -65,6 +65,8 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
             unseen = [output for output in range(10) if output not in trial.labels[:seen]]
             scores[:, unseen] = -np.inf
             among_seen.append(float((scores.argmax(1) == targets).double().mean()))
+            own = [head(features[trial.held_out[place]]).log_softmax(1)[:, trial.labels[place]] for place in range(4)]
+            class_losses.append([-float(of_one.mean()) for of_one in own])
         each = [(head(features[trial.train[p]]).argmax(1) == trial.labels[p]).float().mean() for p in range(seen)]
         trained_on.append(np.mean(each))
         forgotten = np.mean([best[place] - accuracies[place] for place in range(seen)])
@@ -77,6 +79,7 @@ def test_sequential_frozen_transfer_equals_a_plain_loop_over_a_linear_layer(tiny
     assert found.held_out_loss == pytest.approx(losses, rel=1e-5)
     assert found.correct == correct
     assert found.loss_steps == found.steps
+    assert found.class_losses == [pytest.approx(row, rel=1e-5) for row in class_losses], "classes to come included"
     assert max(trained_on) > 0
     assert among_seen != held_out, "the two ways of choosing differ in this trial"
 

@@ -186,7 +186,7 @@ class PretrainRecord:
 
 
 def _repaired(path: Path) -> tuple[bool, int]:
-    """Removes what follows the last point: an incomplete event, or an end, which is written once pre-training ends again.
+    """Removes what follows the last point: an incomplete event, or an end, which pre-training will write again.
 
     All events are removed if the first ones are incomplete.
 

@@ -196,7 +196,7 @@ def run_strategy(
         logits: Tensor = strategy.model.eval()(batch)
         return logits
 
-    measure = Measure(predict, inputs, trial, plan.loss_points)
+    measure = Measure(predict, inputs, trial, plan.loss_points, class_losses=protocol.class_losses)
     wanted = set(plan.points)
     if rules.iid:
         strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))

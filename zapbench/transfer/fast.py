@@ -45,7 +45,7 @@ def fast_engine_for(
     """Returns the engine whose trajectories equal the plain loop's at all rates, or None where there is none."""
     one_by_one = protocol.protocol == "sequential" and protocol.frozen and protocol.images_per_step == 1
     known = features.table.device.type == "cpu" and features.table.dtype in (torch.float32, torch.float64)
-    if not (one_by_one and known):
+    if protocol.class_losses or not (one_by_one and known):
         return None
     kinds = {rule.kind if (rule := step_rule_of(optimizer, rate)) else None for rate in rates}
     if len(kinds) != 1 or None in kinds:

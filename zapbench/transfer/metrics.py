@@ -36,6 +36,8 @@ class Trajectory:
         loss_steps: the steps at which losses were measured.
         held_out_loss: mean cross-entropy over all outputs on held-out images there, in nats.
         trained_on_loss: the same on the images trained on.
+        class_losses: of each class of the trial, in the order learned, its held-out loss in nats; empty where that is
+            not wanted.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -49,6 +51,7 @@ class Trajectory:
     loss_steps: list[int] = field(default_factory=list)
     held_out_loss: list[float] = field(default_factory=list)
     trained_on_loss: list[float] = field(default_factory=list)
+    class_losses: list[list[float]] = field(default_factory=list)
 
 
 def spread(points: Sequence[int], most: int) -> list[int]:
@@ -159,16 +162,24 @@ class Measure:
         inputs: image indices -> inputs.
         trial: classes, labels and images.
         loss_points: steps at which losses are measured, too.
+        class_losses: whether each point also has the loss of every class, those to come included.
     """
 
     def __init__(
-        self, learner: Callable[[Tensor], Tensor], inputs: Inputs, trial: Trial, loss_points: Collection[int] = ()
+        self,
+        learner: Callable[[Tensor], Tensor],
+        inputs: Inputs,
+        trial: Trial,
+        loss_points: Collection[int] = (),
+        *,
+        class_losses: bool = False,
     ) -> None:
         self.curve = Curve(len(trial.classes))
         self._learner = learner
         self._inputs = inputs
         self._trial = trial
         self._loss_points = frozenset(loss_points)
+        self._class_losses = class_losses
 
     @property
     def trajectory(self) -> Trajectory:
@@ -184,6 +195,9 @@ class Measure:
         self.curve.add(step, held_out.right, trained_on.right, held_out.right_seen)
         if losses:
             self.curve.add_losses(step, float(held_out.losses.mean()), float(trained_on.losses.mean()))
+        if self._class_losses:
+            every_class = self._judged(self._trial.held_out, losses=True).losses.mean(axis=1)
+            self.trajectory.class_losses.append(every_class.tolist())
 
     @torch.no_grad()
     def _judged(self, images: "np.typing.NDArray[np.int64]", *, losses: bool) -> Judged:
@@ -195,4 +209,5 @@ class Measure:
             scores = self._learner(self._inputs(part))
             parts.append(judge(scores, own.to(scores.device), seen.to(scores.device), losses=losses))
         right, right_seen, found = (torch.cat(column).cpu().numpy() for column in zip(*parts))
-        return Judged(right.reshape(images.shape), right_seen.reshape(images.shape), found)
+        shape = images.shape
+        return Judged(right.reshape(shape), right_seen.reshape(shape), found.reshape(shape) if losses else found)

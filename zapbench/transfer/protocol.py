@@ -24,6 +24,8 @@ class Protocol:
             on Omniglot are `first = True, every = 50`.
         losses: number of points, at most, at which losses are measured, too: spread evenly, including the last. A loss
             takes an exponential per image and output, and so costs more than a prediction.
+        class_losses: whether each point also records the mean held-out loss of every class of the trial, those to be
+            learned later included. Fast engines measure no such losses, so the plain loop runs.
         learner: suffix of the row's name, `asb_zap + learner`; empty for plain fine-tuning.
         layers: in unfrozen transfer, how many of the last linear or convolutional layers learn; None for all layers.
             The last layer is re-initialised, the others start from their pre-trained weights.
@@ -40,6 +42,7 @@ class Protocol:
     every_select: int = 0
     first: bool = False
     losses: int = 20
+    class_losses: bool = False
     learner: str = ""
     layers: int | None = None
     start: Literal["random", "lstsq"] = "random"
@@ -107,6 +110,7 @@ def sequential_transfer(
     every_select: int = 0,
     first: bool = False,
     losses: int = 20,
+    class_losses: bool = False,
     learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 2: class after class, by default one image per step and one pass; see `Protocol`."""
@@ -119,6 +123,7 @@ def sequential_transfer(
         every_select=every_select,
         first=first,
         losses=losses,
+        class_losses=class_losses,
         learner=_row(learner, head),
         layers=layers,
         head=head,
@@ -138,6 +143,7 @@ def iid_transfer(
     every_select: int = 0,
     first: bool = False,
     losses: int = 20,
+    class_losses: bool = False,
     learner: str = "",
 ) -> Protocol:
     """Returns Algorithm 3: shuffled batches of all classes for some epochs; see `Protocol`."""
@@ -150,6 +156,7 @@ def iid_transfer(
         every_select=every_select,
         first=first,
         losses=losses,
+        class_losses=class_losses,
         learner=_row(learner, head),
         layers=layers,
         start=start,

@@ -33,7 +33,7 @@ def run_trial(inputs: Inputs, plan: TrialPlan, *, fast: bool = True) -> Trajecto
     sequential = protocol.protocol == "sequential"
     optimizer = plan.new_optimizer()
     gradients = gradients_of(plan.learner, protocol.images_per_step, fast=fast)
-    measure = Measure(plan.learner, inputs, plan.trial, plan.loss_points)
+    measure = Measure(plan.learner, inputs, plan.trial, plan.loss_points, class_losses=protocol.class_losses)
     wanted = set(plan.points)
     for step, (images, labels) in enumerate(_batches(plan), start=1):
         losses = []

@@ -126,7 +126,7 @@ def run_closed_form(inputs: Inputs, plan: TrialPlan, *, tell: Callable[[], None]
         torch.from_numpy(np.concatenate([trial.train, trial.held_out], axis=1)),
         lambda features: learner.expand(features.cpu().double()),
     )
-    measure = Measure(learner, expanded, trial, plan.loss_points)
+    measure = Measure(learner, expanded, trial, plan.loss_points, class_losses=plan.protocol.class_losses)
     train, labels = torch.from_numpy(trial.train), torch.from_numpy(trial.labels)
     first = 0
     for last in _ends(plan.points, max(1, BLOCK // max(1, train.shape[1]))):
