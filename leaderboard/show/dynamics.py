@@ -100,10 +100,14 @@ def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
 
 
 def _map(axes: Axes, values: Table, colours: str, limits: tuple[float, float] | None = None) -> None:
-    """Draws a table `(points, classes)`; without limits, zero is in the middle of the colours."""
+    """Draws a table `(points, classes)`; without limits, zero is in the middle and the colours suit the other classes.
+
+    What learning a class does to itself is larger than what it does to others, and is cut at the colours' ends.
+    """
     if limits is None:
-        finite = np.abs(values[np.isfinite(values)])
-        most = float(np.quantile(finite, 0.98)) if finite.size else 1.0  # one class must not make all others pale
+        point, place = np.indices(values.shape)
+        others = np.abs(values[(point != place) & np.isfinite(values)])
+        most = float(np.quantile(others, 0.98)) if others.size else 0.0
         limits = (-(most or 1.0), most or 1.0)
     classes = values.shape[1]
     edges = (0.5, classes + 0.5, classes + 0.5, 0.5)
