@@ -39,6 +39,11 @@ def set_choices(known: Mapping[str, str]) -> None:
     _choices.update(known)
 
 
+def chosen(question: str) -> str | None:
+    """Returns the name of the way that was chosen; None where none was."""
+    return _choices.get(question)
+
+
 def fastest(question: str, ways: Mapping[str, Callable[[], object]]) -> str:
     """Returns the name of the fastest way, measured where neither this process nor the user's cache knows it.
 

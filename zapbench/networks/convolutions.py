@@ -43,7 +43,13 @@ Form = Any
 
 
 class Convolution(Protocol):
-    """A way to compute a convolution and its two gradients."""
+    """A way to compute a convolution and its two gradients.
+
+    Attributes:
+        is_view: whether the form of images is their own memory.
+    """
+
+    is_view: bool
 
     def images(self, x: Array) -> Form:
         """Returns the form of padded images `(n, height, width, inputs)`."""
@@ -69,6 +75,8 @@ class Convolution(Protocol):
 
 class Patches:
     """One product with the patches of 3x3 pixels."""
+
+    is_view = False
 
     def images(self, x: Array) -> Tensor:
         """Returns the patches `(n * pixels, 9 * channels)`."""
@@ -106,6 +114,8 @@ class Patches:
 
 class Direct:
     """torch's operator on images whose channels are last: oneDNN's."""
+
+    is_view = True
 
     def images(self, x: Array) -> Tensor:
         """Returns the images as torch has them, channels last in memory."""
@@ -158,6 +168,7 @@ def _winograd_matrices(points: tuple[float, ...]) -> tuple[Array, Array, Array]:
 class Winograd:
     """F(4x4, 3x3): a product for each of the 36 elements of a transformed tile, over all tiles and channels."""
 
+    is_view = False
     STEP = 4
     INPUTS, KERNEL, OUTPUTS = _winograd_matrices(points=(0, 0.75, -0.75, 1.5, -1.5))
     """B^T, G and A^T of the paper; the gradients take their transposes.

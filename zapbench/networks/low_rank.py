@@ -10,7 +10,7 @@ from torch import Tensor
 from zapbench.networks.products import multiply
 
 ROWS = 32
-"""Products that are kept before they are applied."""
+"""Products that are kept before they are applied, unless it is said otherwise."""
 
 
 class LowRankChanges:
@@ -19,29 +19,38 @@ class LowRankChanges:
     Attributes:
         matrix: `(outputs, features)`, without the changes until `apply`.
         factor: of every product.
+        rows: products that are kept before they are applied.
     """
 
-    def __init__(self, matrix: Tensor, factor: float) -> None:
+    def __init__(self, matrix: Tensor, factor: float, *, rows: int = ROWS) -> None:
         self.matrix, self.factor = matrix, factor
-        self._left, self._right = (matrix.new_empty(ROWS, side) for side in matrix.shape)
+        self._left, self._right = (matrix.new_empty(rows, side) for side in matrix.shape)
         self._count = 0
 
     def add(self, left: Tensor, right: Tensor) -> None:
         """Adds the product of `left` `(outputs,)` and `right` `(features,)`."""
-        if self._count == ROWS:
+        if self._count == len(self._left):
             self.apply()
         self._left[self._count], self._right[self._count] = left, right
         self._count += 1
 
     def times(self, features: Tensor) -> Tensor:
         """Returns the changed matrix times a vector `(features,)`."""
+        return self.plus_changes(torch.mv(self.matrix, features), features)
+
+    def plus_changes(self, product: Tensor, features: Tensor) -> Tensor:
+        """Returns `product`, `matrix` times a vector `(features,)`, with the changes that are not applied yet."""
         left, right = self._left[: self._count], self._right[: self._count]
-        return torch.mv(self.matrix, features).addmv_(left.t(), torch.mv(right, features), alpha=self.factor)
+        return product.addmv_(left.t(), torch.mv(right, features), alpha=self.factor)
 
     def transposed_times(self, outputs: Tensor) -> Tensor:
         """Returns vectors `(n, outputs)` times the changed matrix: `(n, features)`."""
+        return self.plus_transposed_changes(multiply(outputs, self.matrix), outputs)
+
+    def plus_transposed_changes(self, product: Tensor, outputs: Tensor) -> Tensor:
+        """Returns `product`, vectors `(n, outputs)` times `matrix`, with the changes that are not applied yet."""
         left, right = self._left[: self._count], self._right[: self._count]
-        return multiply(outputs, self.matrix).addmm_(torch.mm(outputs, left.t()), right, alpha=self.factor)
+        return product.addmm_(torch.mm(outputs, left.t()), right, alpha=self.factor)
 
     def apply(self) -> Tensor:
         """Returns the changed matrix, which is another than the one before."""

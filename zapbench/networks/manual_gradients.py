@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from zapbench.networks.classifier import Classifier
-from zapbench.networks.convolutions import Form, convolution
+from zapbench.networks.convolutions import Convolution, Form, convolution
 from zapbench.networks.kernels import Array, normalise, normalise_back
 from zapbench.networks.low_rank import LowRankChanges
 from zapbench.networks.products import multiply
@@ -171,6 +171,13 @@ class Block:
                 part.winner, part.place, part.mean, part.rstd,
             )  # fmt: skip
 
+    def keep(self, maps: Maps) -> "Kept":
+        """Returns what a step along the gradient of one image is taken back from; `maps` has all but the backward."""
+        (part,) = maps.parts
+        form = part.form.clone() if maps.way.is_view else part.form
+        copies = (part.y, part.out, part.grad_out, part.winner, part.place, part.mean, part.rstd)
+        return Kept(self.weight, self.scale, self.shift, maps.way, form, *(array.copy() for array in copies))
+
     def backward(self, maps: Maps, *, lr: float | None, inwards: bool) -> None:
         """Takes weights a step along the gradient at rate `lr`, or, where it is None, adds to the block's gradients.
 
@@ -200,13 +207,33 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What undoes an inner step: the blocks' weights before it, the head's error and inputs, image, label and mask."""
+class Kept:
+    """What a block's inner step started from, and what it made of its image on the way, as `Block` and `Part` name it.
 
-    before: list[tuple[Tensor, Array, Array]]
+    `y` and `winner` are those of the forward pass; `way` is how the convolution was computed.
+    """
+
+    weight: Tensor
+    scale: Array
+    shift: Array
+    way: Convolution
+    form: Form
+    y: Array
+    out: Array
+    grad_out: Array
+    winner: Array
+    place: Array
+    mean: Array
+    rstd: Array
+
+
+@dataclass(frozen=True)
+class Step:
+    """What undoes an inner step: what each block kept, the head's error and inputs, label and mask."""
+
+    kept: list[Kept]
     error: Tensor
     features: Tensor
-    image: Tensor
     label: int
     mask: Tensor | None = None
 
@@ -281,17 +308,16 @@ class ManualGradients:
         head = LowRankChanges(self.weight, -lr)
         for i, (image, label) in enumerate(zip(images, labels.tolist())):
             mask = None if masks is None else masks[i]
-            if steps is not None:
-                before = [(block.weight, block.scale, block.shift) for block in self.blocks]
             features = _times(self.features(maps, image[None])[0], mask)
             error = head.times(features).add_(self.bias).softmax(0)
             error[label] -= 1
             put(_times(head.transposed_times(error[None]), mask), maps[-1].grad_out)
             head.add(error, features)
             self.bias = torch.add(self.bias, error, alpha=-lr)
-            self._back(maps, lr=lr)
-            if steps is not None:
-                steps.append(Step(before, error, features, image, label, mask))
+            kept: list[Kept] | None = None if steps is None else []
+            self._back(maps, lr=lr, kept=kept)
+            if steps is not None and kept is not None:
+                steps.append(Step(kept, error, features, label, mask))
         self.weight = head.apply()
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -337,8 +363,10 @@ class ManualGradients:
             block.forward(own)
         return as_features(maps[-1].out)
 
-    def _back(self, maps: list[Maps], *, lr: float | None) -> None:
+    def _back(self, maps: list[Maps], *, lr: float | None, kept: list[Kept] | None = None) -> None:
         for block, own in zip(reversed(self.blocks), reversed(maps)):
+            if kept is not None:
+                kept.insert(0, block.keep(own))
             block.backward(own, lr=lr, inwards=own is not maps[0])
 
     def maps(self, images: Tensor) -> list[Maps]:

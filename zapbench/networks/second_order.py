@@ -1,128 +1,144 @@
 """The gradient through an inner loop: its steps are taken back one by one, each a product with its Hessian.
 
 With theta_{i+1} = theta_i - lr * grad L_i(theta_i), the gradient v_i by theta_i is v_{i+1} - lr * H_i v_{i+1}, where
-H_i is the Hessian of L_i at theta_i. H v is the derivative of the gradient along v, computed forwards beside it.
-Nothing of a step is kept but its weights before it, and of the head the two factors of its rank-one step.
+H_i is the Hessian of L_i at theta_i. H v is the derivative of the gradient along v. The gradient itself was computed
+when the step was made, which kept what its blocks held (`Kept`) and of the head the two factors of its rank-one step.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zapbench.networks.convolutions import Form, convolution
-from zapbench.networks.kernels import Array, normalise, normalise_along, normalise_back_along
+from zapbench.networks.convolutions import Form
+from zapbench.networks.kernels import Array, normalise_along, normalise_back_along
 from zapbench.networks.low_rank import LowRankChanges
-from zapbench.networks.manual_gradients import Block, ManualGradients, Step, as_features, put, put_images
+from zapbench.networks.manual_gradients import Block, Kept, ManualGradients, Step, as_features, put
+from zapbench.networks.products import multiply
 
 
-class Pair:
-    """What a block keeps of an image, and, as if that were a second image, of its derivative along a direction.
+class Along:
+    """The derivatives along a direction of what a block keeps of an image.
 
-    `x`, `grad_x`, `y`, `out`, `grad_out` and `winner` are as in `Part`, the value before the derivative; `place`,
-    `mean` and `rstd` are the value's; `mean_along` and `slant` as in `kernels`.
+    `x`, `grad_x`, `y`, `out`, `grad_out` and `winner` are those of what `Part` calls so; `mean` and `slant` are as
+    `mean_along` and `slant` in `kernels`. The first block has neither `x` nor `grad_x`: its images do not move.
     """
 
-    def __init__(self, block: Block, x: Array, grad_x: Array, out: Array, grad_out: Array, out_pad: int) -> None:
-        self.x, self.grad_x, self.out, self.grad_out, self.out_pad = x, grad_x, out, grad_out, out_pad
-        self.way = convolution(x.shape, block.filters, block.weight.dtype)
-        self.forms: tuple[Form, Form, Form, Form] = (None,) * 4
-        _, height, width, _ = x.shape
-        self.y = np.zeros((2, height - 2, width - 2, block.filters), x.dtype)
-        pooled = 2, (height - 2) // block.pool, (width - 2) // block.pool, block.filters
-        self.winner, self.place = np.zeros(pooled, x.dtype), np.zeros((1, *pooled[1:]), np.int8)
-        self.mean, self.rstd = (np.zeros((1, block.filters), x.dtype) for _ in range(2))
-        self.mean_along, self.slant = (np.zeros(block.filters, x.dtype) for _ in range(2))
+    def __init__(self, block: Block, kept: Kept, out_pad: int, before: "Along | None") -> None:
+        self.block, self.out_pad, self.first = block, out_pad, before is None
+        nothing: Array = kept.out[:0]
+        self.x, self.grad_x = (before.out, before.grad_out) if before is not None else (nothing, nothing)
+        self.y, self.winner = np.zeros_like(kept.y), np.zeros_like(kept.winner)
+        self.out: Array = np.zeros_like(kept.out)
+        self.grad_out: Array = np.zeros_like(kept.grad_out)
+        self.form: Form = None
+        self.mean, self.slant = np.zeros_like(kept.mean[0]), np.zeros_like(kept.mean[0])
+
+    def forward(self, kept: Kept) -> None:
+        """Derives a block's forward pass along the block's `grad` and, but for the first block, along `x`."""
+        block, way = self.block, kept.way
+        self.y = way.forward(kept.form, way.weights(block.grad), kept.y.shape)
+        if not self.first:
+            self.form = way.images(self.x)
+            self.y += way.forward(self.form, way.weights(kept.weight), kept.y.shape)
+        normalise_along(
+            kept.y, self.y, kept.scale, block.grad_scale, block.grad_shift, block.pool, self.out_pad, kept.out,
+            self.out, kept.winner, self.winner, kept.place, kept.mean, kept.rstd, self.mean, self.slant,
+        )  # fmt: skip
+
+    def backward(self, kept: Kept, *, lr: float) -> None:
+        """Derives a block's backward pass, and takes `lr` times the Hessian's product off the block's `grad`."""
+        block, way = self.block, kept.way
+        weight_along = None if self.first else way.weights(block.grad)
+        normalise_back_along(
+            kept.y, self.y, kept.scale, block.grad_scale, block.grad_shift, block.pool, self.out_pad, kept.out,
+            kept.grad_out, self.grad_out, kept.winner, self.winner, kept.place, kept.mean, kept.rstd, self.mean,
+            self.slant, -lr,
+        )  # fmt: skip
+        form = way.gradients(self.y)
+        if not self.first:
+            of_value = way.gradients(kept.y)
+            way.by_images(of_value, weight_along, self.grad_x)
+            by_weight = self.grad_x.copy()
+            way.by_images(form, way.weights(kept.weight), self.grad_x)
+            self.grad_x += by_weight
+            block.grad.add_(way.by_weights(self.form, of_value), alpha=-lr)
+        block.grad.add_(way.by_weights(kept.form, form), alpha=-lr)
 
 
-def forward_pair(block: Block, pair: Pair, *, first: bool) -> None:
-    """Puts the image through a block, and its derivative along the block's `grad`."""
-    way, shape = pair.way, (1, *pair.y.shape[1:])
-    weight, weight_along = way.weights(block.weight), way.weights(block.grad)
-    value = way.images(pair.x[:1])
-    both = value if first else way.images(pair.x)
-    if first:
-        pair.y[:1] = way.forward(value, weight, shape)
-        pair.y[1:] = way.forward(value, weight_along, shape)
-    else:
-        pair.y = way.forward(both, weight, pair.y.shape)
-        pair.y[1:] += way.forward(value, weight_along, shape)
-    pair.forms = value, both, weight, weight_along
-    normalise(
-        pair.y[:1], block.scale, block.shift, block.epsilon, block.pool, pair.out_pad, pair.out[:1],
-        pair.winner[:1], pair.place, pair.mean, pair.rstd,
-    )  # fmt: skip
-    normalise_along(
-        pair.y[:1], pair.y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad,
-        pair.out[:1], pair.out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
-        pair.mean_along, pair.slant,
-    )  # fmt: skip
+class GradientOfHead:
+    """The gradient by the head's weights, and what it makes of each step's features and error.
 
+    Those are known beforehand, so that the matrix is read once for all steps; its changes since are added.
 
-def backward_pair(block: Block, pair: Pair, *, first: bool, lr: float) -> None:
-    """Carries gradient and derivative back through a block, and takes `lr` times the Hessian product off `grad`."""
-    value, both, weight, weight_along = pair.forms
-    way, y = pair.way, pair.y
-    normalise_back_along(
-        y[:1], y[1:], block.scale, block.grad_scale, block.grad_shift, block.pool, pair.out_pad, pair.out[:1],
-        pair.grad_out[:1], pair.grad_out[1:], pair.winner[:1], pair.winner[1:], pair.place, pair.mean, pair.rstd,
-        pair.mean_along, pair.slant, -lr,
-    )  # fmt: skip
-    if first:
-        block.grad.add_(way.by_weights(value, way.gradients(y[1:])), alpha=-lr)
-        return
-    way.by_images(way.gradients(y[:1]), weight_along, pair.grad_x[:1])
-    from_weights = pair.grad_x[0].copy()
-    way.by_images(way.gradients(y), weight, pair.grad_x)
-    pair.grad_x[1] += from_weights
-    block.grad.add_(way.by_weights(both, way.gradients(y[::-1].copy())), alpha=-lr)
+    Args:
+        grad: the gradient by the weights after the steps `(outputs, features)`.
+        steps: all of them.
+        lr: the rate they were made at.
+
+    Attributes:
+        changes: the gradient, two products a step being taken off it.
+    """
+
+    def __init__(self, grad: Tensor, steps: list[Step], *, lr: float) -> None:
+        self.changes = LowRankChanges(grad, -lr, rows=2 * len(steps))
+        self._of_features = list(multiply(torch.stack([step.features for step in steps]), grad.t()))
+        self._of_errors = list(multiply(torch.stack([step.error for step in steps]), grad))
+
+    def pop(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Returns the gradient times the last step's features `(outputs,)`, and its error times it `(1, features)`."""
+        of_features = self.changes.plus_changes(self._of_features.pop(), step.features)
+        return of_features, self.changes.plus_transposed_changes(self._of_errors.pop()[None], step.error[None])
 
 
 @torch.no_grad()
 def through(net: ManualGradients, steps: list[Step], *, lr: float) -> list[Tensor]:
     """Turns `net`'s gradients after `steps`, made at rate `lr`, into those before them.
 
-    Steps are taken back, the last first; the list is empty afterwards, and the net is to `load` its weights again.
+    Steps are taken back, the last first, and the list is empty afterwards.
 
     Returns:
         The gradient of each step's mask `(features,)`, in the order of the steps; nothing where they had none.
     """
     if not steps:
         return []
-    pairs = [Pair(*arguments) for arguments in net.ends((2, *steps[-1].image.shape))]
-    heads = LowRankChanges(net.weight, lr), LowRankChanges(net.grad, -lr)
+    blocks: list[Along] = []
+    for block, kept, after in zip(net.blocks, steps[-1].kept, [*net.blocks[1:], None]):
+        blocks.append(Along(block, kept, after.pad if after else 0, blocks[-1] if blocks else None))
+    head = LowRankChanges(net.weight, lr, rows=len(steps))
+    grad_head = GradientOfHead(net.grad, steps, lr=lr)
     grad_masks: list[Tensor] = []
     while steps:
-        step = steps.pop()
-        for block, (weight, scale, shift) in zip(net.blocks, step.before):
-            block.weight, block.scale, block.shift = weight, scale, shift
-        heads[0].add(step.error, step.features)
-        put_images(step.image[None], pairs[0].x[:1], net.blocks[0].pad)
-        grad_mask = _take_product(net, step, pairs, *heads, lr=lr)
+        grad_mask = _take_product(net, steps.pop(), blocks, head, grad_head, lr=lr)
         if grad_mask is not None:
             grad_masks.insert(0, grad_mask)
-    net.grad = heads[1].apply()
+    net.grad = grad_head.changes.apply()
     return grad_masks
 
 
 def _take_product(
-    net: ManualGradients, step: Step, pairs: list[Pair], head: LowRankChanges, grad_head: LowRankChanges, *, lr: float
+    net: ManualGradients, step: Step, blocks: list[Along], head: LowRankChanges, grad_head: GradientOfHead, *, lr: float
 ) -> Tensor | None:
     """Takes `lr` times the Hessian's product with `net`'s gradients off them; returns the mask's gradient, if any."""
-    for block, pair in zip(net.blocks, pairs):
-        forward_pair(block, pair, first=pair is pairs[0])
-    unmasked = as_features(pairs[-1].out)
-    features, features_along = unmasked if step.mask is None else unmasked * step.mask
-    error = step.error
-    logits_along = grad_head.times(features).add_(net.grad_bias).add_(head.times(features_along))
+    error, features, mask = step.error, step.features, step.mask
+    head.add(error, features)
+    for block, kept in zip(blocks, step.kept):
+        block.forward(kept)
+    unmasked_along = as_features(blocks[-1].out)[0]
+    features_along = unmasked_along if mask is None else unmasked_along * mask
+    of_features, of_error = grad_head.pop(step)
+    logits_along = of_features.add_(net.grad_bias).add_(head.times(features_along))
     probability = error.clone()
     probability[step.label] += 1
     error_along = probability * (logits_along - probability.dot(logits_along))
-    back = head.transposed_times(torch.stack([error, error_along]))
-    back[1].add_(grad_head.transposed_times(error[None])[0])
-    put(back if step.mask is None else back * step.mask, pairs[-1].grad_out)
-    grad_head.add(error_along, features)
-    grad_head.add(error, features_along)
+    back_along = head.transposed_times(error_along[None]).add_(of_error)
+    put(back_along if mask is None else back_along * mask, blocks[-1].grad_out)
+    grad_mask = None
+    if mask is not None:
+        unmasked, back = as_features(step.kept[-1].out)[0], head.transposed_times(error[None])[0]
+        grad_mask = -lr * (back_along[0] * unmasked + back * unmasked_along)
+    grad_head.changes.add(error_along, features)
+    grad_head.changes.add(error, features_along)
     net.grad_bias.add_(error_along, alpha=-lr)
-    for block, pair in zip(reversed(net.blocks), reversed(pairs)):
-        backward_pair(block, pair, first=pair is pairs[0], lr=lr)
-    return None if step.mask is None else -lr * (back[1] * unmasked[0] + back[0] * unmasked[1])
+    for block, kept in zip(reversed(blocks), reversed(step.kept)):
+        block.backward(kept, lr=lr)
+    return grad_mask
