@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from zapbench.leaderboard import contract
-from zapbench.leaderboard.submissions.evidence import Array, Trial
+from zapbench.leaderboard.submissions.evidence import Array, Trial, beyond
 from zapbench.text import some_of
 
 LEAST_CLASSES = 20
@@ -52,6 +52,9 @@ def wrong_draws(own: Sequence[Trial], beside: Sequence[Trial]) -> Iterator[str]:
                 models = {trial.model[:2] for trial in methods[key]}
                 witnesses = [r for k, r in residuals.items() if models.isdisjoint(t.model[:2] for t in methods[k])]
                 if witnesses:
+                    yield from beyond(len(methods[key]), MOST_DRAWS, f"draws of {key[1]}")
+                    yield from beyond(len(methods[key][0].classes), MOST_CLASSES, f"classes of {key[1]}'s draws")
+                    yield from beyond(len(witnesses), MOST_WITNESSES, f"methods beside {key[1]}'s draws")
                     yield from _of_method(key[1], found, _mean(witnesses[:MOST_WITNESSES]))
 
 

@@ -13,7 +13,7 @@ from zapbench.experiment.record import write_trial
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.leaderboard.read.load import load
-from zapbench.leaderboard.submissions import copies, evidence
+from zapbench.leaderboard.submissions import copies, draws, evidence
 from zapbench.leaderboard.submissions.archives import pack
 from zapbench.leaderboard.submissions.check import check
 from zapbench.transfer.reference import Trajectory
@@ -54,6 +54,18 @@ def doubt(folder, words, beside=None):
 def test_honest_logs_have_no_finding(mine, published):
     found = checked(mine, published)
     assert (found.problems, found.doubts) == ([], [])
+
+
+def test_draws_that_are_not_looked_at_are_counted(mine, published, monkeypatch):
+    assert len(load(mine).trials) > 7
+    for name, most, line in (
+        ("MOST_DRAWS", 7, "draws of mine were not looked at; 7 are"),
+        ("MOST_CLASSES", 21, "classes of mine's draws were not looked at; 21 are"),
+        ("MOST_WITNESSES", 2, "methods beside mine's draws were not looked at; 2 are"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(draws, name, most)
+            doubt(mine, line, published)
 
 
 def test_the_best_seeds_alone(mine):
