@@ -23,10 +23,13 @@ def empty(monkeypatch, tmp_path):
 @pytest.mark.parametrize("left_transposed", [False, True])
 @pytest.mark.parametrize("right_transposed", [False, True])
 @pytest.mark.parametrize("sizes", [(121, 90, 64), (97, 33, 20), (1, 300, 5)])
-def test_every_library_multiplies(name, left_transposed, right_transposed, sizes):
+@pytest.mark.parametrize("part", [False, True])
+def test_every_library_multiplies(name, left_transposed, right_transposed, sizes, part):
     rows, inner, columns = sizes
     left = torch.randn(inner, rows).t() if left_transposed else torch.randn(rows, inner)
     right = torch.randn(columns, inner).t() if right_transposed else torch.randn(inner, columns)
+    if part:
+        left, right = left[:, : inner // 2], right[: inner // 2]
     expected = left.double() @ right.double()
     assert torch.allclose(WAYS[name](left, right).double(), expected, atol=1e-5 * inner**0.5)
     assert torch.allclose(multiply(left, right).double(), expected, atol=1e-5 * inner**0.5)

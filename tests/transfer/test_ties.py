@@ -2,13 +2,15 @@
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from zapbench.transfer.fast import fast_engine_for
 from zapbench.transfer.features import Features
-from zapbench.transfer.metrics import predicts
+from zapbench.transfer.metrics import judge
 from zapbench.transfer.plan import TrialPlan, learner_for, trial_generator
+from zapbench.transfer.predictions import predictions
 from zapbench.transfer.protocol import sequential_transfer
 from zapbench.transfer.reference import run_trial
 
@@ -17,9 +19,26 @@ def test_a_label_is_predicted_where_an_argmax_finds_it():
     generator = torch.Generator().manual_seed(0)
     scores = torch.randint(0, 3, (500, 6), generator=generator).float()  # many ties
     labels = torch.randint(0, 6, (500,), generator=generator)
+    labels[labels == 2] = 5
+    seen = torch.tensor([0, 1, 3, 4, 5])  # not 2
+    among = torch.ones(6, dtype=torch.int32)
+    among[2] = 0
+    right, right_seen = np.zeros((2, 500), np.bool_)
+    predictions(scores.numpy(), labels.numpy(), among.numpy(), right, right_seen)
+    expected, expected_seen, _ = judge(scores, labels, seen, losses=False)
     own = scores.gather(1, labels[:, None])[:, 0]
-    assert (own >= scores.amax(1)).sum() > (scores.argmax(1) == labels).sum(), "there are ties to decide"
-    assert torch.equal(predicts(scores, labels, own), scores.argmax(1) == labels)
+    assert (own >= scores.amax(1)).sum() > expected.sum(), "there are ties to decide"
+    assert (expected_seen != expected).any(), "the output that is not seen is the largest somewhere"
+    assert (right == expected.numpy()).all()
+    assert (right_seen == expected_seen.numpy()).all()
+
+
+def test_a_score_that_is_not_a_number_is_above_the_labels():
+    scores = np.array([[0.0, 1.0, np.nan], [np.nan, 1.0, 0.0]])
+    right, right_seen = np.ones((2, 2), np.bool_)
+    predictions(scores, np.array([1, 1]), np.ones(3, np.int32), right, right_seen)
+    assert not right.any()
+    assert not right_seen.any()
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from numba import njit
 
 Array = npt.NDArray[Any]
 
-_OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy"}
+_OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
 
 
-def compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles at the first call; the code is kept beside the source or in the user's cache, where it can be."""
     try:
-        return cast(Callable[..., None], njit(cache=True, **_OPTIONS)(function))
+        return cast(Callable[..., Any], njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # neither place can be written to
-        return cast(Callable[..., None], njit(**_OPTIONS)(function))
+        return cast(Callable[..., Any], njit(**_OPTIONS)(function))
 
 
 @compiled

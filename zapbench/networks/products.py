@@ -17,6 +17,9 @@ from zapbench.networks.choices import chosen, fastest
 LEAST_OPERATIONS = 200_000
 """Multiply-adds below which a product is not worth a choice."""
 
+EXACT_SIZE = 256
+"""Sizes up to which each has its own choice."""
+
 LEAST_IMAGES = 16
 MOST_PIXELS = 64
 
@@ -40,7 +43,8 @@ def has_onednn() -> bool:
 
 
 def _way(left: Tensor, right: Tensor) -> str:
-    question = _question(*left.shape, right.shape[1], left.stride(1) == 1, right.stride(1) == 1)
+    sizes = _rounded(left.shape[0]), _rounded(left.shape[1]), _rounded(right.shape[1])
+    question = _question(*sizes, left.stride(1) == 1, right.stride(1) == 1)
     known = chosen(question)
     if known in WAYS and (known != OPERATOR or _has_operator()):
         return known  # a thousand times an episode
@@ -48,6 +52,11 @@ def _way(left: Tensor, right: Tensor) -> str:
     if not _has_operator():
         del ways[OPERATOR]
     return fastest(question, ways)
+
+
+def _rounded(size: int) -> int:
+    """Returns a size as choices know it: large ones, which hardly matter for a choice, up to a power of two."""
+    return size if size <= EXACT_SIZE else 1 << (size - 1).bit_length()
 
 
 @cache

@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 from torch import nn
 
+from zapbench.networks.kernels import compiled
+from zapbench.networks.products import multiply
 from zapbench.transfer.features import EVALUATION_BATCH, Features
-from zapbench.transfer.metrics import Curve, Trajectory, predicts
+from zapbench.transfer.metrics import Curve, Trajectory
 from zapbench.transfer.plan import TrialPlan
+from zapbench.transfer.predictions import predictions
 from zapbench.transfer.step_rule import StepRule
 
 Tick = Callable[[], None]
@@ -29,8 +31,6 @@ Tick = Callable[[], None]
 Floats = npt.NDArray[np.floating]
 LONGEST = 256
 """Steps after which every column is updated: it bounds the number of errors kept and the size of tables."""
-
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @compiled
@@ -216,20 +216,22 @@ class _Head:
             return
         joined = torch.from_numpy(self._state[0])
         rows, trained = torch.cat([self._train[:seen], self._held_out[:seen]], 1), self._train.shape[1]
-        labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape)
-        rising = labels[:, 0].sort().values
+        labels = torch.from_numpy(self.plan.trial.labels[:seen, None]).expand(rows.shape).flatten()
+        among = np.zeros(len(joined[-1]), np.int32)
+        among[self.plan.trial.labels[:seen]] = 1
         losses = seen in self.plan.loss_points
-        parts = []
-        for part, own in zip(rows.flatten().split(EVALUATION_BATCH), labels.flatten().split(EVALUATION_BATCH)):
-            logits = torch.addmm(joined[-1], self._features.table[part], joined[:-1])
-            label = logits.gather(1, own[:, None])[:, 0]
-            right = predicts(logits, own, label)
-            right_seen = predicts(logits.index_select(1, rising), torch.searchsorted(rising, own.contiguous()), label)
-            found = nn.functional.cross_entropy(logits, own, reduction="none").double() if losses else label
-            parts.append((right, right_seen, found))
-        right, right_seen, found = (torch.cat(column).view(rows.shape) for column in zip(*parts))
-        self.curve.add(seen, right[:, trained:].numpy(), right[:, :trained].numpy(), right_seen[:, trained:].numpy())
+        right, right_seen = np.zeros((2, rows.numel()), np.bool_)
+        found = torch.zeros(rows.numel() if losses else 0, dtype=torch.float64)
+        for first in range(0, rows.numel(), EVALUATION_BATCH):
+            at = slice(first, first + EVALUATION_BATCH)
+            logits = multiply(self._features.table[rows.flatten()[at]], joined[:-1]).add_(joined[-1])
+            predictions(logits.numpy(), labels[at].numpy(), among, right[at], right_seen[at])
+            if losses:
+                found[at] = nn.functional.cross_entropy(logits, labels[at], reduction="none").double()
+        right, right_seen = right.reshape(rows.shape), right_seen.reshape(rows.shape)
+        self.curve.add(seen, right[:, trained:], right[:, :trained], right_seen[:, trained:])
         if losses:
+            found = found.view(rows.shape)
             self.curve.add_losses(seen, float(found[:, trained:].mean()), float(found[:, :trained].mean()))
 
 

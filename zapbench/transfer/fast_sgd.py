@@ -18,12 +18,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zapbench.networks.products import multiply
 from zapbench.transfer.features import Features
-from zapbench.transfer.metrics import Curve, Trajectory, predicts
+from zapbench.transfer.metrics import Curve, Trajectory
 from zapbench.transfer.plan import TrialPlan
+from zapbench.transfer.predictions import predictions
 
 Tick = Callable[[], None]
 
@@ -40,7 +43,7 @@ class _Rate:
         errors: rate times error of every step, `(steps, outputs)`.
         logits: of every image at the start of its block, `(images, outputs)`.
         right: whether each image is predicted right, at each point; `(points, images)`.
-        right_seen: the same of held-out images where predictions are among the classes seen; `(points, images)`.
+        right_seen: the same where predictions are among the classes seen.
         losses: of each image where losses are wanted; `(points with losses, images)`.
         ends: index of the class at which the loss was not finite; the number of classes where it always was.
     """
@@ -76,26 +79,25 @@ class _Draw:
         errors = self._table.new_zeros(self.classes * self.steps, outputs)
         logits = self._table.new_empty(self.classes * self.images, outputs)
         right = torch.zeros(len(plan.points), self.classes * self.images, dtype=torch.bool)
-        held_out = self.images - self.trained
-        right_seen = torch.zeros(len(plan.points), self.classes * held_out, dtype=torch.bool)
+        right_seen = torch.zeros_like(right)
         losses = torch.zeros(len(plan.loss_points), self.classes * self.images, dtype=torch.float64)
         return _Rate(plan, errors, logits, right, right_seen, losses, self.classes)
 
     def block(self, first: int, last: int, steps: slice) -> tuple[Tensor, Tensor]:
         """Returns the features of classes `first` to `last` and their inner products with those of some steps."""
         own = self._table[self._rows[first:last].flatten()]
-        return own, torch.mm(own, self._trained[steps].T).add_(1.0)
+        return own, multiply(own, self._trained[steps].T).add_(1.0)
 
     def learn(self, first: int, last: int) -> None:
         """Pass 1 for classes `first` to `last`: computes their errors and the logits before class `first`."""
         n, images = self.steps, self.images
         own, products = self.block(first, last, slice(0, last * n))
-        start = torch.addmm(self._bias, own, self._weight.T)
+        start = multiply(own, self._weight.T).add_(self._bias)
         before = products[:, : first * n]
         alive = [rate for rate in self.rates if first <= rate.ends]
         for rate in alive:
             logits = rate.logits[first * images : last * images]
-            torch.addmm(start, before, rate.errors[: first * n], alpha=-1, out=logits)
+            torch.sub(start, multiply(before, rate.errors[: first * n]), out=logits)
         for c in range(first, last):
             rows = (c - first) * images + self._order
             since = products[rows, first * n : (c + 1) * n]
@@ -131,51 +133,39 @@ class _Draw:
         """Pass 2 for the images of classes `first` to `last` at one rate."""
         n, images = self.steps, self.images
         logits = rate.logits[first * images : last * images]
-        labels = self._labels[first:last].repeat_interleave(images)[:, None]
+        labels = self._labels[first:last].repeat_interleave(images)
+        among = np.zeros(logits.shape[1], np.int32)
+        among[self._labels[:first]] = 1
+        own = slice(first * images, last * images)
+        right, right_seen = rate.right[:, own].numpy(), rate.right_seen[:, own].numpy()
         at = first
         for number, point in enumerate(rate.plan.points):
             if point <= first or point > rate.ends:
                 continue
             part = slice((at - first) * n, (point - first) * n)
             logits.addmm_(products[:, part], rate.errors[at * n : point * n], alpha=-1)
+            among[self._labels[at:point]] = 1
             at = point
             seen = (min(point, last) - first) * images
-            own = logits[:seen].gather(1, labels[:seen])[:, 0]
-            rate.right[number, first * images : first * images + seen] = predicts(logits[:seen], labels[:seen, 0], own)
-            self._measure_among_seen(rate, number, first, logits[:seen], own)
+            predictions(
+                logits[:seen].numpy(), labels[:seen].numpy(), among, right[number, :seen], right_seen[number, :seen]
+            )
             if point in rate.plan.loss_points:
-                found = nn.functional.cross_entropy(logits[:seen], labels[:seen, 0], reduction="none")
+                found = nn.functional.cross_entropy(logits[:seen], labels[:seen], reduction="none")
                 place = rate.plan.loss_points.index(point)
                 rate.losses[place, first * images : first * images + seen] = found
-
-    def _measure_among_seen(self, rate: _Rate, number: int, first: int, logits: Tensor, own: Tensor) -> None:
-        """Keeps whether held-out images are predicted right among the classes seen at the point of this number.
-
-        Args:
-            rate: the plan.
-            number: of the point.
-            first: class of the first image.
-            logits: of the images of some classes, `(images, outputs)`.
-            own: those of the images' labels, `(images,)`.
-        """
-        held_out = self.images - self.trained
-        rising = self._labels[: rate.plan.points[number]].sort().values
-        rows = logits.view(-1, self.images, logits.shape[1])[:, self.trained :].flatten(0, 1)
-        labels = self._labels[first : first + len(logits) // self.images].repeat_interleave(held_out)
-        own = own.view(-1, self.images)[:, self.trained :].flatten()
-        right = predicts(rows.index_select(1, rising), torch.searchsorted(rising, labels), own)
-        rate.right_seen[number, first * held_out : first * held_out + right.numel()] = right.flatten()
 
     def trajectory(self, rate: _Rate) -> Trajectory:
         """Returns the curves of one plan."""
         curve = Curve(self.classes)
         right = rate.right.view(-1, self.classes, self.images).numpy()
-        right_seen = rate.right_seen.view(len(right), self.classes, -1).numpy()
+        right_seen = rate.right_seen.view(right.shape).numpy()
         losses = rate.losses.view(-1, self.classes, self.images)
         for number, point in enumerate(rate.plan.points):
             if point <= rate.ends:
                 seen = right[number, :point]
-                curve.add(point, seen[:, self.trained :], seen[:, : self.trained], right_seen[number, :point])
+                among = right_seen[number, :point, self.trained :]
+                curve.add(point, seen[:, self.trained :], seen[:, : self.trained], among)
         for found, point in zip(losses, rate.plan.loss_points):
             if point <= rate.ends:
                 curve.add_losses(

@@ -137,23 +137,6 @@ def judge(scores: Tensor, labels: Tensor, seen: Tensor, *, losses: bool) -> tupl
     return right, right_seen, found
 
 
-def predicts(scores: Tensor, labels: Tensor, own: Tensor) -> Tensor:
-    """Returns, of each image, whether its label has the largest score; the lowest output wins a tie.
-
-    The same as `scores.argmax(1) == labels`. A maximum is faster than an arg-max, which is taken only of images whose
-    label reaches the maximum.
-
-    Args:
-        scores: `(images, outputs)`.
-        labels: position of each image's label among the outputs, `(images,)`.
-        own: score of each image's label, `(images,)`.
-    """
-    right = own >= scores.amax(1)
-    reached = right.nonzero()[:, 0]
-    right[reached] = scores[reached].argmax(1) == labels[reached]
-    return right
-
-
 class Measure:
     """Measures a learner on the classes seen so far.
 
