@@ -214,3 +214,20 @@ def test_what_the_documents_say_of_heads_is_so(read):
     assert score["untrained + slda"] > score["asb_zap (sequential)"]
     assert max(score, key=score.get) == "asb_zap + ranpac"
     assert all(abs(row.held_out_seen - row.held_out.mean) < 0.002 for row in table.rows)
+
+
+def test_what_the_documents_say_of_heads_on_natural_images_is_so(read):
+    found = read("decomposition_natural")
+    (table,) = found.tables
+    gained = {(gain.strategy, gain.transfer): gain for gain in gains(table, found.logs)}
+    closed = ("ncm", "slda", "ridge", "ranpac")
+    score = {row.method: row.held_out.mean for row in table.rows}
+    for head in closed:
+        assert gained["asb", head].significant
+        assert -0.07 < gained["asb", head].difference.value < -0.05
+        assert score[f"asb_zap + {head}"] < score[f"untrained + {head}"]
+        assert gained["iid", head].difference.value < 0
+    assert [head for head in closed if gained["iid", head].significant] == ["ncm", "ridge"]
+    assert max(mean for name, mean in score.items() if not name.endswith(closed)) < 0.057
+    assert not any(gained[name, "sequential"].significant for name in ("iid", "asb"))
+    assert max(row.validation for row in table.rows if row.validation is not None) < 0.07
