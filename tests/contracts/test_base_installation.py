@@ -44,8 +44,12 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
     venv.create(folder / "env", with_pip=False)
     site = next((folder / "env" / "lib").glob("python*")) / "site-packages"
-    own = metadata.distribution(PROJECT["name"])
-    (record,) = {file.parts[0] for file in own.files or () if file.parts[0].endswith(".dist-info")}
+    (own, record), *_ = (
+        (found, file.parts[0])
+        for found in metadata.distributions(name=PROJECT["name"])
+        for file in found.files or ()
+        if file.parts[0].endswith(".dist-info")  # and not the .egg-info that building leaves in the tree
+    )
     (site / record).symlink_to(own.locate_file(record))  # installed, from this tree
     for distribution in closure(PROJECT["dependencies"]).values():
         for top in {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}:

@@ -152,7 +152,7 @@ def test_a_stop_ends_running_jobs_and_another_launcher_resumes_to_the_same_recor
     assert records(out) == records(expected_after_many)
 
 
-@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a folder in which not even root can make another")
+@pytest.mark.skipif(not Path("/sys").is_mount(), reason="needs a folder in which not even root can make another")
 def test_a_fatal_outcome_ends_the_run(new_launcher, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -22,7 +22,7 @@ from zapbench.extras import DISTRIBUTION, TRAIN, command_for
 from zapbench.launchers.cpus import cores
 from zapbench.launchers.home import import_with_writable_home
 
-TESTED = "3.11"
+TESTED = ("3.11", "3.13")
 """The version of Python that runs the tests."""
 IMPORTED = {
     "torch": "torch",
@@ -65,8 +65,8 @@ def examine(out: Path, say: Callable[[str], None] = lambda now: None) -> Iterato
 
 def _python() -> Iterator[Diagnosis]:
     version = platform.python_version()
-    if not version.startswith(f"{TESTED}."):
-        yield Diagnosis("python", NOTE, f"{version}; the tests are run with {TESTED}")
+    if version.rpartition(".")[0] not in TESTED:
+        yield Diagnosis("python", NOTE, f"{version}; the tests are run with {' and '.join(TESTED)}")
     else:
         yield Diagnosis("python", OK, f"{version} ({sys.executable})")
     yield Diagnosis("zapbench", OK, f"{__version__} ({Path(zapbench.__file__).parent})")

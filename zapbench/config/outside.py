@@ -15,6 +15,7 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -125,11 +126,14 @@ def _forget(gone: set[str]) -> None:
 
 
 def _import(module: str, folder: Path) -> None:
-    before = set(sys.modules)
+    before, writes_none = set(sys.modules), sys.dont_write_bytecode
+    _drop_bytecode(module.split(".")[0], folder)
     sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
     try:
         importlib.import_module(module)
     finally:
+        sys.dont_write_bytecode = writes_none
         sys.path.remove(str(folder))
     for name in set(sys.modules) - before:
         loaded = sys.modules[name]
@@ -138,8 +142,27 @@ def _import(module: str, folder: Path) -> None:
             _loaded[name] = (folder, _digest_beside(top, folder))
 
 
+def _drop_bytecode(top: str, folder: Path) -> None:
+    """Deletes compiled code: Python takes it for a source's if that has its size and was changed in the same second."""
+    for path in _files_beside(top, folder):
+        with suppress(OSError, NotImplementedError):
+            Path(importlib.util.cache_from_source(str(path))).unlink()
+
+
+def _files_beside(top: str, folder: Path) -> list[Path]:
+    """Returns the sources of a module and of the modules beside it which it imports."""
+    return [folder / where for contents in _sources_beside(top, folder).values() for where, _ in contents]
+
+
 def _digest_beside(top: str, folder: Path) -> str:
-    sources: dict[str, bytes] = {}
+    found = _sources_beside(top, folder)
+    parts = [part for name in sorted(found) for where, content in found[name] for part in (where.encode(), content)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def _sources_beside(top: str, folder: Path) -> dict[str, list[tuple[str, bytes]]]:
+    """Returns module -> the place of each of its files in the folder, and its content."""
+    sources: dict[str, list[tuple[str, bytes]]] = {}
     left = [top]
     while left:
         name = left.pop()
@@ -148,9 +171,9 @@ def _digest_beside(top: str, folder: Path) -> str:
             continue
         files = [path] if path.is_file() and path.name != "__init__.py" else sorted((folder / name).rglob("*.py"))
         contents = [(file.relative_to(folder).as_posix(), file.read_bytes()) for file in files]
-        sources[name] = b"\0".join(part for where, content in contents for part in (where.encode(), content))
+        sources[name] = contents
         left += [other for _, content in contents for other in _imported_names(content)]
-    return hashlib.sha256(b"\0".join(sources[name] for name in sorted(sources))).hexdigest()[:12]
+    return sources
 
 
 def _imported_names(source: bytes) -> set[str]:
