@@ -3,6 +3,7 @@
 import avalanche_strategies
 import pytest
 from avalanche.training.supervised import MIR, ICaRL
+from qpsolvers.solvers import solve_function
 
 from zapbench.plugins import make_strategy
 
@@ -12,7 +13,8 @@ def without_messages(table):
     return [row.split(": ")[0] for row in table.splitlines()]
 
 
-def test_the_table_of_strategies_is_what_is_found():
+def test_the_table_of_strategies_is_what_is_found(monkeypatch):
+    monkeypatch.delitem(solve_function, "quadprog", raising=False)  # GEM's, which some installations have
     (found,) = avalanche_strategies.MARKED.findall(avalanche_strategies.DOCUMENT.read_text(encoding="utf-8"))
     rows = without_messages(avalanche_strategies.table())
     assert without_messages(found[1]) == rows
