@@ -111,7 +111,7 @@ A scenario for zapbench. In this folder:
 
     zapbench data show {package}/{package}.gin --out sheet.png     # the images as the network sees them
     zapbench run {package}/{package}.gin asb_zap
-    python -m pytest
+    python -m pytest  # of `pip install pytest`
 
 `{package}/data.py` returns the images and the sizes of the protocol, `{package}/{package}.gin` binds the network and
 what strategies take from a scenario. Images in folders need no code: see docs/tutorials/your_own_data.md of zapbench.

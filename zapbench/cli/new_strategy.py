@@ -102,7 +102,7 @@ A pre-training strategy for zapbench. In this folder:
     zapbench run glyphs {package}/{package}.gin       # pre-trains, transfers, and prints its table
     zapbench run glyphs iid                 # a method to compare it with
     zapbench leaderboard runs               # both in one table
-    python -m pytest
+    python -m pytest  # of `pip install pytest`
 
 `{package}/plugin.py` implements the idea, `{package}/{package}.gin` configures it. Every binding can be changed with
 `-p`:

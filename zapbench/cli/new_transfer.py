@@ -92,7 +92,7 @@ A transfer for zapbench. In this folder:
 
     zapbench check {package}/{package}.gin                                         # tests the contract
     zapbench run glyphs asb --transfer sequential {package}/{package}.gin          # plain fine-tuning, and this
-    python -m pytest
+    python -m pytest  # of `pip install pytest`
 
 `{package}/plugin.py` implements the idea, `{package}/{package}.gin` configures it. Every binding can be changed with
 `-p`:
