@@ -51,6 +51,12 @@ def test_a_torch_without_the_private_operator_has_the_others(empty, monkeypatch)
     assert asked == [{"torch.mm", "oneDNN convolution"}]
 
 
+def test_large_sizes_share_a_choice_and_small_ones_do_not(empty):
+    for rows, inner in ((200, 1000), (200, 1020), (201, 1000)):
+        multiply(torch.randn(rows, inner), torch.randn(inner, 300))
+    assert set(choices()) == {"product 200x1024x512 NN", "product 201x1024x512 NN"}
+
+
 def test_eight_threads_give_the_same_product(empty):
     left, right = torch.randn(200, 100), torch.randn(100, 200)
     threads = torch.get_num_threads()

@@ -19,9 +19,8 @@ def keep_freed_memory() -> None:
 
     By default glibc returns the memory of a step's large tensors, and the system clears these pages again at the next
     step; an unfrozen step on 16 or more images then takes 25-50% longer (`benchmarks/allocator.py`). The process's peak
-    memory stays the same, but it keeps that peak until it ends. On systems without glibc this does
-    nothing. It reaches numpy's arrays and torch's tensors up to torch 2.14; with torch 2.15, on Python 3.13, tensors'
-    pages were cleared again at each step (measured), and numpy's were not.
+    memory stays the same, but it keeps that peak until it ends. On systems without glibc this does nothing. With torch
+    2.15 it reaches numpy's arrays, but not tensors.
     """
     configured = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
     if any(name in os.environ for name in configured) or platform.libc_ver()[0] != "glibc":

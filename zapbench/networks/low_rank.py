@@ -10,7 +10,7 @@ from torch import Tensor
 from zapbench.networks.products import multiply
 
 ROWS = 32
-"""Products that are kept before they are applied, unless it is said otherwise."""
+"""Products that are kept before they are applied, by default."""
 
 
 class LowRankChanges:
@@ -19,6 +19,8 @@ class LowRankChanges:
     Attributes:
         matrix: `(outputs, features)`, without the changes until `apply`.
         factor: of every product.
+
+    Args:
         rows: products that are kept before they are applied.
     """
 
