@@ -144,14 +144,10 @@ def _import(module: str, folder: Path) -> None:
 
 def _drop_bytecode(top: str, folder: Path) -> None:
     """Deletes compiled code: Python takes it for a source's if that has its size and was changed in the same second."""
-    for path in _files_beside(top, folder):
-        with suppress(OSError, NotImplementedError):
-            Path(importlib.util.cache_from_source(str(path))).unlink()
-
-
-def _files_beside(top: str, folder: Path) -> list[Path]:
-    """Returns the sources of a module and of the modules beside it which it imports."""
-    return [folder / where for contents in _sources_beside(top, folder).values() for where, _ in contents]
+    for files in _sources_beside(top, folder).values():
+        for where, _ in files:
+            with suppress(OSError, NotImplementedError):
+                Path(importlib.util.cache_from_source(str(folder / where))).unlink()
 
 
 def _digest_beside(top: str, folder: Path) -> str:
