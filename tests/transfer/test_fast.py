@@ -152,11 +152,11 @@ def test_a_label_that_is_all_but_certain_is_stepped_as_torch_rounds_it(omniglot_
         nn.init.zeros_(whole.head.bias)
         whole.head.bias.data[label] = certain
         fast = columns._Head(features(torch.float32), replace(whole, trial=trial, points=[1]))
-        fast.step(0, 1)
+        fast.step(0, 1, shared=False)
         run_trial(features(torch.float32), TrialPlan(trial, whole.head, PROTOCOL, Momentum, rate=1.0, points=[1]))
         expected = whole.head.weight.detach()[label].numpy()
         assert bool(expected.any()) == moved
-        np.testing.assert_array_equal(fast._state[0][:-1, label], expected)
+        np.testing.assert_array_equal(fast._joined()[:-1, label], expected)
 
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam], ids=["sgd", "adam"])

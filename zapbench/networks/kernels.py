@@ -5,6 +5,7 @@ into arrays that it is given. Sums run in one fixed order.
 """
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, cast
 
 import numpy as np
@@ -16,12 +17,19 @@ Array = npt.NDArray[Any]
 _OPTIONS = {"fastmath": {"contract"}, "error_model": "numpy", "nogil": True}
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles at the first call; the code is kept beside the source or in the user's cache, where it can be."""
+def compiled(function: Callable[..., Any], *, parallel: bool = False) -> Callable[..., Any]:
+    """Compiles at the first call; the code is kept beside the source or in the user's cache, where it can be.
+
+    With `parallel`, loops over `numba.prange` use numba's threads; without, they are loops. Numba keeps code by the
+    function's name whatever the options, so that the parallel one is a copy with another name.
+    """
+    if parallel:
+        function = FunctionType(function.__code__, function.__globals__, f"{function.__name__}_parallel")
+        function.__qualname__ = function.__name__
     try:
-        return cast(Callable[..., Any], njit(cache=True, **_OPTIONS)(function))
+        return cast(Callable[..., Any], njit(cache=True, parallel=parallel, **_OPTIONS)(function))
     except RuntimeError:  # neither place can be written to
-        return cast(Callable[..., Any], njit(**_OPTIONS)(function))
+        return cast(Callable[..., Any], njit(parallel=parallel, **_OPTIONS)(function))
 
 
 @compiled
