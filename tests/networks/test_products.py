@@ -35,6 +35,22 @@ def test_every_library_multiplies(name, left_transposed, right_transposed, sizes
     assert torch.allclose(multiply(left, right).double(), expected, atol=1e-5 * inner**0.5)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_private_operator_is_never_given_a_view_of_a_wider_matrix(monkeypatch, transposed):
+    """With one, a product of 1000 x 2304 x 1000 takes 24 seconds instead of 10 milliseconds."""
+    operator, given = torch.ops.mkldnn._linear_pointwise, []
+
+    def spy(left, right, *rest):
+        given.append(right.is_contiguous() or right.t().is_contiguous())
+        return operator(left, right, *rest)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", spy)
+    right = torch.randn(33, 60)[:, :50].t() if transposed else torch.randn(50, 60)[:, :33]
+    left = torch.randn(20, 50)
+    torch.testing.assert_close(WAYS[products.OPERATOR](left, right), left @ right)
+    assert given == [True]
+
+
 def test_float64_and_a_torch_without_onednn_use_torchs_product(empty, monkeypatch):
     left, right = torch.randn(200, 200), torch.randn(200, 200)
     assert torch.equal(multiply(left.double(), right.double()), left.double() @ right.double())

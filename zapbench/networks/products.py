@@ -78,6 +78,8 @@ def _as_convolution(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _by_operator(left: Tensor, right: Tensor) -> Tensor:
+    if not (right.is_contiguous() or right.t().is_contiguous()):
+        right = right.contiguous()  # a view of a wider matrix takes a thousand times as long
     product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.t(), None, "none", [], "")
     return product
 
