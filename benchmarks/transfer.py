@@ -7,10 +7,10 @@
 
 The baseline is `zapbench.transfer.reference.run_trial`: `nn.Linear` with torch's optimiser on the same features. A pair
 is one run of the plain loop and one of the engine, in alternating order. With several rates, the plain loop runs one of
-them per pair, and its time is multiplied by the number of rates. Adam and momentum have two rates, because their engine
-uses one thread per head. The output is the median and the quartiles of the ratios, in wall-clock time and in processor
-time (equal on an idle machine with one thread), and the ratio of the engine to itself. The trajectories of each pair
-are compared.
+them per pair, and its time is multiplied by the number of rates. Adam and momentum have two rates, as their engine
+learns at most as many heads at a time as there are threads. The output is the median and the quartiles of the ratios,
+in wall-clock time and in processor time (equal on an idle machine with one thread), and the ratio of the engine to
+itself. The trajectories of each pair are compared.
 """
 
 import argparse
@@ -63,7 +63,7 @@ FUSED = partial(torch.optim.Adam, fused=True)
 CASES = (
     Case("sgd, every class", torch.optim.SGD, torch.optim.SGD, {"every": 1}, RATES, 30.0),
     Case("adam, the end alone", FUSED, FUSED, {"every": 0}, TWO, 2.0),
-    Case("adam, official points", FUSED, FUSED, {"every": 50, "first": True}, TWO, 1.8),
+    Case("adam, official points", FUSED, FUSED, {"every": 50, "first": True}, TWO, 3.5),
     Case("adam, official points, default", FUSED, torch.optim.Adam, {"every": 50, "first": True}, TWO, 4.0),
     Case("adam, every class", FUSED, FUSED, {"every": 1}, TWO),
     Case(
