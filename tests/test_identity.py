@@ -76,9 +76,20 @@ def test_an_included_file_is_part_of_the_text_wherever_it_is_included_from(tmp_p
     assert read_text(tmp_path / "mine.gin").index("IID_EPOCHS") < read_text(tmp_path / "mine.gin").index("K = 3")
 
 
+def test_a_shipped_configuration_is_included_by_its_kind_and_name_and_a_file_beside_goes_first(tmp_path):
+    (tmp_path / "mine.gin").write_text('include "strategies/asb.gin"\nASB.inner_lr = 0.02\n')
+    assert "run.strategy = @ASB" in read_text(tmp_path / "mine.gin")
+    (tmp_path / "strategies").mkdir()
+    (tmp_path / "strategies" / "asb.gin").write_text("run.strategy = @Mine\n")
+    assert "run.strategy = @ASB" not in read_text(tmp_path / "mine.gin")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
+        ("bare.gin", b'include "asb.gin"\n', 'the shipped one is include "strategies/asb.gin"'),
+        ("both.gin", b'include "iid.gin"\n', 'include "strategies/iid.gin" or include "transfers/iid.gin"'),
+        ("above.gin", b'include "strategies/../suites/demo.gin"\n', "there is no such file beside it"),
         ("circle.gin", b'include "circle.gin"\n', "includes itself"),
         ("lost.gin", b'include "nowhere.gin"\n', "there is no such file beside it"),
         ("latin.gin", b"# \xe9\n", "not a text in UTF-8"),

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from zapbench import config
 from zapbench.cli.main import main
 from zapbench.cli.new_strategy import new_strategy
 from zapbench.cli.new_suite import new_suite
@@ -36,6 +37,35 @@ def test_a_new_strategy_passes_its_own_tests_and_runs_on_glyphs(tmp_path, capsys
     assert done.returncode == 0, done.stderr
     assert "my_idea" in done.stdout
     assert (folder / "runs" / "glyphs" / "my_idea").is_dir()
+
+
+def test_a_new_strategy_adds_its_plug_in_to_those_of_the_strategy_that_it_is_like(tmp_path):
+    assert main(["new", "strategy", "my_idea", "--like", "asb_zap", "--in", str(tmp_path)]) == 0
+    folder = tmp_path / "my_idea"
+    bound = config.bindings_of("strategies", str(folder / "my_idea" / "my_idea.gin"))
+    assert bound["ASB.plugins"] == "[@ZapEpisodeClass(), @MyIdea()]"
+    assert bound["run.strategy"] == "@ASB"
+    tests = run(["-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert tests.returncode == 0, tests.stdout + tests.stderr
+
+
+@pytest.mark.parametrize(
+    ("like", "words"),
+    [
+        ("asb_zpa", "'asb_zpa' is not among the shipped strategies, did you mean asb_zap"),
+        ("untrained", "'untrained' does not train"),
+        ("pretrained", "'pretrained' does not train"),
+    ],
+)
+def test_a_strategy_that_none_can_be_like_is_refused_and_nothing_is_written(like, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        new_strategy("my_idea", tmp_path, like=like)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_strategy_can_be_like_another(tmp_path, capsys):
+    assert main(["new", "suite", "my_grid", "--like", "asb", "--in", str(tmp_path)]) == 2
+    assert "--like is for a strategy" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

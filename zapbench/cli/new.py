@@ -9,26 +9,34 @@ from zapbench.cli.arguments import add_command
 
 def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    example = "zapbench new strategy my_idea"
+    example = "zapbench new strategy my_idea --like asb"
     what = "write a small working start for your own strategy, transfer, scenario or suite, or a mapping for your logs"
     command = add_command(commands, "new", what, example)
-    command.add_argument("kind", choices=list(KINDS))
+    command.add_argument("kind", choices=["strategy", *KINDS])
     command.add_argument("name", metavar="NAME", help="its name, in lower case; of a mapping, LOGDIR")
     command.add_argument(
         "--in", dest="folder", type=Path, default=Path(), help="folder to write it into (default: the current one)"
+    )
+    command.add_argument(
+        "--like", metavar="STRATEGY", help="of a strategy: the shipped one that it adds a plug-in to (default: iid)"
     )
     command.set_defaults(command=_new)
 
 
 def _new(options: argparse.Namespace) -> int:
-    KINDS[options.kind](options.name, options.folder)
+    if options.kind == "strategy":
+        _strategy(options.name, options.folder, options.like or "iid")
+    elif options.like:
+        raise ValueError(f"--like is for a strategy, not for a {options.kind}")
+    else:
+        KINDS[options.kind](options.name, options.folder)
     return 0
 
 
-def _strategy(name: str, folder: Path) -> None:
+def _strategy(name: str, folder: Path, like: str) -> None:
     from zapbench.cli.new_strategy import new_strategy
 
-    _say(new_strategy(name, folder), "zapbench check {gin}", "zapbench run glyphs {gin}")
+    _say(new_strategy(name, folder, like=like), "zapbench check {gin}", "zapbench run glyphs {gin}")
 
 
 def _transfer(name: str, folder: Path) -> None:
@@ -69,5 +77,5 @@ def _mapping(name: str, folder: Path) -> None:
     print(f"try it:  zapbench leaderboard {shlex.quote(name)} --mapping {shlex.quote(str(path))}")
 
 
-KINDS = {"strategy": _strategy, "transfer": _transfer, "scenario": _scenario, "suite": _suite, "mapping": _mapping}
-"""What can be started -> a function of its name and of the folder to write it into."""
+KINDS = {"transfer": _transfer, "scenario": _scenario, "suite": _suite, "mapping": _mapping}
+"""What can be started beside a strategy -> a function of its name and of the folder to write it into."""

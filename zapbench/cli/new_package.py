@@ -36,7 +36,14 @@ After `pip install -e .`, `zapbench list`, `run`, `suite` and `check` know it by
 """
 
 
-def write_package(kind: str, name: str, folder: Path, templates: Mapping[str, str]) -> list[Path]:
+def class_name(name: str) -> str:
+    """Returns the name of the class of a package: `MyIdea` of `my_idea`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def write_package(
+    kind: str, name: str, folder: Path, templates: Mapping[str, str], fields: Mapping[str, str] | None = None
+) -> list[Path]:
     """Writes a small working package into `folder / name`.
 
     Args:
@@ -44,6 +51,7 @@ def write_package(kind: str, name: str, folder: Path, templates: Mapping[str, st
         name: the package's name, a Python identifier in lower case.
         folder: its folder is written into this one.
         templates: path below the package's folder -> text; both may name `{package}`, the text `{cls}` and `{title}`.
+        fields: what else the text may name -> its value.
 
     Returns:
         The files, in the order of the templates.
@@ -59,14 +67,15 @@ def write_package(kind: str, name: str, folder: Path, templates: Mapping[str, st
     root = folder / name
     if root.exists():
         raise ValueError(f"{root} already exists")
-    fields = {
+    named = {
         "kind": kind,
         "package": name,
-        "cls": "".join(part.capitalize() for part in name.split("_")),
+        "cls": class_name(name),
         "title": name.replace("_", " ").capitalize(),
+        **(fields or {}),
     }
-    files = {path.format(**fields): text.format(**fields) for path, text in templates.items()}
-    files |= {f"{name}/__init__.py": "", "pyproject.toml": PROJECT.format(**fields)}
+    files = {path.format(**named): text.format(**named) for path, text in templates.items()}
+    files |= {f"{name}/__init__.py": "", "pyproject.toml": PROJECT.format(**named)}
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")

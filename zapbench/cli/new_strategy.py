@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from zapbench.cli.new_package import INSTALLED, write_package
+from zapbench import config
+from zapbench.cli.new_package import INSTALLED, class_name, write_package
+from zapbench.text import nearest
 
 PLUGIN = '''"""{title}: an Avalanche plug-in for pre-training."""
 
@@ -40,19 +42,12 @@ class {cls}(SupervisedPlugin):
                 strategy.model.head.weight.mul_(self.factor)
 '''
 
-GIN = """# {title}: i.i.d. pre-training with my own plug-in
+GIN = """# {title}: {like} with my own plug-in
+include "strategies/{like}.gin"
 import {package}.plugin
-import zapbench.strategies.iid
 
-run.model = %MODEL
-run.strategy = @IID
-run.optimizer = @outer/Adam
-outer/Adam.lr = %IID_LR
-IID.epochs = %IID_EPOCHS
-IID.batch_size = %IID_BATCH
-IID.seed = %PRETRAIN_SEED
-IID.plugins = [@{cls}()]
-{cls}.every = %ZAP_EVERY
+{strategy}.plugins = {plugins}
+{cls}.every = 10
 {cls}.factor = 0.5
 """
 
@@ -100,7 +95,7 @@ A pre-training strategy for zapbench. In this folder:
 
     zapbench check {package}/{package}.gin            # tests the contract: hooks fire, deterministic, resumable, ...
     zapbench run glyphs {package}/{package}.gin       # pre-trains, transfers, and prints its table
-    zapbench run glyphs iid                 # a method to compare it with
+    zapbench run glyphs {like}                 # what it is built on, to compare it with
     zapbench leaderboard runs               # both in one table
     python -m pytest  # of `pip install pytest`
 
@@ -119,10 +114,25 @@ FILES = {
 }
 
 
-def new_strategy(name: str, folder: Path) -> list[Path]:
+def new_strategy(name: str, folder: Path, *, like: str = "iid") -> list[Path]:
     """Writes a package for a strategy into `folder / name`; returns its files, the .gin file first.
 
+    Args:
+        name: of the package and of the strategy.
+        folder: see above.
+        like: the shipped strategy that it adds its plug-in to.
+
     Raises:
-        ValueError: see `write_package`.
+        ValueError: there is no such shipped strategy, it does not train, or see `write_package`.
     """
-    return write_package("strategies", name, folder, FILES)
+    if like not in config.shipped_names("strategies"):
+        near = nearest(like, config.shipped_names("strategies"))
+        raise ValueError(f"{like!r} is not among the shipped strategies{near}; zapbench list strategies shows them")
+    bound = config.bindings_of("strategies", like)
+    strategy = bound.get("run.strategy", "").strip("@()")
+    if strategy in ("", "Untrained"):
+        raise ValueError(f"{like!r} does not train, so that no plug-in of it would be called")
+    others = bound.get(f"{strategy}.plugins", "[]").strip("[]")
+    plugins = f"[{others}{', ' if others else ''}@{class_name(name)}()]"
+    fields = {"like": like, "strategy": strategy, "plugins": plugins}
+    return write_package("strategies", name, folder, FILES, fields)

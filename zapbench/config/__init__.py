@@ -30,7 +30,6 @@ from zapbench.config.reach import (
     transfer_configuration,
 )
 from zapbench.config.registry import (
-    KINDS,
     bindings_of,
     find,
     kind_of,
@@ -39,11 +38,10 @@ from zapbench.config.registry import (
     names,
     origin,
     refuse_clash,
-    root,
     shipped_names,
     summary,
 )
-from zapbench.config.sources import read_text, with_first_names
+from zapbench.config.sources import KINDS, read_text, root, with_first_names
 
 __all__ = [
     "DEVICE",

@@ -2,7 +2,6 @@
 
 import functools
 import tokenize
-from importlib.resources import files
 from pathlib import Path
 
 from gin import config_parser
@@ -10,19 +9,11 @@ from gin import config_parser
 from zapbench.config.bindings import bindings_in, names_in, statements_of
 from zapbench.config.errors import explain
 from zapbench.config.installed import offers
-from zapbench.config.sources import read_text
+from zapbench.config.sources import KINDS, read_text, root
 from zapbench.text import nearest
-
-KINDS = ("scenarios", "strategies", "transfers", "suites")
 
 FEW = 12
 """Names are listed in an error where they are no more than this."""
-
-
-def root() -> Path:
-    """Returns the folder of shipped configurations."""
-    inside = Path(str(files("zapbench"))) / "gin"
-    return inside if inside.is_dir() else inside.parent.parent / "gin"
 
 
 def shipped_names(kind: str) -> list[str]:

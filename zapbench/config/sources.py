@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 from gin import config_parser
+
+KINDS = ("scenarios", "strategies", "transfers", "suites")
 
 RENAMED = {
     "classes_a_trial": "classes_per_trial",
@@ -17,10 +20,17 @@ RENAMED = {
 _INCLUDE = re.compile(r"^include\s+(?P<quote>['\"])(?P<name>.+?)(?P=quote)\s*(?:#.*)?$", re.MULTILINE)
 
 
+def root() -> Path:
+    """Returns the folder of shipped configurations, which has a folder for each of `KINDS`."""
+    inside = Path(str(files("zapbench"))) / "gin"
+    return inside if inside.is_dir() else inside.parent.parent / "gin"
+
+
 def read_text(path: Path) -> str:
     """Returns the text of a .gin file, included files put in.
 
-    An included file is looked for beside the file that includes it, then in the working directory. Parameters that were
+    An included file is looked for beside the file that includes it, then in the working directory, then among the
+    shipped configurations, where it is named with its kind: `include "strategies/asb.gin"`. Parameters that were
     renamed since the file was written have their new names.
 
     Raises:
@@ -64,7 +74,13 @@ def _find(name: str, includer: Path) -> Path:
     for folder in (includer.parent, Path()):
         if (folder / name).is_file():
             return folder / name
-    raise ValueError(f"{includer} includes {name!r}, and there is no such file beside it or in the working directory")
+    if name in (shipped := [f"{kind}/{path.name}" for kind in KINDS for path in (root() / kind).glob("*.gin")]):
+        return root() / name
+    meant = " or ".join(f'include "{other}"' for other in shipped if other.endswith(f"/{name}"))
+    raise ValueError(
+        f"{includer} includes {name!r}, and there is no such file beside it or in the working directory"
+        + (f"; the shipped one is {meant}" if meant else "")
+    )
 
 
 def _read(path: Path) -> str:
