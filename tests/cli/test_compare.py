@@ -75,14 +75,14 @@ def test_a_transfer_runs_after_the_models_of_the_results_which_are_rebuilt_once(
     now = times_of(model_cache("little"))
     assert set(now) == set(first)
     assert sum(now[path] != first[path] for path in first) == 1
-    stale = next(model_cache("little").rglob("checkpoint.pt")).parent
-    held = description_of(stale / contract.EVENT_FILE).config_hash
-    rewrite(stale / contract.EVENT_FILE, held.encode(), b"0" * len(held))  # what another configuration made is, too
+    configured, imaged = (path.parent for path in sorted(model_cache("little").rglob("checkpoint.pt"))[:2])
+    for stale, field in ((configured, "config_hash"), (imaged, "data")):  # of another configuration, of other images
+        held = getattr(description_of(stale / contract.EVENT_FILE), field)
+        rewrite(stale / contract.EVENT_FILE, held.encode(), b"0" * len(held))
     assert main(["compare", "ranpac", "--with", "little"]) == 0
     then = times_of(model_cache("little"))
-    assert [path for path in now if then[path] != now[path]] == [
-        (stale / "checkpoint.pt").relative_to(model_cache("little"))
-    ]
+    rebuilt = {(stale / "checkpoint.pt").relative_to(model_cache("little")) for stale in (configured, imaged)}
+    assert {path for path in now if then[path] != now[path]} == rebuilt
 
 
 def test_a_strategy_runs_on_the_seeds_rates_and_trials_of_the_results(little, capsys):

@@ -65,7 +65,7 @@ def _rebuild(planned: "Plan", reference: "Reference", options: argparse.Namespac
     from zapbench.suites.reference import drop_stale, lend, model_cache, models_of
 
     models, cache = models_of(planned), model_cache(reference.name)
-    drop_stale(models, cache)
+    drop_stale(models, cache, reference)
     print(f"pre-trained models of {reference.name}: kept in {cache}", flush=True)
     own = argparse.Namespace(**vars(options) | {"out": cache})
     if status := suites.launch(models, cache, lambda: suites.launcher_for(models.suite, own)):

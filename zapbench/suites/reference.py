@@ -182,15 +182,25 @@ def model_cache(name: str) -> Path:
     return default_cache().parent / "models" / name
 
 
-def drop_stale(models: Plan, cache: Path) -> None:
-    """Deletes kept models that another configuration or version made, and those that lost a file."""
+def drop_stale(models: Plan, cache: Path, reference: Reference) -> None:
+    """Deletes kept models of another configuration, of other images than the results', and those that lost a file."""
+    data = {scenario: _data_of(reference.folder / scenario) for scenario in models.suite.scenarios}
     for task in models.tasks:
         folder = cache / task.folder
         held = description_of(folder / contract.EVENT_FILE)
-        ended = status_of(folder / contract.EVENT_FILE) == contract.FINISHED
-        lost = ended and not (folder / CHECKPOINT).is_file()
-        if held is not None and (lost or identity_of(task.run).difference(held)):
+        if held is None:
+            continue
+        lost = status_of(folder / contract.EVENT_FILE) == contract.FINISHED and not (folder / CHECKPOINT).is_file()
+        others = data[task.run.scenario] not in ("", held.data)
+        if lost or others or identity_of(task.run).difference(held):
             shutil.rmtree(folder)
+
+
+def _data_of(folder: Path) -> str:
+    """Returns the digest of the images of a scenario's records; empty where these were written before there was one."""
+    first = next(iter(sorted(folder.rglob(contract.EVENT_FILE))), None)
+    held = description_of(first) if first else None
+    return held.data if held else ""
 
 
 def lend(models: Plan, cache: Path, out: Path) -> None:
