@@ -2,7 +2,8 @@
 
     python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
-Each LOGDIR is an output folder of `zapbench suite --out`.
+Each LOGDIR is an output folder of `zapbench suite --out`. With `--keep FILE`, what they do not measure is as in an earlier
+table.
 """
 
 import argparse
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logdir", type=Path, nargs="+", metavar="LOGDIR")
     parser.add_argument("--machine", required=True, help="where this was measured, in words")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="an earlier table, for what is not measured anew")
     options = parser.parse_args()
     found: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
     for logdir in options.logdir:
@@ -49,6 +51,8 @@ def main() -> None:
         }
         for name, measured in found.items()
     ]
+    if options.keep:
+        rows += [row for row in json.loads(options.keep.read_text())["costs"] if row["kind"] not in found]
     table = {"machine": options.machine, "costs": sorted(rows, key=lambda row: (row["what"], row["kind"]))}
     json.dump(table, sys.stdout, indent=1)
     print()

@@ -6,6 +6,7 @@ from zapbench.cli.new_package import check_name
 
 GIN = """# {title}: two ways to pre-train, on equal tuning budgets; 3 seeds x 5 trials
 Suite.scenarios = ["glyphs"]
+# Yours too: its name after `pip install -e my_idea`, or the path of its file, "my_idea/my_idea/my_idea.gin".
 Suite.strategies = ["iid", "iid_zap"]
 Suite.transfers = ["sequential"]
 Suite.seeds = 3
