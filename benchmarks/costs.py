@@ -2,8 +2,8 @@
 
     python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
-Each LOGDIR is an output folder of `zapbench suite --out`. With `--keep FILE`, what they do not measure is as in an earlier
-table.
+Each LOGDIR is an output folder of `zapbench suite --out`. With `--keep FILE`, what they do not measure is as in an
+earlier table.
 """
 
 import argparse
