@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.curves import trials_of
+from zapbench.leaderboard.decide.gains import REFERENCES
 from zapbench.leaderboard.decide.power import pooled_spread, seeds_to_detect, smallest_difference
 from zapbench.leaderboard.decide.rows import Row
 from zapbench.leaderboard.decide.select import reported, score
@@ -24,16 +25,18 @@ class Evidence:
     """What a table says about claims.
 
     Attributes:
-        table: the table.
+        table: the table; where it has several ways to learn, its rows of plain learning by Adam, which is the paper's.
         facts: its fingerprint's fields.
         trials: method -> its reported trials at the selected setting.
         runs: the pre-trained models of the table's scenario.
+        names: method -> its name in the table that it is of, where that is another.
     """
 
     table: Table
     facts: Mapping[str, Any]
     trials: Mapping[str, pd.DataFrame]
     runs: pd.DataFrame
+    names: Mapping[str, str]
     _kept: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     _pairs: dict[str, list[Pair]] = field(default_factory=dict)
 
@@ -95,4 +98,27 @@ def evidence(logs: Logs, table: Table) -> Evidence:
     trials = trials_of(logs, table)
     chosen = {row.method: reported(trials, table.choices[row.method]) for row in table.rows}
     runs = logs.runs[logs.runs["scenario"] == table.scenario]
-    return Evidence(table, logs.facts.get(table.fingerprint, {}), chosen, runs)
+    facts = logs.facts.get(table.fingerprint, {})
+    plain = _plain(chosen)
+    if not plain:
+        return Evidence(table, facts, chosen, runs, {})
+    part = replace(
+        table,
+        rows=[replace(row, method=plain[row.method]) for row in table.rows if row.method in plain],
+        choices={plain[name]: choice for name, choice in table.choices.items() if name in plain},
+        failed=frozenset(plain[name] for name in table.failed if name in plain),
+        pairs=[],
+        papers={},
+    )
+    own = {plain[name]: found for name, found in chosen.items() if name in plain}
+    return Evidence(part, facts, own, runs, {new: name for name, new in plain.items()})
+
+
+def _plain(chosen: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Returns row -> strategy of the rows of plain learning by Adam; empty where all are, none is, or two are alike."""
+    found = {
+        name: str(trials["strategy"].iloc[0])
+        for name, trials in chosen.items()
+        if len(trials) and set(trials["transfer"]) <= set(REFERENCES)
+    }
+    return found if len(found) < len(chosen) and len(set(found.values())) == len(found) else {}

@@ -61,7 +61,8 @@ def papers_values(table: Table, logs: Logs) -> dict[str, float]:
         about = claim.kind == "number" and claim.metric == "held_out" and _is_about(table, claim)
         if about and (names := _names(claim, found)) and not _size(claim, found, names):
             assert claim.value is not None
-            values[names[claim.methods[0]]] = claim.value
+            own = names[claim.methods[0]]
+            values[found.names.get(own, own)] = claim.value
     return values
 
 

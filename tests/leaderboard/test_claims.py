@@ -390,6 +390,34 @@ def test_figures_show_the_papers_values_where_a_table_is_at_its_size(tmp_path):
         assert "paper" in path.read_text()
 
 
+def test_claims_about_adam_are_held_against_its_rows_where_a_table_has_other_heads_too(tmp_path):
+    """Other heads neither take the place of the paper's nor make its comparisons stricter."""
+    alone, mixed = tmp_path / "alone", tmp_path / "mixed"
+    scores = {"asb": [40.0, 42.0, 44.0], "asb_zap": [47.0, 48.0, 49.0]}
+    for folder in (alone, mixed):
+        record(folder, scores)
+    for learner, more in (("ncm", 20), ("slda", 30), ("ridge", 25)):
+        for strategy, seeds in scores.items():
+            for seed, score in enumerate(seeds):
+                about = {
+                    "method": strategy,
+                    "scenario": "omniglot",
+                    "seed": seed,
+                    "facts": PAPERS_SIZE,
+                    "outputs": 1000,
+                }
+                write(mixed, [0.9, (score + more) / 100], **about, transfer=learner, learner=learner)
+    claim = 'kind = "order"\nbetter = ["asb_zap"]\nworse = ["asb"]\n'
+    (expected,), (found,) = held(alone, claim, tmp_path), held(mixed, claim, tmp_path)
+    assert len(load(mixed).trials["method"].unique()) > 2
+    assert found.verdict == expected.verdict
+    logs = load(mixed)
+    (table,) = tables(logs)
+    papers = papers_values(table, logs)
+    assert sorted(papers.values()) == [42.6, 57.0]
+    assert set(papers) <= {row.method for row in table.rows}  # as figures name them
+
+
 @pytest.mark.parametrize(
     "change",
     [{"facts": PAPERS_SIZE | {"classes_per_trial": 100}}, {"encoder": "convnet3x32"}, {"scenario": "omniglot_small"}],
