@@ -6,8 +6,9 @@ For each `leaderboard/results/NAME/logs.tar.xz` it writes: the unpacked logs and
 their page to `build/results/pages/leaderboard/NAME` (which `make docs` includes), the tables to
 `leaderboard/results/NAME/table.md`, and into each document a short table, between `<!-- results: NAME -->` and
 `<!-- end of results -->`, the verdicts of `zapbench claims`, between `<!-- claims: NAME -->` and
-`<!-- end of claims -->`, and what zapping gains under each head, between `<!-- gains: NAME -->` and
-`<!-- end of gains -->`. A test does the same and compares, so the numbers in documents are those of the logs.
+`<!-- end of claims -->`, and what zapping gains in each pre-training and way to learn, between
+`<!-- gains: NAME -->` and `<!-- end of gains -->`. A test does the same and compares, so the numbers in documents are
+those of the logs.
 """
 
 import functools
@@ -21,15 +22,17 @@ from pathlib import Path
 from zapbench.leaderboard.claims.judge import judge, papers_values
 from zapbench.leaderboard.claims.schema import read_claims
 from zapbench.leaderboard.decide.curves import curves
+from zapbench.leaderboard.decide.gains import gains
 from zapbench.leaderboard.decide.rows import Row, is_number
 from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.leaderboard.show import claims, gains
+from zapbench.leaderboard.show import claims
+from zapbench.leaderboard.show import gains as show_gains
 from zapbench.leaderboard.show.columns import percent
 from zapbench.leaderboard.show.drawing import save
 from zapbench.leaderboard.show.figures import write_figures
-from zapbench.leaderboard.show.markdown import to_markdown
+from zapbench.leaderboard.show.markdown import escape, to_markdown
 from zapbench.leaderboard.show.page import write_site
 from zapbench.leaderboard.show.trajectories import trajectories
 
@@ -118,9 +121,9 @@ def verdicts(found: Published) -> str:
 
 
 def gained(found: Published) -> str:
-    """Returns what zapping gains under each head, a line a pre-training and head."""
-    texts = [gains.to_markdown(table, found.logs) for table in found.tables]
-    return "\n".join(text.partition("\n\n")[2] for text in texts if text)
+    """Returns what zapping gains, a line a pre-training and way to learn."""
+    lines = [line for table in found.tables for line in show_gains.gains_lines(gains(table, found.logs))]
+    return "\n".join(f"- {escape(line)}" for line in lines) + "\n"
 
 
 MADE: dict[str, Callable[[Published], str]] = {
@@ -159,7 +162,7 @@ def picture(found: Published, path: Path) -> None:
 def heat_map(found: Published, path: Path) -> None:
     """Draws pre-trainings by heads."""
     for table in found.tables:
-        drawn = gains.heads_figure(table, found.logs)
+        drawn = show_gains.heads_figure(table, found.logs)
         if drawn is not None:
             save(drawn, path)
 
