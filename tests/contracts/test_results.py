@@ -216,6 +216,41 @@ def test_what_the_documents_say_of_heads_is_so(read):
     assert all(abs(row.held_out_seen - row.held_out.mean) < 0.002 for row in table.rows)
 
 
+def points(gain):
+    return round(100 * gain.difference.value)
+
+
+def test_what_the_documents_say_of_replay_and_the_joint_bound_is_so(read):
+    found, heads = read("decomposition_small_memory"), read("decomposition_small")
+    ((table,), (others,)) = found.tables, heads.tables
+    gained = {(gain.strategy, gain.transfer): gain for gain in gains(table, found.logs)}
+    by_adam = {gain.strategy: gain for gain in gains(others, heads.logs) if gain.transfer == "sequential"}
+    assert [points(gained[name, "joint"]) for name in ("asb", "meta_asb")] == [6, 3]
+    assert [points(by_adam[name]) for name in ("asb", "meta_asb")] == [14, 15]
+    for transfer in ("replay", "joint"):
+        assert all(gained[name, transfer].significant for name in ("asb", "meta_asb", "iid"))
+        assert gained["iid", transfer].difference.value < 0
+    best = {row.method: row.held_out.mean for row in (*table.rows, *others.rows)}
+    assert best["asb_zap + ranpac"] > best["asb_zap + joint"]
+
+
+def test_what_the_documents_say_of_layers_that_all_learn_is_so(read):
+    found, heads = read("decomposition_small_unfrozen"), read("decomposition_small")
+    gained = {(gain.strategy, gain.transfer): gain for table in found.tables for gain in gains(table, found.logs)}
+    assert not gained["asb", "sequential_unfrozen"].significant
+    assert gained["meta_asb", "sequential_unfrozen"].significant
+    assert gained["meta_asb", "sequential_unfrozen"].difference.value > 0
+    assert gained["iid", "sequential_unfrozen"].significant
+    assert gained["iid", "sequential_unfrozen"].difference.value < 0
+    assert [points(gained[name, "iid"]) for name in ("asb", "meta_asb", "iid")] == [6, 3, -4]
+    assert all(gained[name, "iid"].significant for name in ("asb", "meta_asb", "iid"))
+    (unfrozen,) = (table for table in found.tables if table.protocol.startswith("sequential"))
+    frozen = {
+        row.method.partition(" ")[0]: row.held_out.mean for row in heads.tables[0].rows if "sequential)" in row.method
+    }
+    assert all(row.held_out.mean < frozen[row.method] for row in unfrozen.rows)
+
+
 def test_what_the_documents_say_of_heads_on_natural_images_is_so(read):
     found = read("decomposition_natural")
     (table,) = found.tables
