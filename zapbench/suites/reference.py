@@ -134,14 +134,14 @@ def heading_of(transfer: str, scenario: str, strategy: str, bindings: Sequence[s
 
 
 def _chosen(reference: Reference, table: Table, strategies: Sequence[str]) -> dict[str, tuple[RunSpec, int]]:
-    """Returns strategy -> a run at the setting that plain fine-tuning selected, and how many settings were tried."""
+    """Returns strategy -> a run at the setting that was selected for it, and how many settings were tried."""
     planned = {(run.strategy, run.config_hash): run for run in runs(reference.suite)}
     rows = {row.method: row for row in table.rows}
     found = {}
     for name in strategies:
-        method = _plain(table, name)
+        method = _selecting(table, name)
         if name not in reference.suite.strategy_names or not method:
-            known = [strategy for strategy in reference.suite.strategy_names if _plain(table, strategy)]
+            known = [strategy for strategy in reference.suite.strategy_names if _selecting(table, strategy)]
             raise ValueError(f"{reference.name} has no pre-training {name!r}{nearest(name, known)}: {', '.join(known)}")
         choice = table.choices[method]
         run = planned.get((name, choice.config_hash))
@@ -151,13 +151,18 @@ def _chosen(reference: Reference, table: Table, strategies: Sequence[str]) -> di
     return found
 
 
-def _plain(table: Table, strategy: str) -> str:
-    """Returns the method that is a strategy with plain fine-tuning; empty where there is none.
+def _selecting(table: Table, strategy: str) -> str:
+    """Returns the method whose selected setting is a strategy's: that with plain fine-tuning; empty if there is none.
 
-    Where a table has several plain transfers, methods name them: `asb (sequential)`.
+    Where a table has several plain transfers, methods name them: `asb (sequential)`. Where it has none, but other ways
+    to learn, such as `asb + replay`, it is any of them if all selected the same pre-training.
     """
     names = (strategy, *(f"{strategy} ({transfer})" for transfer in REFERENCES))
-    return next((name for name in names if name in table.choices), "")
+    if plain := next((name for name in names if name in table.choices), ""):
+        return plain
+    others = [name for name in table.choices if name.startswith((f"{strategy} + ", f"{strategy} ("))]
+    same = len({table.choices[name].config_hash for name in others}) == 1
+    return others[0] if same else ""
 
 
 def _setting(run: RunSpec) -> dict[str, object]:
