@@ -1,5 +1,6 @@
 """Lazy steps are the optimiser's own, over gaps of any length, from the first step on, whatever the threads."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from zapbench.transfer.fast_adam import _tables
+from zapbench.transfer import fast_adam
+from zapbench.transfer.fast_adam import _tables, _Ways
 from zapbench.transfer.lazy_columns import LANES, LONGEST, TERMS, steps_alone, steps_together
 from zapbench.transfer.step_rule import step_rule_of
 
@@ -110,3 +112,23 @@ def test_outputs_that_are_all_but_certain_to_be_wrong_make_no_subnormal_numbers(
     smallest = np.finfo(np.float32).tiny
     for found in (errors, state[:, :, 2]):
         assert not ((found != 0) & (np.abs(found) < smallest)).any()
+
+
+@pytest.mark.parametrize("faster", [False, True], ids=["heads apart", "a shared head"])
+def test_the_way_that_is_timed_as_faster_is_taken_and_its_compilation_does_not_count(faster, monkeypatch):
+    now, taken = [0.0], []
+
+    class Head:
+        def step(self, start, end, *, shared):
+            first = shared not in taken
+            taken.append(shared)
+            now[0] += 1000.0 if first and shared == faster else 1.0 if shared == faster else 2.0
+
+    monkeypatch.setattr(fast_adam, "_parts", lambda: 2)
+    monkeypatch.setattr(fast_adam.time, "perf_counter", lambda: now[0])
+    with ThreadPoolExecutor(1) as pool:
+        ways = _Ways(pool)
+        for start in range(8):
+            ways.step([Head()], start, start + 1)
+    assert sorted(taken[:4]) == [False, False, True, True]
+    assert taken[4:] == [faster] * 4
