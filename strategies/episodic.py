@@ -12,6 +12,7 @@ from avalanche.core import SupervisedMetaLearningPlugin
 from avalanche.training.templates import SupervisedMetaLearningTemplate
 from torch import Tensor
 
+from zapbench.networks.cuda_graphs import CudaGraph, reason_against_graphs
 from zapbench.networks.gradients import manual_gradients
 from zapbench.networks.manual_gradients import ManualGradients, is_mean_cross_entropy
 from zapbench.strategies.data import images_of
@@ -27,8 +28,8 @@ class Episodic(SupervisedMetaLearningTemplate):
     Attributes:
         episodes: outer steps.
         first_update: episodes that were done before (when training continues from a checkpoint).
-        fast: whether gradients are computed without autograd where that is faster here, and what an inner loop does not
-            move once an episode; the plain loop agrees to rounding.
+        fast: whether gradients are computed without autograd where that is faster here (on a GPU: as CUDA graphs), and
+            what an inner loop does not move once an episode; the plain loop agrees to rounding.
     """
 
     PLUGIN_CLASS = SupervisedMetaLearningPlugin
@@ -79,7 +80,9 @@ class Episodic(SupervisedMetaLearningTemplate):
 
     def training_epoch(self, **kwargs: Any) -> None:
         """Runs the episodes."""
-        self._net = self._manual_gradients(fast=self.fast and is_mean_cross_entropy(self._criterion))
+        fast = self.fast and is_mean_cross_entropy(self._criterion)
+        self._net = self._manual_gradients(fast=fast)
+        self._graphs = self._cuda_graphs() if fast and not reason_against_graphs(self.model) else ()
         for number in range(self.first_update, self.episodes):
             if self._stop_training:
                 break
@@ -98,6 +101,13 @@ class Episodic(SupervisedMetaLearningTemplate):
 
     def _manual_gradients(self, *, fast: bool) -> ManualGradients | None:
         return manual_gradients(self.model, 1, self.inner_images + self.random_images, fast=fast)
+
+    def _cuda_graphs(self) -> tuple[CudaGraph, ...]:
+        """Returns the graphs of an episode's parts on a GPU; none where operations are launched one by one."""
+        return ()
+
+    def _parameters(self) -> list[Tensor]:
+        return list(self.model.parameters())
 
     def _load(self, number: int) -> None:
         episode = self._sampler(number)

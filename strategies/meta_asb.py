@@ -12,6 +12,7 @@ from torch.func import functional_call
 from zapbench.networks.ahead import mixes_images, split
 from zapbench.networks.anml import Gated
 from zapbench.networks.classifier import Classifier
+from zapbench.networks.cuda_graphs import CudaGraph
 from zapbench.networks.gradients import manual_gradients
 from zapbench.networks.manual_gradients import ManualGradients, Step
 from zapbench.networks.second_order import through
@@ -71,7 +72,14 @@ class MetaASB(Episodic):
         fast = fast and inner == everything == set(self._chosen(self.outer))  # `ManualGradients` move all they know
         return manual_gradients(model, 1, self.inner_images + self.random_images, fast=fast)
 
+    def _cuda_graphs(self) -> tuple[CudaGraph, ...]:
+        everything = set(self._chosen(["*"]))
+        whole = set(self._chosen(self.inner)) == everything == set(self._chosen(self.outer))
+        return (CudaGraph(self._meta_gradients, self._parameters),) if whole else ()
+
     def _inner_updates(self, **kwargs: Any) -> None:
+        if self._graphs:  # the outer update's graph takes the inner steps, too: they move no parameter of the model
+            return
         if self._net is not None:
             self._descend_by_hand(self._net)
             return
@@ -88,10 +96,28 @@ class MetaASB(Episodic):
             moved = {name: w - self.inner_lr * g for (name, w), g in zip(moved.items(), gradients)}
         self._moved = moved
 
+    def _meta_gradients(
+        self, images: Tensor, labels: Tensor, outer_images: Tensor, outer_labels: Tensor
+    ) -> tuple[Tensor, ...]:
+        moved = start = dict(self.model.named_parameters())
+        for i in range(self.inner_images):
+            loss = self._criterion(functional_call(self.model, moved, (images[i : i + 1],)), labels[i : i + 1])
+            gradients = torch.autograd.grad(loss, list(moved.values()), create_graph=not self.first_order)
+            moved = {name: w - self.inner_lr * g for (name, w), g in zip(moved.items(), gradients)}
+        output = functional_call(self.model, moved, (outer_images,))
+        loss = self._criterion(output, outer_labels)
+        return output.detach(), loss.detach(), *torch.autograd.grad(loss, list(start.values()))
+
     def _outer_update(self, **kwargs: Any) -> None:
         self.optimizer.zero_grad()
         if self._net is not None:
             self._backpropagate_by_hand(self._net)
+        elif self._graphs:
+            inputs = self.inner_x, self.inner_y, self.mb_x, self.mb_y
+            output, loss, *meta_gradients = self._graphs[0](*inputs)
+            self.mb_output, self.loss = output.clone(), loss.clone()  # the next episode writes into the graph's own
+            for parameter, gradient in zip(self.model.parameters(), meta_gradients):
+                parameter.grad = gradient
         else:
             start = self._chosen(self.outer)
             self.mb_output = functional_call(self._rest, self._moved, (self._ahead,))

@@ -42,7 +42,7 @@ def zap(
         layer: a linear layer, with `weight` of shape `(outputs, features)`, or a convolution, whose filters are its
             output nodes.
         rows: indices of the output nodes to zap, each at most once.
-        generator: source of the draws, on the layer's device.
+        generator: source of the draws; one on the CPU draws the same for a layer on any device.
         fan_in: `row` gives a standard deviation of sqrt(2 / features) for any number of rows (the paper); `call` gives
             sqrt(2 / (rows * features)), as the official code does by initialising all rows in one call.
         bias: `zero` (the paper) or `keep` (the official code).
@@ -51,12 +51,13 @@ def zap(
     """
     index = torch.as_tensor(rows, device=layer.weight.device)
     features = layer.weight[0].numel() * (len(index) if fan_in == "call" else 1)
-    drawn = layer.weight.new_zeros(len(index), *layer.weight.shape[1:])
+    shape = len(index), *layer.weight.shape[1:]
+    drawn = torch.zeros(shape, dtype=layer.weight.dtype, device=generator.device)
     if distribution == "kaiming":
         drawn.normal_(0.0, math.sqrt(2.0 / features), generator=generator)
     elif distribution == "pytorch":
         drawn.uniform_(-1.0 / math.sqrt(features), 1.0 / math.sqrt(features), generator=generator)
-    layer.weight[index] = drawn
+    layer.weight[index] = drawn.to(layer.weight.device)
     if bias == "zero" and layer.bias is not None:
         layer.bias[index] = 0.0
 
@@ -127,8 +128,7 @@ class Zapping:
 
     def generator(self, strategy: Any) -> torch.Generator:
         """Returns a generator that depends on the seed and the update's number alone, so it needs no saved state."""
-        device = strategy.model.head.weight.device
-        return torch_generator("zap", self.seed, strategy.clock.train_iterations, device=device)
+        return torch_generator("zap", self.seed, strategy.clock.train_iterations)
 
 
 @gin.register

@@ -155,6 +155,8 @@ def run(
         ValueError: something does not fit.
     """
     check_device(device)
+    if device != "cpu":
+        compute_in_float32()
     weights = Path(job.run.weights) if job.run.weights else None
     context = Context(job, options, scenario, device, digest_of(weights) if weights else "")
     pretraining: GivenModel | Pretraining
@@ -175,6 +177,12 @@ def run(
     context.check(transfer)
     learns = Transfer(transfer, transfer_optimizer, transfer_strategy, transfer_head, transfer_memory)
     return Experiment(context, pretraining, learns)
+
+
+def compute_in_float32() -> None:
+    """Makes GPUs compute in float32 what is stored as float32; by default, cuDNN rounds to TF32, with 10 bits."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def check_device(device: str) -> None:

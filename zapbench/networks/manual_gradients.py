@@ -19,12 +19,19 @@ from zapbench.networks.low_rank import LowRankChanges
 from zapbench.networks.products import multiply
 
 
-def reason_against(model: nn.Module) -> str:
-    """Returns in words why `ManualGradients` cannot stand in for autograd, or nothing where it can."""
+def reason_against_structure(model: nn.Module) -> str:
+    """Returns in words why a network is not a plain one of the convnet family, or nothing where it is."""
     if type(model) is not Classifier or type(model.head) is not nn.Linear or _layers(model) is None:
         return "the network is not of the convnet family"
     if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules()):
         return "the network has hooks"
+    return ""
+
+
+def reason_against(model: nn.Module) -> str:
+    """Returns in words why `ManualGradients` cannot stand in for autograd, or nothing where it can."""
+    if (reason := reason_against_structure(model)) or not isinstance(model, Classifier):
+        return reason
     kinds = {(p.device.type, p.dtype, p.requires_grad) for p in model.parameters()}
     if kinds not in ({("cpu", torch.float32, True)}, {("cpu", torch.float64, True)}) or model.head.bias is None:
         return "parameters are frozen, missing, not on the CPU, or neither float32 nor float64"

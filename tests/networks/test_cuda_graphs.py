@@ -1,0 +1,126 @@
+"""Episodes as CUDA graphs against the same operation by operation, in double precision.
+
+Without a GPU, what is recorded is tested by a stand-in that calls it; with one, the graphs themselves are.
+"""
+
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from zapbench.networks import cuda_graphs
+from zapbench.networks.classifier import convnet
+from zapbench.networks.cuda_graphs import CudaGraph, reason_against_graphs
+from zapbench.networks.oml import oml
+from zapbench.plugins import silent_evaluator
+from zapbench.scenarios.streams import pretraining_experience
+from zapbench.strategies import episodic
+from zapbench.strategies.asb import ASB
+from zapbench.strategies.meta_asb import MetaASB
+from zapbench.strategies.zapping import ZapEpisodeClass
+
+METHODS = pytest.mark.parametrize(
+    "method", [ASB, MetaASB, functools.partial(MetaASB, first_order=True)], ids=["ASB", "MetaASB", "first order"]
+)
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def pretrained(tiny, method, *, device="cpu", fast=True, episodes=20, **settings):
+    torch.manual_seed(3)
+    model = convnet(outputs=6, channels=1, size=28, filters=4).double().to(device)
+    losses = []
+
+    class Watch(ZapEpisodeClass):
+        def after_outer_update(self, strategy, *args, **kwargs):
+            losses.append(strategy.loss.detach())
+
+    strategy = method(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
+        inner_lr=0.05,
+        episodes=episodes,
+        inner_images=5,
+        random_images=7,
+        seed=7,
+        fast=fast,
+        plugins=[Watch(seed=7)],
+        evaluator=silent_evaluator(),
+        device=device,
+        **settings,
+    )
+    images = tiny.tensor(dtype=torch.float64, device=device)
+    strategy.train(pretraining_experience(images, tiny.pretraining(0).train), eval_streams=[])
+    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+    return weights.cpu(), torch.stack(losses).cpu(), strategy
+
+
+class Called(CudaGraph):
+    """Calls the computation, and returns its results in the same tensors each time, as a graph does."""
+
+    def __init__(self, computation, parameters):
+        self._computation, self._kept, self.calls = computation, None, 0
+
+    def __call__(self, *inputs):
+        self.calls += 1
+        found = self._computation(*inputs)
+        self._kept = self._kept or found
+        torch._foreach_copy_(self._kept, found) if found else None
+        return self._kept
+
+
+@METHODS
+def test_what_is_recorded_of_an_episode_is_the_episode(tiny, method, monkeypatch):
+    plain, plain_losses, _ = pretrained(tiny, method, fast=False)
+    monkeypatch.setattr(episodic, "reason_against_graphs", lambda model: "")
+    monkeypatch.setattr(episodic, "manual_gradients", lambda *args, **kwargs: None)
+    monkeypatch.setattr("zapbench.strategies.meta_asb.manual_gradients", lambda *args, **kwargs: None)
+    for module in ("asb", "meta_asb"):
+        monkeypatch.setattr(f"zapbench.strategies.{module}.CudaGraph", Called)
+    found, losses, strategy = pretrained(tiny, method)
+    assert [graph.calls for graph in strategy._graphs] == [20] * len(strategy._graphs) != []
+    assert torch.allclose(found, plain, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(losses, plain_losses, rtol=1e-9)
+
+
+def test_an_inner_loop_that_moves_some_parameters_is_not_recorded(tiny, monkeypatch):
+    monkeypatch.setattr(episodic, "reason_against_graphs", lambda model: "")
+    _, _, strategy = pretrained(tiny, MetaASB, episodes=2, inner=("head.*",))
+    assert strategy._graphs == ()
+
+
+def test_graphs_are_for_plain_networks_on_a_gpu(monkeypatch):
+    model = convnet(outputs=6, channels=1, size=28, filters=4)
+    assert "GPU" in reason_against_graphs(model)
+    monkeypatch.setattr(cuda_graphs, "GPU", "cpu")
+    assert not reason_against_graphs(model)
+    assert reason_against_graphs(oml(outputs=6, channels=1, size=28))
+    model.encoder.append(nn.Dropout())
+    assert "convnet" in reason_against_graphs(model)
+
+
+@on_gpu
+@METHODS
+def test_episodes_as_graphs_equal_those_operation_by_operation(tiny, method):
+    found, losses, strategy = pretrained(tiny, method, device="cuda")
+    assert strategy._graphs
+    for device in ("cuda", "cpu"):
+        plain, plain_losses, other = pretrained(tiny, method, device=device, fast=False)
+        assert not other._graphs
+        assert torch.allclose(found, plain, rtol=1e-7, atol=1e-9)
+        assert torch.allclose(losses, plain_losses, rtol=1e-7)
+
+
+@on_gpu
+def test_a_graph_is_recorded_again_for_other_shapes_and_parameters():
+    weights = [torch.ones(3, device="cuda")]
+
+    def step(x):
+        weights[0].add_(1)
+        return (x * weights[0],)
+
+    graph = CudaGraph(step, lambda: weights)
+    assert [graph(torch.full((3,), 2.0, device="cuda"))[0].tolist() for _ in range(2)] == [[4.0] * 3, [6.0] * 3]
+    assert graph(torch.full((2, 3), 2.0, device="cuda"))[0].tolist() == [[8.0] * 3] * 2
+    weights[0] = torch.zeros(3, device="cuda")
+    assert graph(torch.full((2, 3), 2.0, device="cuda"))[0].tolist() == [[2.0] * 3] * 2
