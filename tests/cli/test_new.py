@@ -10,6 +10,7 @@ from zapbench import config
 from zapbench.cli.main import main
 from zapbench.cli.new_strategy import new_strategy
 from zapbench.cli.new_suite import new_suite
+from zapbench.suites.suite import load_suite
 
 SHRUNK = ["-p", "glyphs.classes_per_trial = 5", "-p", "glyphs.classes_per_selection_trial = 5", "-p", "IID.epochs = 1"]
 
@@ -133,3 +134,32 @@ def test_a_new_suite_has_a_plan_and_runs(tmp_path, monkeypatch, capsys):
         new_suite("my_grid", tmp_path)
     with pytest.raises(ValueError, match="'demo' is among the shipped suites"):
         new_suite("demo", tmp_path)
+
+
+def test_a_new_suite_compares_the_strategies_that_it_is_given_on_equal_budgets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "strategy", "my_idea"]) == 0
+    own = "my_idea/my_idea/my_idea.gin"
+    assert main(["new", "suite", "my_grid", "--of", "untrained", "asb_zap", own]) == 0
+    suite = load_suite("my_grid.gin")
+    assert list(suite.strategies) == ["untrained", "asb_zap", own]
+    assert [len(suite.settings_of("glyphs", name)) for name in suite.strategies] == [1, 3, 3]
+    inner = [setting["ASB.inner_lr"] for setting in suite.settings_of("glyphs", "asb_zap")]
+    assert str(inner[1]) == config.reachable("glyphs", "asb_zap", [])["ASB.inner_lr"]
+    assert inner == sorted(set(inner))
+    assert main(["suite", "my_grid.gin", "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["suite", "mine", "--of", "asb_zapp"], "asb_zapp"),
+        (["suite", "mine", "--of", "asb", "asb"], "named twice"),
+        (["transfer", "mine", "--of", "asb"], "--of is for a suite"),
+    ],
+)
+def test_what_a_new_suite_cannot_compare_is_refused(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

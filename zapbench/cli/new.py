@@ -12,7 +12,7 @@ def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     example = "zapbench new strategy my_idea --like asb"
     what = "write a small working start for your own strategy, transfer, scenario or suite, or a mapping for your logs"
     command = add_command(commands, "new", what, example)
-    command.add_argument("kind", choices=["strategy", *KINDS])
+    command.add_argument("kind", choices=["strategy", "suite", *KINDS])
     command.add_argument("name", metavar="NAME", help="its name, in lower case; of a mapping, LOGDIR")
     command.add_argument(
         "--in", dest="folder", type=Path, default=Path(), help="folder to write it into (default: the current one)"
@@ -20,14 +20,25 @@ def add_new(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     command.add_argument(
         "--like", metavar="STRATEGY", help="of a strategy: the shipped one that it adds a plug-in to (default: iid)"
     )
+    command.add_argument(
+        "--of",
+        dest="strategies",
+        metavar="STRATEGY",
+        nargs="+",
+        help="of a suite: the strategies that it compares, names or .gin files (default: iid iid_zap)",
+    )
     command.set_defaults(command=_new)
 
 
 def _new(options: argparse.Namespace) -> int:
+    if options.like and options.kind != "strategy":
+        raise ValueError(f"--like is for a strategy, not for a {options.kind}")
+    if options.strategies and options.kind != "suite":
+        raise ValueError(f"--of is for a suite, not for a {options.kind}")
     if options.kind == "strategy":
         _strategy(options.name, options.folder, options.like or "iid")
-    elif options.like:
-        raise ValueError(f"--like is for a strategy, not for a {options.kind}")
+    elif options.kind == "suite":
+        _suite(options.name, options.folder, options.strategies or ["iid", "iid_zap"])
     else:
         KINDS[options.kind](options.name, options.folder)
     return 0
@@ -51,10 +62,10 @@ def _scenario(name: str, folder: Path) -> None:
     _say(new_scenario(name, folder), "zapbench data show {gin} --out sheet.png", "zapbench run {gin} asb_zap")
 
 
-def _suite(name: str, folder: Path) -> None:
+def _suite(name: str, folder: Path, strategies: list[str]) -> None:
     from zapbench.cli.new_suite import new_suite
 
-    path = new_suite(name, folder)
+    path = new_suite(name, folder, strategies)
     print(f"  {path}")
     for option in (" --dry-run", ""):
         print(f"try it:  zapbench suite {shlex.quote(str(path))}{option}")
@@ -77,5 +88,5 @@ def _mapping(name: str, folder: Path) -> None:
     print(f"try it:  zapbench leaderboard {shlex.quote(name)} --mapping {shlex.quote(str(path))}")
 
 
-KINDS = {"transfer": _transfer, "scenario": _scenario, "suite": _suite, "mapping": _mapping}
-"""What can be started beside a strategy -> a function of its name and of the folder to write it into."""
+KINDS = {"transfer": _transfer, "scenario": _scenario, "mapping": _mapping}
+"""What else can be started -> a function of its name and of the folder to write it into."""
