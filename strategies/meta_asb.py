@@ -75,6 +75,7 @@ class MetaASB(Episodic):
     def _cuda_graphs(self) -> tuple[CudaGraph, ...]:
         everything = set(self._chosen(["*"]))
         whole = set(self._chosen(self.inner)) == everything == set(self._chosen(self.outer))
+        whole = whole and type(self)._inner_updates is MetaASB._inner_updates  # the graph makes them
         return (CudaGraph(self._meta_gradients, self._parameters),) if whole else ()
 
     def _inner_updates(self, **kwargs: Any) -> None:

@@ -89,6 +89,23 @@ def test_an_inner_loop_that_moves_some_parameters_is_not_recorded(tiny, monkeypa
     assert strategy._graphs == ()
 
 
+def test_inner_updates_of_a_strategy_of_ones_own_are_not_left_out(tiny, monkeypatch):
+    class Own(MetaASB):
+        calls = 0
+
+        def _inner_updates(self, **kwargs):
+            self.calls += 1
+            super()._inner_updates(**kwargs)
+
+    monkeypatch.setattr(episodic, "reason_against_graphs", lambda model: "")
+    monkeypatch.setattr("zapbench.strategies.meta_asb.manual_gradients", lambda *args, **kwargs: None)
+    monkeypatch.setattr("zapbench.strategies.meta_asb.CudaGraph", Called)
+    found, _, strategy = pretrained(tiny, Own, episodes=3)
+    plain, _, _ = pretrained(tiny, MetaASB, episodes=3, fast=False)
+    assert (strategy.calls, strategy._graphs) == (3, ())
+    assert torch.allclose(found, plain, rtol=1e-9, atol=1e-9)
+
+
 def test_graphs_are_for_plain_networks_on_a_gpu(monkeypatch):
     model = convnet(outputs=6, channels=1, size=28, filters=4)
     assert "GPU" in reason_against_graphs(model)
