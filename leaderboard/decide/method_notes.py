@@ -195,6 +195,24 @@ def on_points(chosen: Mapping[str, pd.DataFrame]) -> list[Note]:
     return listed("forgetting over the measured points is not shown, for these differ; number of points", named)
 
 
+def on_devices(runs: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> list[Note]:
+    """Says which models of a row were pre-trained on different devices: they may compute in another precision.
+
+    Args:
+        runs: the pre-trained models of the table's scenario.
+        chosen: method -> its reported trials.
+    """
+    named = {}
+    for method, trials in chosen.items():
+        own = runs[
+            runs["config_hash"].isin(trials["config_hash"]) & runs["pretrain_seed"].isin(trials["pretrain_seed"])
+        ]
+        devices = own[own["device"] != ""].groupby("device", sort=True)["pretrain_seed"]
+        if devices.ngroups > 1:
+            named[method] = "; ".join(f"{device} {seeds_in_words(sorted(set(seeds)))}" for device, seeds in devices)
+    return listed("pre-trained on different devices", named)
+
+
 def on_order(rows: Sequence[Row]) -> list[Note]:
     """Says why a method has a better rank than one with a higher mean, by the plainest example.
 

@@ -127,6 +127,7 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
         *method_notes.on_status(trials),
         *map(Note, notes.on_mapped(trials, logs.facts.get(fingerprint, {}))),
         *method_notes.on_choices(choices, chosen, trials, by),
+        *method_notes.on_devices(runs, chosen),
         *map(Note, notes.on_metric(metric, lacking)),
         *method_notes.on_ranks(order, means, failed, bounds),
         *method_notes.on_order(rows),

@@ -17,7 +17,7 @@ import platformdirs
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.files import Run, Stamp
 
-VERSION = 6
+VERSION = 7
 """Of the cache: raised when what is kept changes."""
 
 Record = tuple[dict[str, Any], npt.NDArray[np.float64]]

@@ -180,6 +180,7 @@ def summarise(found: EventFile) -> dict[str, Any]:
         **metrics(found.description, found.curves.get(contract.HELD_OUT, ([], [])), found.correct),
     }
     about = found.description.stable() if found.description is not None else None
+    scores["device"] = found.description.device if found.description is not None else ""
     closing = {"status": found.closing.status, "reason": found.closing.reason}
     return {"problem": found.problem, "about": about, **closing, **scores}
 

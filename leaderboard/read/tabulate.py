@@ -27,7 +27,7 @@ TRIAL_COLUMNS = (
 RUN_COLUMNS = (
     "file", "folder", "scenario", "method", "config_hash", "pretrain_seed", "encoder", "input_size", "status", "reason",
     "threads", "validation", "updates", "images_seen", "gradient_steps", "flops", "seconds", "peak_memory",
-    "parameters", *PLASTICITY,
+    "parameters", "device", *PLASTICITY,
 )  # fmt: skip
 _NUMBERS = (
     "held_out", "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "validation",

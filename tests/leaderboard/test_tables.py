@@ -300,3 +300,15 @@ def test_rows_that_follow_each_other_are_named_by_the_first_and_the_last(tmp_pat
         "c: above d to i (6)",
     ]
     assert {row.letters for row in table.rows} == {""}
+
+
+def test_a_row_of_models_from_several_devices_says_which_seeds_are_whose(tmp_path):
+    for method, devices in {"a": ("cpu", "cpu", "cpu"), "b": ("a GPU", "cpu", "cpu"), "old": ("", "", "cpu")}.items():
+        for seed, device in enumerate(devices):
+            write_run(tmp_path, method=method, seed=seed, device=device)
+            write(tmp_path, [0.5], role="select", method=method, seed=seed)
+            write(tmp_path, [0.5], method=method, seed=seed)
+    write_run(tmp_path, method="a", seed=3, device="a GPU")  # without a trial: not in the row
+    (table,) = tables(load(tmp_path))
+    told = [note for note in table.notes if "devices" in note]
+    assert told == ["pre-trained on different devices: b (a GPU seed 0; cpu seeds 1, 2)"]
