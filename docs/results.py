@@ -7,8 +7,9 @@ their page to `build/results/pages/leaderboard/NAME` (which `make docs` includes
 `leaderboard/results/NAME/table.md`, and into each document a short table, between `<!-- results: NAME -->` and
 `<!-- end of results -->`, the verdicts of `zapbench claims`, between `<!-- claims: NAME -->` and
 `<!-- end of claims -->`, and what zapping gains in each pre-training and way to learn, between
-`<!-- gains: NAME -->` and `<!-- end of gains -->`. A test does the same and compares, so the numbers in documents are
-those of the logs.
+`<!-- gains: NAME -->` and `<!-- end of gains -->`, and how classes fare while others are learned, between
+`<!-- dynamics: NAME -->` and `<!-- end of dynamics -->`. A test does the same and compares, so the numbers in documents
+are those of the logs.
 """
 
 import functools
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from zapbench.leaderboard.claims.judge import judge, papers_values
 from zapbench.leaderboard.claims.schema import read_claims
+from zapbench.leaderboard.decide.class_tables import dynamics_of
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.gains import gains
 from zapbench.leaderboard.decide.rows import Row, is_number
@@ -28,6 +30,7 @@ from zapbench.leaderboard.decide.tables import Table, tables
 from zapbench.leaderboard.read.load import load
 from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.leaderboard.show import claims
+from zapbench.leaderboard.show import dynamics as show_dynamics
 from zapbench.leaderboard.show import gains as show_gains
 from zapbench.leaderboard.show.columns import percent
 from zapbench.leaderboard.show.drawing import save
@@ -40,15 +43,19 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "leaderboard" / "results"
 BUILD = ROOT / "build" / "results"
 PICTURES = ROOT / "docs" / "pictures"
-DOCUMENTS = ("README.md", "docs/results.md", "docs/explanation/decomposition.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/explanation/decomposition.md", "docs/explanation/dynamics.md")
 """Documents with numbers of results."""
-PICTURE = "omniglot_small_claim"
-"""The results whose sequential table is the figure in the README."""
+TRAJECTORIES = ("omniglot_paper", "omniglot_small_claim")
+"""The results whose trajectories in sequential transfer are in the documents."""
+DYNAMICS = "dynamics_small"
+"""The results whose dynamics are a table and heat maps in a document."""
+DRAWN = ("asb", "asb_zap"), ("sequential_unfrozen", "sequential_unfrozen_sgd")
+"""Pre-trainings and transfers of which heat maps are drawn."""
 HEADS = ("decomposition_small", "decomposition_natural")
 """The results whose heat maps of pre-trainings and heads are in the documents."""
 MARKED = {
     kind: re.compile(rf"(<!-- {kind}: (\w+) -->\n)(.*?)(<!-- end of {kind} -->)", re.DOTALL)
-    for kind in ("results", "claims", "gains")
+    for kind in ("results", "claims", "gains", "dynamics")
 }
 """What is filled in -> where."""
 
@@ -126,10 +133,19 @@ def gained(found: Published) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines) + "\n"
 
 
+def dynamics_table(found: Published) -> str:
+    """Returns how classes fare while others are learned, a row a method, of the results that are about that."""
+    if found.name != DYNAMICS:
+        return ""
+    (table,) = found.tables
+    return show_dynamics.to_markdown(table.title, dynamics_of(found.logs, table)).partition("\n\n")[2]
+
+
 MADE: dict[str, Callable[[Published], str]] = {
     "results": lambda found: short_table(found.tables),
     "claims": verdicts,
     "gains": gained,
+    "dynamics": dynamics_table,
 }
 """Kind of text in documents -> what makes it of results."""
 
@@ -167,6 +183,16 @@ def heat_map(found: Published, path: Path) -> None:
             save(drawn, path)
 
 
+def class_maps(found: Published, path: Path) -> None:
+    """Draws the heat maps of classes by time of some methods."""
+    (table,) = found.tables
+    drawn = {f"{strategy} ({transfer})" for strategy in DRAWN[0] for transfer in DRAWN[1]}
+    methods = sorted((one for one in dynamics_of(found.logs, table) if one.method in drawn), key=lambda one: one.method)
+    figure = show_dynamics.heat_maps(table.title, methods)
+    assert figure is not None
+    save(figure, path)
+
+
 def page(found: Published, out: Path) -> None:
     """Writes the static page of a folder of results."""
     write_site(found.tables, found.logs, out)
@@ -185,8 +211,10 @@ def main() -> None:
         write_figures(found.tables, found.logs, BUILD / name / "figures", ("svg", "pdf"))
         for kind, make in MADE.items():
             parts[kind][name] = make(found)
-        if name == PICTURE:
+        if name in TRAJECTORIES:
             picture(found, PICTURES / f"{name}.svg")
+        if name == DYNAMICS:
+            class_maps(found, PICTURES / f"{name}.svg")
         if name in HEADS:
             heat_map(found, PICTURES / f"{name}.svg")
         print(f"{name}: {len(found.logs.trials):,} trials, build/results/pages/leaderboard/{name}/index.html")

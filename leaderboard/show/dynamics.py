@@ -76,30 +76,30 @@ def heat_maps(title: str, found: Sequence[MethodDynamics]) -> Figure | None:
     drawn = measured[:MOST_DRAWN]
     if not drawn:
         return None
-    names = ["accuracy (%)", "change by one class (points)"]
+    names = ["accuracy (%)", "change of accuracy (points)"]
     if any(one.losses.size for one in drawn):
         names.append("change of loss (nats)")
     figure = Figure(figsize=(3.5 * len(names), 0.6 + 2.6 * len(drawn)), layout="constrained")
     grid = figure.subplots(len(drawn), len(names), squeeze=False)
     for one, row in zip(drawn, grid):
-        _map(row[0], 100 * one.table, "viridis", (0.0, 100.0))
-        _map(row[1], 100 * changes(one.table), "RdBu")
+        _map(row[0], 100 * one.table, names[0], "viridis", (0.0, 100.0))
+        _map(row[1], 100 * changes(one.table), names[1], "RdBu")
         for axes in row[2:]:
             if one.losses.size:
-                _map(axes, changes(one.losses), "RdBu_r")
+                _map(axes, changes(one.losses), names[2], "RdBu_r")
             else:
                 axes.set_axis_off()
                 axes.text(0.5, 0.5, "not recorded", ha="center", transform=axes.transAxes)
         row[0].set_title(one_line(one.method)[:60], fontsize=9, parse_math=False, loc="left")
         row[0].set_ylabel("class, in order learned")
-    for axes, name in zip(grid[-1], names):
-        axes.set_xlabel(f"classes learned\n{name}")
+    for axes in grid[-1]:
+        axes.set_xlabel("classes learned")
     more = f"\n{len(measured) - len(drawn)} methods are not drawn" if len(measured) > len(drawn) else ""
     figure.suptitle(f"{one_line(title)}{more}", fontsize=10, parse_math=False)
     return figure
 
 
-def _map(axes: Axes, values: Table, colours: str, limits: tuple[float, float] | None = None) -> None:
+def _map(axes: Axes, values: Table, name: str, colours: str, limits: tuple[float, float] | None = None) -> None:
     """Draws a table `(points, classes)`; without limits, zero is in the middle and the colours suit the other classes.
 
     What learning a class does to itself is larger than what it does to others, and is cut at the colours' ends.
@@ -114,4 +114,4 @@ def _map(axes: Axes, values: Table, colours: str, limits: tuple[float, float] | 
     image = axes.imshow(values.T, cmap=colours, vmin=limits[0], vmax=limits[1], extent=edges, interpolation="nearest")
     axes.locator_params(integer=True)
     assert axes.figure is not None
-    axes.figure.colorbar(image, ax=axes, extend="both" if limits[0] < 0 else "neither")
+    axes.figure.colorbar(image, ax=axes, label=name, extend="both" if limits[0] < 0 else "neither")

@@ -9,6 +9,7 @@ import pytest
 import results
 from support.paths import ROOT
 
+from zapbench.leaderboard.decide.class_tables import dynamics_of
 from zapbench.leaderboard.decide.gains import gains
 
 CLAIM = "omniglot_small_claim"
@@ -72,7 +73,8 @@ def test_the_numbers_in_documents_are_those_of_the_logs(read):
 def test_results_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match="no results 'other'; there are: claim"):
         results.filled(
-            "<!-- results: other -->\n<!-- end of results -->", {"results": {"claim": ""}, "claims": {}, "gains": {}}
+            "<!-- results: other -->\n<!-- end of results -->",
+            {"results": {"claim": ""}, "claims": {}, "gains": {}, "dynamics": {}},
         )
 
 
@@ -265,3 +267,44 @@ def test_what_the_documents_say_of_heads_on_natural_images_is_so(read):
     assert max(mean for name, mean in score.items() if not name.endswith(closed)) < 0.057
     assert not any(gained[name, "sequential"].significant for name in ("iid", "asb"))
     assert max(row.validation for row in table.rows if row.validation is not None) < 0.07
+
+
+def test_what_the_documents_say_of_the_papers_size_is_so(read):
+    (table,), (rates,) = read("omniglot_paper").tables, read("omniglot_paper_rates").tables
+    (tries,) = read("omniglot_paper_tries").tables
+    paper = {"iid": 42.0, "iid_zap": 56.4}
+    rows, finer = ({row.method: row for row in made.rows} for made in (table, rates))
+    assert [round(paper[name] - 100 * rows[name].held_out.mean, 1) for name in paper] == [2.0, 4.4]
+    assert [round(100 * finer[name].held_out.mean, 1) for name in paper] == [42.9, 56.7]
+    assert {(rows[name].rate, finer[name].rate) for name in paper} == {(0.0001, 0.00015)}
+    assert round(100 * (finer["iid_zap"].held_out.mean - finer["iid"].held_out.mean), 1) == 13.9
+    moved = [100 * (finer[name].held_out.mean - rows[name].held_out.mean) for name in paper]
+    assert all(2.5 < points < 5 for points in moved)
+    trials = read("omniglot_paper").logs.trials
+    own = trials[(trials["method"] == "asb_zap") & (trials["role"] == "report")]
+    assert own.groupby("pretrain_seed")["held_out"].mean().mul(100).round(1).tolist() == [58.9, 62.3, 38.0]
+    assert {row.method: row.held_out.seeds for row in table.rows}["asb"] == 1
+    (other,) = (row for row in tries.rows if row.method == "asb_zap")
+    assert round(100 * other.held_out.mean, 1) == 51.8
+    runs = read("omniglot_paper").logs.runs
+    unstable = runs[runs["config_hash"].isin(own["config_hash"])].set_index("pretrain_seed")["validation"]
+    assert [round(100 * unstable[seed], 1) for seed in (1, 2)] == [32.3, 1.1]
+
+
+def test_what_the_documents_say_of_dynamics_is_so(read):
+    found = read("dynamics_small")
+    (table,) = found.tables
+    assert not any(gain.significant for gain in gains(table, found.logs))
+    own = {one.method: one for one in dynamics_of(found.logs, table)}
+    names = ("iid", "iid_zap", "asb", "asb_zap", "meta_asb", "meta_asb_zap")
+    for name in names:
+        adam, sgd = own[f"{name} (sequential_unfrozen)"], own[f"{name} (sequential_unfrozen_sgd)"]
+        assert adam.mean.interference.earlier > 0 > sgd.mean.interference.earlier
+        assert adam.effect.earlier < 0 < sgd.effect.earlier
+    assert all(one.effect.to_come > 0 for one in own.values())
+    recovered = {name: own[f"{name} (sequential_unfrozen)"].mean.recovered for name in names}
+    assert [round(100 * recovered[name]) for name in names] == [52, 21, 34, 59, 33, 51]
+    score = {row.method: row.held_out.mean for row in table.rows}
+    for name in names:
+        ways = {way: score[f"{name} (sequential_unfrozen{way}"] for way in (")", "_sgd)", "_momentum)")}
+        assert max(ways[")"], ways["_momentum)"]) > ways["_sgd)"]
