@@ -1,6 +1,7 @@
 """`zapbench compare`: is a strategy or a transfer better than published results?"""
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,10 @@ def _compare(options: argparse.Namespace) -> int:
     suite = suite_for(
         options.mine, kind, reference, bindings=tuple(options.bindings), strategies=tuple(options.strategies)
     )
+    if kind == "transfers" and not options.strategies:
+        missing = [name for name in reference.suite.strategy_names if name not in suite.strategy_names]
+        if missing:
+            print(f"zapbench: {reference.name} has no results of {', '.join(missing)}: left out", file=sys.stderr)
     suite = replace(suite, cpus=options.threads or suite.cpus)
     options.out = options.out or Path("runs") / "compare" / reference.name / config.name_of(options.mine)
     planned = plan(suite)

@@ -71,7 +71,7 @@ def suite_for(
         kind: `strategies` or `transfers`.
         reference: the results.
         bindings: of a person, for `mine`.
-        strategies: the pre-trainings of the results that a transfer follows; empty for all.
+        strategies: the pre-trainings of the results that a transfer follows; empty for all that the results have.
 
     Raises:
         ValueError: the results hold it already, or nothing of the same protocol; or a name is unknown.
@@ -85,7 +85,8 @@ def suite_for(
     else:
         _refuse_known(mine, theirs.transfers, bindings, reference)
         table = _table_for(mine, reference, bindings)
-        chosen = _chosen(reference, table, strategies or theirs.strategy_names)
+        there = [name for name in theirs.strategy_names if _selecting(table, name)]
+        chosen = _chosen(reference, table, strategies or there or theirs.strategy_names)
         own = replace(
             theirs,
             strategies=tuple(chosen),
