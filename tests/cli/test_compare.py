@@ -115,14 +115,3 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_trained(little, w
     assert said in error
     assert error.count("\n") == 1
     assert not Path("runs").exists()
-
-
-def test_pre_trainings_that_unfinished_results_lack_are_named(monkeypatch, capsys):
-    planned = []
-    monkeypatch.setattr("zapbench.cli.compare._rebuild", lambda plan, *args: planned.append(plan) or 5)
-    assert main(["compare", "upgd", "--with", "omniglot_paper"]) == 5
-    assert (
-        "omniglot_paper has no results of iid_equal_images, iid_equal_images_zap, meta_asb_zap"
-        in capsys.readouterr().err
-    )
-    assert planned[0].suite.strategy_names == ["untrained", "iid", "iid_zap", "asb_zap", "asb"]

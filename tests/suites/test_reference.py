@@ -6,6 +6,7 @@ import gin
 import pytest
 
 from zapbench import config
+from zapbench.cli.main import main
 from zapbench.experiment.root import register_everything
 from zapbench.leaderboard import published
 from zapbench.suites.reference import Reference, heading_of, read_reference, suite_for
@@ -67,3 +68,14 @@ def test_the_heading_of_a_transfer_is_known_without_composing_it(transfer):
 )
 def test_bindings_change_the_heading(transfer, binding, heading):
     assert heading_of(transfer, "omniglot_small", "iid", [binding]) == heading
+
+
+def test_pre_trainings_that_unfinished_results_lack_are_named(monkeypatch, capsys):
+    planned = []
+    monkeypatch.setattr("zapbench.cli.compare._rebuild", lambda plan, *args: planned.append(plan) or 5)
+    assert main(["compare", "upgd", "--with", "omniglot_paper"]) == 5
+    assert (
+        "omniglot_paper has no results of iid_equal_images, iid_equal_images_zap, meta_asb_zap"
+        in capsys.readouterr().err
+    )
+    assert planned[0].suite.strategy_names == ["untrained", "iid", "iid_zap", "asb_zap", "asb"]
