@@ -150,6 +150,20 @@ def test_a_new_suite_compares_the_strategies_that_it_is_given_on_equal_budgets(t
     assert main(["suite", "my_grid.gin", "--dry-run"]) == 0
 
 
+def test_the_rate_of_a_strategy_is_among_those_of_a_new_suite_as_it_is_and_what_is_no_number_is_not_varied(tmp_path):
+    own = tmp_path / "own.gin"
+    own.write_text('include "strategies/asb.gin"\nASB.inner_lr = 0.0125\n', encoding="utf-8")
+    new_suite("exact", tmp_path, [str(own)])
+    rates = [
+        setting["ASB.inner_lr"] for setting in load_suite(str(tmp_path / "exact.gin")).settings_of("glyphs", str(own))
+    ]
+    assert rates == [0.004, 0.0125, 0.04]
+    other = tmp_path / "other.gin"
+    other.write_text('include "strategies/iid.gin"\nouter/Adam.lr = @rate()\n', encoding="utf-8")
+    new_suite("without", tmp_path, [str(other)])
+    assert load_suite(str(tmp_path / "without.gin")).settings_of("glyphs", str(other)) == [{}]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

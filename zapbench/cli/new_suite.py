@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from zapbench import config
@@ -43,14 +44,13 @@ def new_suite(name: str, folder: Path, strategies: Sequence[str] = ("iid", "iid_
         raise ValueError(f"{path} already exists")
     if twice := [one for one in strategies if list(strategies).count(one) > 1]:
         raise ValueError(f"strategy {twice[0]!r} is named twice")
-    settings = [f"    {json.dumps(one)}: {json.dumps(_settings(one))}," for one in strategies if _settings(one)]
-    title = name.replace("_", " ").capitalize()
+    tuned = {strategy: _settings(strategy) for strategy in strategies}
     text = GIN.format(
-        title=title,
+        title=name.replace("_", " ").capitalize(),
         count=len(strategies),
         scenario=SCENARIO,
         strategies=json.dumps(list(strategies)),
-        settings="\n".join(settings),
+        settings="\n".join(f"    {json.dumps(one)}: {json.dumps(found)}," for one, found in tuned.items() if found),
     )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -62,8 +62,10 @@ def _settings(strategy: str) -> list[dict[str, float]]:
     bound = config.reachable(SCENARIO, strategy, [])
     if bound.get("run.strategy") == "@Untrained":
         return []
-    rates = [key for key in bound if key.endswith(".inner_lr")] or [key for key in bound if key.endswith(".lr")]
-    if not rates:
-        return []
-    middle = float(bound[rates[0]])
-    return [{rates[0]: float(f"{middle * factor:.1g}")} for factor in (1 / 3, 1, 3)]
+    for ending in (".inner_lr", ".lr"):
+        for key, value in bound.items():
+            with suppress(ValueError):  # a schedule, say: not a number to vary
+                if key.endswith(ending):
+                    middle = float(value)
+                    return [{key: rate} for rate in (float(f"{middle / 3:.1g}"), middle, float(f"{middle * 3:.1g}"))]
+    return []
