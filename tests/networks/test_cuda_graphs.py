@@ -7,51 +7,20 @@ import functools
 
 import pytest
 import torch
+from support.trained import pretrained
 from torch import nn
 
 from zapbench.networks import cuda_graphs
 from zapbench.networks.classifier import convnet
 from zapbench.networks.cuda_graphs import CudaGraph, reason_against_graphs
 from zapbench.networks.oml import oml
-from zapbench.plugins import silent_evaluator
-from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies import episodic
 from zapbench.strategies.asb import ASB
 from zapbench.strategies.meta_asb import MetaASB
-from zapbench.strategies.zapping import ZapEpisodeClass
 
 METHODS = pytest.mark.parametrize(
     "method", [ASB, MetaASB, functools.partial(MetaASB, first_order=True)], ids=["ASB", "MetaASB", "first order"]
 )
-
-
-def pretrained(tiny, method, *, device="cpu", fast=True, episodes=20, **settings):
-    torch.manual_seed(3)
-    model = convnet(outputs=6, channels=1, size=28, filters=4).double().to(device)
-    losses = []
-
-    class Watch(ZapEpisodeClass):
-        def after_outer_update(self, strategy, *args, **kwargs):
-            losses.append(strategy.loss.detach())
-
-    strategy = method(
-        model=model,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
-        inner_lr=0.05,
-        episodes=episodes,
-        inner_images=5,
-        random_images=7,
-        seed=7,
-        fast=fast,
-        plugins=[Watch(seed=7)],
-        evaluator=silent_evaluator(),
-        device=device,
-        **settings,
-    )
-    images = tiny.tensor(dtype=torch.float64, device=device)
-    strategy.train(pretraining_experience(images, tiny.pretraining(0).train), eval_streams=[])
-    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
-    return weights.cpu(), torch.stack(losses).cpu(), strategy
 
 
 class Called(CudaGraph):

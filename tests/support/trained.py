@@ -7,6 +7,7 @@ from zapbench.networks.classifier import convnet
 from zapbench.plugins import silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
 from zapbench.strategies.iid import IID
+from zapbench.strategies.zapping import ZapEpisodeClass
 
 SGD = "sgd"
 """An optimiser without state."""
@@ -45,6 +46,35 @@ def train(tiny, plugin, *, model=None, optimizer="adam", kind=IID, **settings):
     strategy.before, strategy.after = before, after
     strategy.train(pretraining_experience(tiny.tensor(), tiny.pretraining(0).train), eval_streams=[])
     return strategy
+
+
+def pretrained(tiny, method, *, device="cpu", dtype=torch.float64, episodes=20, inner_lr=0.05, **settings):
+    """Returns the weights in one tensor, the loss of each episode and the strategy, after episodes with zapping."""
+    torch.manual_seed(3)
+    model = convnet(outputs=6, channels=1, size=28, filters=4).to(device, dtype)
+    losses = []
+
+    class Watch(ZapEpisodeClass):
+        def after_outer_update(self, strategy, *args, **kwargs):
+            losses.append(strategy.loss.detach().clone())
+
+    strategy = method(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.001),
+        inner_lr=inner_lr,
+        episodes=episodes,
+        inner_images=5,
+        random_images=7,
+        seed=7,
+        plugins=[Watch(seed=7)],
+        evaluator=silent_evaluator(),
+        device=device,
+        **settings,
+    )
+    images = tiny.tensor(dtype=dtype, device=device)
+    strategy.train(pretraining_experience(images, tiny.pretraining(0).train), eval_streams=[])
+    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+    return weights.cpu(), torch.stack(losses).cpu(), strategy
 
 
 def changed(strategy):
