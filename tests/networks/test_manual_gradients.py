@@ -52,7 +52,7 @@ def batch(kind, images=7):
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """Every convolution goes this way, in pieces of a few images."""
-    monkeypatch.setattr("zapbench.networks.manual_gradients.convolution", lambda *_: WAYS[request.param])
+    monkeypatch.setattr("zapbench.networks.blocks.convolution", lambda *_: WAYS[request.param])
     monkeypatch.setattr("zapbench.networks.convolutions.PATCHES_BYTES", 500_000)
     monkeypatch.setattr("zapbench.networks.convolutions.TILES_BYTES", 300_000)
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zapbench.networks.blocks import Block, Kept, as_features, put
 from zapbench.networks.convolutions import Form
 from zapbench.networks.kernels import Array, normalise_along, normalise_back_along
 from zapbench.networks.low_rank import LowRankChanges
-from zapbench.networks.manual_gradients import Block, Kept, ManualGradients, Step, as_features, put
+from zapbench.networks.manual_gradients import ManualGradients, Step
 from zapbench.networks.products import multiply
 
 
