@@ -4,13 +4,14 @@ import copy
 import dataclasses
 import math
 import re
+import shutil
 
 import pytest
 import torch
-from support.made_logs import describe
+from support.made_logs import describe, write_run
 from support.trained import narrow
 
-from zapbench.checks.resilience import recover, redraw, resilience
+from zapbench.checks.resilience import Layer, recover, redraw, resilience, runs_by_method
 from zapbench.checks.shrunk import SHRUNK
 from zapbench.cli.main import main
 from zapbench.experiment.record import write_trial
@@ -62,7 +63,8 @@ def test_the_command_shows_every_layer_of_a_run_and_refuses_what_is_none(tmp_pat
     assert "Accuracy on validation images" in shown
     assert main(["resilience", str(checkpoint.parent), "--steps", "2"]) == 0
     assert capsys.readouterr().out == shown, "the draws depend on the run's seed and the layer's name alone"
-    assert main(["resilience", str(tmp_path)]) == 2
+    assert main(["resilience", str(tmp_path), "--steps", "2"]) == 0
+    assert capsys.readouterr().out == shown, "a folder that holds the run"
     trial = next(path.parent for path in tmp_path.rglob("events*") if path.parent != checkpoint.parent)
     assert main(["resilience", str(trial)]) == 2
     assert main(["resilience", str(checkpoint.parent), "--rate", "0"]) == 2
@@ -81,3 +83,49 @@ def test_a_file_that_the_record_of_a_run_names_is_not_run(tmp_path):
     (tmp_path / "run" / "checkpoint.pt").touch()
     with pytest.raises(ValueError, match=r"not a shipped strategy; a \.gin file runs code: .* --allow-files"):
         resilience(tmp_path / "run", steps=1, rate=0.001)
+
+
+def put_run(folder, place, **about):
+    write_run(folder / "new", **about)
+    (written,) = (folder / "new").rglob("events*")
+    written.parent.rename(folder / place)
+    (folder / place / "checkpoint.pt").touch()
+
+
+def test_runs_of_a_method_differ_in_their_seed_alone(tmp_path):
+    for seed in (0, 1):
+        put_run(tmp_path, f"low {seed}", method="asb", seed=seed, setting={"ASB.inner_lr": "0.01"})
+    put_run(tmp_path, "high", method="asb", setting={"ASB.inner_lr": "0.1"})
+    found = runs_by_method([tmp_path / "high", tmp_path])
+    assert found == {
+        "asb (ASB.inner_lr=0.1) on s": [tmp_path / "high"],
+        "asb (ASB.inner_lr=0.01) on s": [tmp_path / "low 0", tmp_path / "low 1"],
+    }
+    shutil.copytree(tmp_path / "high", tmp_path / "again")
+    with pytest.raises(ValueError, match=r"again and .*high are both asb \(ASB\.inner_lr=0\.1\) on s, seed 0"):
+        runs_by_method([tmp_path])
+    with pytest.raises(ValueError, match="none holds no pre-trained model"):
+        runs_by_method([tmp_path / "high", tmp_path / "none"])
+
+
+def test_runs_of_one_name_and_two_configurations_are_not_averaged(tmp_path):
+    for seed in (0, 1):
+        put_run(tmp_path, f"seed {seed}", method="asb", seed=seed, method_hash=f"{seed}")
+    with pytest.raises(ValueError, match=r"seed 1 has another configuration than .*seed 0: both are asb on s"):
+        runs_by_method([tmp_path])
+
+
+def test_means_over_seeds_by_hand(monkeypatch, tmp_path, capsys):
+    recovered = iter([0.40, 0.42, 0.44])
+    monkeypatch.setattr(
+        "zapbench.checks.resilience.resilience",
+        lambda run, **_: ("validation", [Layer("head", 0.5, 0.0, next(recovered))]),
+    )
+    for seed in range(3):
+        put_run(tmp_path, f"seed {seed}", method="asb", seed=seed)
+    assert main(["resilience", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "asb on s, 3 seeds" in shown
+    # The half-width of the three is 5.0 (Student's t of two degrees of freedom, 4.303, times 2 / sqrt(3)).
+    (row,) = re.findall(r"^ head .*", shown, re.M)
+    assert re.findall(r"[\d.±]+", row) == ["50.0", "±", "0.0", "0.0", "±", "0.0", "42.0", "±", "5.0", "8.0", "±", "5.0"]

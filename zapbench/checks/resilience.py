@@ -1,6 +1,8 @@
 """Re-draws each layer of a pre-trained network in turn, and measures what that costs before and after a recovery."""
 
 import copy
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,40 @@ class Layer:
         return co_adaptation(self.before, self.redrawn, self.recovered)
 
 
+def runs_by_method(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Returns method, with its setting and scenario -> its runs in folders, which differ in the seed alone.
+
+    A folder may be a run itself.
+
+    Raises:
+        ValueError: a folder holds no pre-trained model; a run has no readable record, is the second of a method and
+            seed, or has another configuration than those of the same name.
+    """
+    found: dict[str, dict[int, Path]] = defaultdict(dict)
+    hashes: dict[str, str] = {}
+    for run in _runs(folders):
+        _, about = read_task(run)
+        setting = ", ".join(f"{name}={value}" for name, value in about.setting.items())
+        method = f"{about.method}{f' ({setting})' * bool(setting)} on {about.scenario}"
+        others = found[method]
+        if about.pretrain_seed in others:
+            raise ValueError(f"{others[about.pretrain_seed]} and {run} are both {method}, seed {about.pretrain_seed}")
+        if hashes.setdefault(method, about.method_hash) != about.method_hash:
+            raise ValueError(f"{run} has another configuration than {next(iter(others.values()))}: both are {method}")
+        others[about.pretrain_seed] = run
+    return {method: list(runs.values()) for method, runs in found.items()}
+
+
+def _runs(folders: Sequence[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        here = sorted(path.parent for path in folder.rglob(CHECKPOINT))
+        if not here:
+            raise ValueError(f"{folder} holds no pre-trained model; give the folder of a run, with its {CHECKPOINT}")
+        found |= {run.resolve(): run for run in here}
+    return list(found.values())
+
+
 def resilience(
     folder: Path, *, steps: int, rate: float, allow_files: bool = False, progress: Progress = silent
 ) -> tuple[str, list[Layer]]:
@@ -57,7 +93,7 @@ def resilience(
         progress: called before each layer.
 
     Returns:
-        Which images were used, and one record per layer.
+        Which images accuracy was measured on, `validation` or `training`, and one record per layer.
 
     Raises:
         ValueError: the folder holds no such run, or it belongs to other files than those here.
