@@ -69,7 +69,7 @@ def test_the_source_distribution_holds_what_builds_and_of_logs_the_published_arc
     results = {name for name in TRACKED if name.endswith("/logs.tar.xz")}
     assert {name for name in inside if "results/" in name and name.count("/") > 2} == results
     assert not [name for name in inside if "tfevents" in name or name.endswith(".pt")]
-    assert sum((ROOT / name).stat().st_size for name in results) < 12_000_000  # of every installation
+    assert sum((ROOT / name).stat().st_size for name in results) < 15_000_000  # of every installation
 
 
 def test_the_licence_and_the_tested_python_are_in_the_metadata(wheel):

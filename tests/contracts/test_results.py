@@ -111,10 +111,42 @@ def test_what_the_documents_say_of_how_much_to_zap_is_so(read):
     assert every.rate == max(row.rate for row in table.rows)
 
 
+def significant(table):
+    """Returns the pairs (better, worse) of a table that are significantly different."""
+    return {(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in table.pairs if p.significant}
+
+
 def test_what_the_documents_say_of_neighbours_is_so(read):
+    for table in read("neighbours").tables:
+        above = significant(table)
+        different = {frozenset(pair) for pair in above}
+        score = {row.method: row.held_out.mean for row in table.rows}
+        assert len(score) == 26
+        zapped = {f"{name}_zap": name for name in ("iid", "asb", "meta_asb", "reptile")}
+        if table.protocol == "sequential, unfrozen":
+            assert max(score.values()) < 0.23
+            assert ("iid", "iid_zap") in above
+            assert [pair for pair in zapped.items() if frozenset(pair) in different] == [("iid_zap", "iid")]
+            assert frozenset(("iid_shrink_perturb", "untrained")) not in different
+            continue
+        best = {"meta_asb_zap", "iid_shrink_perturb", "asb_zap"}
+        assert {(one, other) for one in best for other in score.keys() - best - {"reptile_zap"}} <= above
+        assert not [pair for pair in different if pair <= best | {"reptile_zap"}]
+        assert set(zapped.items()) <= above
+        iid = {name for name in score if name.startswith("iid_")} - {"iid_zap", "iid_shrink_perturb"}
+        as_good = {name for name in iid if (name, "iid") in above}
+        assert as_good == {"iid_dash", "iid_l2", "iid_continual_backprop"}
+        assert not [name for name in as_good if frozenset((name, "iid_zap")) in different]
+        assert not [n for n in ("redo", "swr", "hare_tortoise") if frozenset((f"asb_{n}", "asb")) in different]
+        (row,) = [row for row in table.rows if row.method == "iid_shrink_perturb"]
+        assert "ShrinkAndPerturb.every=120, ShrinkAndPerturb.shrink=0.4" in row.setting
+        assert any("ShrinkAndPerturb.every at the boundary" in note.line for note in table.remarks)
+
+
+def test_what_the_documents_say_of_related_methods_at_their_files_settings_is_so(read):
     others = {"iid_llf", "iid_continual_backprop", "iid_shrink_perturb"}
     for table in read("omniglot_small_neighbours").tables:
-        above = {(p.first, p.second) if p.difference > 0 else (p.second, p.first) for p in table.pairs if p.significant}
+        above = significant(table)
         different = {frozenset(pair) for pair in above}
         score = {row.method: row.held_out.mean for row in table.rows}
         zapped = {name: frozenset((name, f"{name}_zap")) in different for name in ("iid", "asb", "meta_asb", "reptile")}
