@@ -18,7 +18,8 @@ def test_every_published_result_can_be_compared_with(name, data_root):
     """Its suite is shipped, with the configurations that its logs were made with."""
     reference = read_reference(name, "transfers")
     known = {row.method.split()[0] for table in reference.tables for row in table.rows}
-    suite = suite_for(next(name for name in ("untrained", "iid_llf", "oml_small") if name not in known), "strategies", reference)
+    other = next(name for name in ("untrained", "iid_llf", "oml_small") if name not in known)
+    suite = suite_for(other, "strategies", reference)
     assert (suite.seeds, suite.trials, suite.rates) == (
         reference.suite.seeds, reference.suite.trials, reference.suite.rates,
     )  # fmt: skip
