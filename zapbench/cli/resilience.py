@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from zapbench.checks.resilience import Layer
+    from zapbench.tasks import Progress
 
 MOST_STEPS = 100_000
 
@@ -55,9 +57,12 @@ def _resilience(options: argparse.Namespace) -> int:
         progress("importing PyTorch and Avalanche", 0, 1)
         prepare_process(options.threads)
         for position, run in enumerate(runs):
-            progress(str(run), position, len(runs))
             measured_on, layers[run] = resilience(
-                run, steps=options.steps, rate=options.rate, allow_files=options.allow_files
+                run,
+                steps=options.steps,
+                rate=options.rate,
+                allow_files=options.allow_files,
+                progress=partial(_layer_of, progress, run, position, len(runs)),
             )
             images.add(measured_on)
     console = Console(highlight=False)
@@ -73,6 +78,11 @@ def _resilience(options: argparse.Namespace) -> int:
         f"Accuracy on {measured} images; a layer alone is trained for {options.steps} steps after re-drawing."
     )
     return 0
+
+
+def _layer_of(progress: "Progress", run: Path, position: int, runs: int, _: str, done: int, total: int) -> None:
+    """Says which run is measured, and how many layers of all runs are done."""
+    progress(str(run), position * total + done, runs * total)
 
 
 def _table(headings: Sequence[str]) -> "Table":
