@@ -13,6 +13,7 @@ import torch
 
 from zapbench.checks.reproduce import command_of, read_task
 from zapbench.cli.main import main
+from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.networks.classifier import convnet
 
@@ -62,6 +63,26 @@ def test_each_seed_has_its_own_weights_and_other_weights_for_that_seed_are_refus
     capsys.readouterr()
     assert transfer(tmp_path / "out", tmp_path / "seed1.pt", "--name", "theirs", "--seed", "0") == 2
     assert "its weights are" in capsys.readouterr().err
+
+
+def test_several_files_are_one_row_at_one_rate_selected_over_all_of_them(model, tmp_path, capsys):
+    files = [tmp_path / f"seed{seed}.pt" for seed in (3, 4)]
+    for file in files:
+        with torch.no_grad():
+            model.encoder[0].weight.add_(0.01)
+        torch.save(model.state_dict(), file)
+    few = [*SHRUNK, "--rates", "0.1", "0.01", "--trials", "2", "--select-trials", "1"]
+    command = ["transfer", *map(str, files), "--scenario", "glyphs", "--out", str(tmp_path / "out")]
+    assert main([*command, *few, "--name", "theirs", "--seed", "3", "4"]) == 0
+    logs = load(tmp_path / "out")
+    trials = logs.trials
+    assert set(zip(trials["method"], trials["pretrain_seed"])) == {("theirs", 3), ("theirs", 4)}
+    assert set(trials[trials["role"] == "select"]["rate"]) == {0.1, 0.01}
+    assert trials[trials["role"] == "report"]["rate"].nunique() == 1
+    (table,) = tables(logs)
+    assert [(row.method, row.held_out.seeds) for row in table.rows] == [("theirs", 2)]
+    assert main([*command, *few, "--seed", "3"]) == 2
+    assert "--seed names 1 seeds for 2 files of weights; name one for each" in capsys.readouterr().err
 
 
 def test_a_transfer_of_given_weights_can_be_repeated_by_the_command_that_is_shown(model, tmp_path):

@@ -19,6 +19,8 @@ from zapbench.text import LARGEST_INTEGER
 if TYPE_CHECKING:
     from zapbench.launchers.base import Launcher
 
+_SEED = number(0, LARGEST_INTEGER)
+
 
 def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
@@ -31,22 +33,32 @@ def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     _add_trials(command)
     add_training_options(command)
-    command.set_defaults(command=_run, weights="")
+    command.add_argument("--seed", type=_SEED, default=0, help="pre-training seed (default: 0)")
+    command.set_defaults(command=_run)
 
 
 def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
-    example = "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64' --name mine --seed 0"
-    command = add_command(commands, "transfer", "transfer a model that was pre-trained elsewhere", example)
+    example = (
+        "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64'\n"
+        "  zapbench transfer mine_0.pt mine_1.pt mine_2.pt --scenario omniglot_small --name mine"
+    )
+    command = add_command(commands, "transfer", "transfer models that were pre-trained elsewhere", example)
     command.add_argument(
-        "weights", metavar="WEIGHTS", help="a state dict of the model or its encoder, written by torch.save"
+        "weights",
+        nargs="+",
+        metavar="WEIGHTS",
+        help="state dicts of the model or its encoder, written by torch.save: one file per pre-training seed",
+    )
+    command.add_argument(
+        "--seed", type=_SEED, nargs="+", metavar="SEED", help="pre-training seed of each file (default: 0, 1, ...)"
     )
     command.add_argument("--scenario", required=True, help="a name of `zapbench list`, or a .gin file")
     command.add_argument(
         "--name",
         default="",
         type=printable,
-        help="name of the row (default: the file's name); use the same for every seed",
+        help="name of the row (default: the first file's name); use the same for every seed",
     )
     _add_trials(command)
     add_training_options(command)
@@ -55,7 +67,6 @@ def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_trials(command: argparse.ArgumentParser) -> None:
     command.add_argument("--transfer", nargs="+", default=["sequential"], metavar="NAME", help="default: sequential")
-    command.add_argument("--seed", type=number(0, LARGEST_INTEGER), default=0, help="pre-training seed (default: 0)")
     command.add_argument("--trials", type=number(1, LARGEST_INTEGER), default=5, help="reported trials (default: 5)")
     command.add_argument(
         "--select-trials", type=number(0, LARGEST_INTEGER), default=3, help="trials to select a rate on (default: 3)"
@@ -64,11 +75,18 @@ def _add_trials(command: argparse.ArgumentParser) -> None:
 
 
 def _transfer(options: argparse.Namespace) -> int:
-    options.name = options.name or Path(options.weights).stem
-    return _run(options)
+    files = options.weights
+    seeds = options.seed or range(len(files))
+    if len(seeds) != len(files):
+        raise ValueError(f"--seed names {len(seeds)} seeds for {len(files)} files of weights; name one for each")
+    return _train(options, tuple(seeds), options.name or Path(files[0]).stem, tuple(files))
 
 
 def _run(options: argparse.Namespace) -> int:
+    return _train(options, (options.seed,), options.name, ())
+
+
+def _train(options: argparse.Namespace, seeds: tuple[int, ...], name: str, weights: tuple[str, ...]) -> int:
     from zapbench.cli.tables import print_tables, read_logs
     from zapbench.suites.plan import plan
     from zapbench.suites.suite import RATES, Suite
@@ -77,14 +95,14 @@ def _run(options: argparse.Namespace) -> int:
         scenarios=(options.scenario,),
         strategies=(options.strategy,),
         transfers=tuple(options.transfer),
-        seeds=(options.seed,),
+        seeds=seeds,
         trials=options.trials,
         select_trials=options.select_trials,
         rates=tuple(options.rates or RATES),
         bindings=tuple(options.bindings),
-        full=True,
-        name=options.name,
-        weights=options.weights,
+        full=len(seeds) == 1,  # other seeds may follow, and the rate is selected over all
+        name=name,
+        weights=weights,
     )
     threads = 1 if options.threads is None else options.threads
     note_oversubscription(1, threads)

@@ -16,6 +16,7 @@ from zapbench.experiment.record import PretrainRecord
 from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
 from zapbench.networks.choices import choices, set_choices
+from zapbench.networks.passes import in_passes
 from zapbench.strategies.base import load_plugin_states, plugin_states
 from zapbench.strategies.data import ImageSource
 from zapbench.tasks import Progress, Stopped
@@ -25,10 +26,6 @@ POINTS = 50
 
 VALIDATION_POINTS = 10
 """Points of the validation curve, at most."""
-
-
-BATCH = 512
-"""Validation images per forward pass."""
 
 
 class Diverged(Exception):
@@ -164,6 +161,6 @@ def accuracy(model: nn.Module, images: ImageSource, index: Tensor, labels: Tenso
     """Returns the share of images that a model classifies correctly in eval mode, in [0, 1]; restores its mode."""
     training = model.training
     model.eval()
-    parts = [model(images(part)).argmax(1).cpu() for part in index.split(BATCH)]
+    parts = [model(images(part)).argmax(1).cpu() for part in in_passes(index, model)]
     model.train(training)
     return float((torch.cat(parts) == labels.cpu()).float().mean())

@@ -16,7 +16,7 @@ from zapbench import seeding
 from zapbench.experiment import checkpoints
 from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.context import Context
-from zapbench.experiment.monitor import BATCH, Diverged, Monitor, accuracy, every
+from zapbench.experiment.monitor import Diverged, Monitor, accuracy, every
 from zapbench.experiment.record import PretrainRecord
 from zapbench.experiment.resources import ResourceMeter
 from zapbench.leaderboard import contract
@@ -25,6 +25,7 @@ from zapbench.leaderboard.read.parse import status_of
 from zapbench.networks import plasticity
 from zapbench.networks.backbones import check_single_image
 from zapbench.networks.classifier import Classifier, count_parameters, training_flops
+from zapbench.networks.passes import in_passes
 from zapbench.networks.weights import load_weights
 from zapbench.plugins import make_strategy, own_plugins, refuse_inert, silent_evaluator
 from zapbench.scenarios.streams import pretraining_experience
@@ -262,7 +263,7 @@ def plasticity_of(
     training = model.training
     model.eval()
     few = index[:: -(-len(index) // most)]
-    features = torch.cat([model.encoder(images(part)) for part in few.split(BATCH)])
+    features = torch.cat([model.encoder(images(part)) for part in in_passes(few, model)])
     model.train(training)
     try:
         return {

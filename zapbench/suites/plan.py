@@ -32,7 +32,7 @@ def runs(suite: Suite) -> list[RunSpec]:
         tried = len(settings) * suite.tried_before_of(scenario, strategy)
         own = config.concerning(scenario, strategy, suite.transfers, bindings)
         for setting, seed in itertools.product(settings, suite.seed_list):
-            found.append(RunSpec(scenario, strategy, seed, setting, own, tried, suite.name, suite.weights))
+            found.append(RunSpec(scenario, strategy, seed, setting, own, tried, suite.name, suite.weights_of(seed)))
     reached = {binding for run in found for binding in run.bindings}
     for binding in bindings:
         if binding not in reached:

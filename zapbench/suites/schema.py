@@ -148,7 +148,7 @@ RULES: dict[str, Callable[[Any], None]] = {
     "bindings": lambda value: _texts(value, least=0),
     "full": _flag,
     "name": lambda value: text(value, longest=LONGEST_NAME),
-    "weights": text,
+    "weights": lambda value: _texts(value, least=0),
     "figures": _figures,
     "cpus": _whole(1, 4096),
     "gpus": _gpus,
@@ -178,10 +178,10 @@ def _check_names(suite: Any) -> None:
         raise ValueError(
             f"suite: name={suite.name!r} needs exactly one strategy, got {len(strategies)}: {', '.join(strategies)}"
         )
-    if suite.weights and (len(strategies), len(suite.seed_list)) != (1, 1):
+    if suite.weights and (len(strategies) != 1 or len(suite.seed_list) != len(suite.weights)):
         raise ValueError(
-            f"suite: weights={suite.weights!r} needs exactly one strategy and one seed, got {len(strategies)} and "
-            f"{len(suite.seed_list)}"
+            f"suite: {len(suite.weights)} files of weights need exactly one strategy and a seed for each file, got "
+            f"{len(strategies)} and {len(suite.seed_list)}"
         )
 
 

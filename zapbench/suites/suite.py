@@ -35,7 +35,7 @@ class Suite:
         bindings: further bindings, of every run; they make other methods.
         full: whether every setting and rate is also run on the reported trials.
         name: what folders and tables call the one strategy; empty for its own name.
-        weights: a file of weights that replaces the pre-training of the one strategy and seed; empty to pre-train.
+        weights: files of weights that replace the pre-training of the one strategy, one per seed; empty to pre-train.
         figures: what is drawn of each table when all is done, of `zapbench.leaderboard.show.kinds.KINDS`.
         cpus: cores that a process takes. This and the next say how and where, not what: they make no other method.
         gpus: GPUs that a process takes, or a fraction of one; above 0, `run.device` is `"cuda"` unless it is bound.
@@ -54,7 +54,7 @@ class Suite:
     bindings: Sequence[str] = ()
     full: bool = False
     name: str = ""
-    weights: str = ""
+    weights: Sequence[str] = ()
     figures: Sequence[str] = ()
     cpus: int = 1
     gpus: float = 0.0
@@ -71,6 +71,10 @@ class Suite:
     def seed_list(self) -> tuple[int, ...]:
         """The pre-training seeds."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
+
+    def weights_of(self, seed: int) -> str:
+        """Returns the file of weights of a pre-training seed; empty to pre-train."""
+        return self.weights[self.seed_list.index(seed)] if self.weights else ""
 
     @property
     def tuning_seeds(self) -> tuple[int, ...]:

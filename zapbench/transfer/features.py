@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from zapbench.networks.passes import in_passes
 from zapbench.scenarios.image_tensor import ImageTensor
 from zapbench.scenarios.trial import Trial
 
@@ -32,7 +33,7 @@ class Features:
         self._row[wanted] = torch.arange(len(wanted))
         encoder.eval()
         with torch.no_grad():
-            parts = [encoder(images(part)) for part in wanted.split(EVALUATION_BATCH // 4)]
+            parts = [encoder(images(part)) for part in in_passes(wanted, encoder)]
         self.table = torch.cat(parts)
         self.width = int(self.table.shape[1])
 

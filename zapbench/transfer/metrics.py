@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zapbench.networks.classifier import Classifier
+from zapbench.networks.passes import in_passes
 from zapbench.scenarios.trial import Trial
 from zapbench.transfer.features import EVALUATION_BATCH, Inputs
 
@@ -187,9 +189,11 @@ class Measure:
         index = torch.from_numpy(images.reshape(-1).copy())
         labels = torch.from_numpy(self._trial.labels[: len(images)])
         seen, every = labels.sort().values, labels.repeat_interleave(images.shape[1])
+        learner = self._learner
+        passes = in_passes(index, learner) if isinstance(learner, Classifier) else index.split(EVALUATION_BATCH)
         parts = []
-        for part, own in zip(index.split(EVALUATION_BATCH), every.split(EVALUATION_BATCH)):
-            scores = self._learner(self._inputs(part))
+        for part, own in zip(passes, every.split(len(passes[0]))):
+            scores = learner(self._inputs(part))
             parts.append(judge(scores, own.to(scores.device), seen.to(scores.device), losses=losses))
         right, right_seen, found = (torch.cat(column).cpu().numpy() for column in zip(*parts))
         shape = images.shape

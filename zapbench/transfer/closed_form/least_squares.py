@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from zapbench.networks.classifier import Classifier
+from zapbench.networks.passes import in_passes
 from zapbench.scenarios.trial import Trial
-from zapbench.transfer.features import EVALUATION_BATCH, Inputs
+from zapbench.transfer.features import Inputs
 
 
 def least_squares(features: Tensor, labels: Tensor, outputs: int) -> tuple[Tensor, Tensor]:
@@ -42,7 +43,7 @@ def start_from_least_squares(learner: nn.Module, inputs: Inputs, trial: Trial) -
     head, encoder = (learner.head, learner.encoder) if isinstance(learner, Classifier) else (learner, nn.Identity())
     assert isinstance(head, nn.Linear)
     index = torch.from_numpy(trial.train.reshape(-1).copy())
-    features = torch.cat([encoder(inputs(part)) for part in index.split(EVALUATION_BATCH // 4)])
+    features = torch.cat([encoder(inputs(part)) for part in in_passes(index, encoder)])
     labels = torch.from_numpy(trial.labels).repeat_interleave(trial.train.shape[1])
     weight, bias = least_squares(features, labels, head.out_features)
     head.weight.copy_(weight)
