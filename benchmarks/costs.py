@@ -2,8 +2,8 @@
 
     python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
-Each LOGDIR is an output folder of `zapbench suite --out`. With `--keep FILE`, what they do not measure is as in an
-earlier table.
+Each LOGDIR is an output folder of `zapbench suite --out`. Tasks that ran on a GPU are left out. With `--keep FILE`,
+what the folders do not measure is as in an earlier table.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
         for path in sorted(logdir.rglob(contract.EVENT_FILE)):
             status, seconds = ending_of(path)
             about = description_of(path)
-            if status != contract.FINISHED or about is None or not seconds > 0:
+            if status != contract.FINISHED or about is None or not seconds > 0 or about.device not in ("", "cpu"):
                 continue
             job = job_of(about)
             run, trials = job.run, job.trials

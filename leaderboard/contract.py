@@ -26,7 +26,8 @@ tag                                          value                              
                                              order learned: mean held-out cross-entropy
                                              in nats, of classes to come too; of
                                              reported trials that measure it
-``cost/seconds``                             wall-clock seconds of this task             last step
+``cost/seconds``                             wall-clock seconds of this task, and its     last step
+                                             share of what several trials need
 ``cost/peak_memory_bytes``                   peak resident (or device) memory            last step
 ``cost/parameters``                          trainable parameters of the model           last step
 ``cost/images_seen``                         images that pre-training took, repeats too  last step

@@ -91,7 +91,20 @@ def on_draws(trials: pd.DataFrame, by: str) -> list[str]:
     elif not selected.empty:
         share = float(selected["common_classes"].max())
         notes.append(f"Selection trials share {100 * share:.0f}% of their classes with the reported trials' pool.")
+        notes += _on_length(trials[trials["status"] == contract.FINISHED])
     return notes
+
+
+def _on_length(trials: pd.DataFrame) -> list[str]:
+    """Says where selection trials are of another length than reported ones, which moves the best rate."""
+    ends = trials[trials["last_step"] > 0].groupby("role")["last_step"].max()
+    if len(ends) < 2 or ends.nunique() == 1:
+        return []
+    select, report = (int(ends[role]) for role in (contract.SELECT, contract.REPORT))
+    return [
+        f"Selection trials end at step {select:,}, reported ones at step {report:,}: the rate that is best for the one "
+        "length need not be best for the other."
+    ]
 
 
 def on_mapped(trials: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:

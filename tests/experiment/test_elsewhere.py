@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from zapbench.checks.reproduce import command_of, read_task
 from zapbench.cli.main import main
+from zapbench.experiment.trials import Trials
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
 from zapbench.networks.classifier import convnet
@@ -83,6 +85,21 @@ def test_several_files_are_one_row_at_one_rate_selected_over_all_of_them(model, 
     assert [(row.method, row.held_out.seeds) for row in table.rows] == [("theirs", 2)]
     assert main([*command, *few, "--seed", "3"]) == 2
     assert "--seed names 1 seeds for 2 files of weights; name one for each" in capsys.readouterr().err
+
+
+def test_each_trial_takes_its_share_of_the_seconds_in_which_features_are_computed(model, tmp_path, monkeypatch):
+    plain = Trials.features
+
+    def slow(self, *given):
+        time.sleep(0.9)
+        return plain(self, *given)
+
+    monkeypatch.setattr(Trials, "features", slow)
+    torch.save(model.state_dict(), tmp_path / "mine.pt")
+    assert transfer(tmp_path / "out", tmp_path / "mine.pt") == 0
+    seconds = load(tmp_path / "out").trials["seconds"]
+    assert len(seconds) == 3
+    assert seconds.min() >= 0.3
 
 
 def test_a_transfer_of_given_weights_can_be_repeated_by_the_command_that_is_shown(model, tmp_path):

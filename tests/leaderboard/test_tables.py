@@ -251,6 +251,18 @@ def test_what_was_selected_on_is_said(logs):
     assert not any("Selection trials" in note for note in paper.notes)
 
 
+def test_selection_trials_of_another_length_than_reported_ones_are_named(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.9, 0.8, 0.7], seed=seed)
+        write(tmp_path, [0.9, 0.8, 0.7], seed=seed, role="select")
+        write(tmp_path, [0.9], seed=seed, trial=1, status=contract.DIVERGED, reason="at 1")
+    (table,) = tables(load(tmp_path))
+    assert not any("Selection trials end" in note for note in table.notes)
+    write(tmp_path, [0.9] * 1200, role="select", trial=1)
+    (table,) = tables(load(tmp_path))
+    assert any("Selection trials end at step 1,200, reported ones at step 3: the rate" in note for note in table.notes)
+
+
 def test_an_upper_bound_that_something_of_its_pretraining_is_above_is_said_to_bound_nothing(logs):
     for seed in range(3):
         write(logs, [0.1], method="best", learner="joint", seed=seed)

@@ -71,12 +71,14 @@ class Trials:
         model: the pre-trained model; None where pre-training diverged, and so every trial of it.
         shown: the model that descriptions speak of.
         transfer: how they learn.
+        shared_seconds: each trial's share of what is computed once for all that are run together.
     """
 
     context: Context
     model: Classifier | None
     shown: Classifier
     transfer: Transfer
+    shared_seconds: float = 0.0
 
     @property
     def protocol(self) -> Protocol:
@@ -117,7 +119,9 @@ class Trials:
         missing = [spec for spec in context.job.trials if not self._is_done(spec, described[spec])]
         inputs: Inputs = context.scenario.tensor(device=context.device)
         if missing and self.model is not None and protocol.frozen:
+            cost = ResourceMeter(context.device)
             inputs = self.features(self.model, missing)
+            self.shared_seconds = cost.seconds() / len(missing)
         plain = self.transfer.strategy is None and self.transfer.head is None
         if plain and isinstance(inputs, Features):
             engine = fast_engine_for(protocol, self.transfer.optimizer, inputs, {spec.rate for spec in missing})
@@ -240,7 +244,8 @@ class Trials:
         elif trajectory.diverged:
             closing = Closing(contract.DIVERGED, trajectory.diverged)
             context.outcome.diverged[str(folder)] = closing.reason
-        named = dict(zip((contract.SECONDS, contract.PEAK_MEMORY), costs))
+        seconds, peak_memory = costs
+        named = {contract.SECONDS: seconds + self.shared_seconds, contract.PEAK_MEMORY: peak_memory}
         write_trial(folder, description, gin.operative_config_str(), trajectory, named, closing)
 
     def learn(
