@@ -41,6 +41,8 @@ def variance_components(rows: pd.DataFrame) -> dict[str, float]:
     bounds = [(0.0, _LARGEST)] * 2
     found = [optimize.minimize(fit.deviance, start, method="L-BFGS-B", bounds=bounds) for start in _STARTS]
     best = min((one for one in found if math.isfinite(one.fun)), key=lambda one: float(one.fun), default=None)
+    if best is not None and not best.success:  # rounding can end a line search at the minimum itself
+        best = optimize.minimize(fit.deviance, best.x, method="Nelder-Mead", bounds=bounds)
     if best is None or not best.success or max(best.x) >= _LARGEST:
         return dict.fromkeys(("seeds", "draws", "residual"), math.nan)
     residual = math.sqrt(fit.profile(best.x)[1]) * float(scores.std())

@@ -312,12 +312,45 @@ def test_what_the_documents_say_of_the_papers_size_is_so(read):
     trials = read("omniglot_paper").logs.trials
     own = trials[(trials["method"] == "asb_zap") & (trials["role"] == "report")]
     assert own.groupby("pretrain_seed")["held_out"].mean().mul(100).round(1).tolist() == [58.9, 62.3, 38.0]
-    assert {row.method: row.held_out.seeds for row in table.rows}["asb"] == 1
+    assert {row.held_out.seeds for row in table.rows} == {3}
     (other,) = (row for row in tries.rows if row.method == "asb_zap")
     assert round(100 * other.held_out.mean, 1) == 51.8
     runs = read("omniglot_paper").logs.runs
     unstable = runs[runs["config_hash"].isin(own["config_hash"])].set_index("pretrain_seed")["validation"]
     assert [round(100 * unstable[seed], 1) for seed in (1, 2)] == [32.3, 1.1]
+
+
+def test_what_the_documents_say_of_as_many_images_as_asb_is_so(read):
+    (table,) = read("omniglot_paper").tables
+    rows, above = {row.method: row for row in table.rows}, significant(table)
+    score = {name: round(100 * row.held_out.mean, 1) for name, row in rows.items()}
+    assert ("iid_equal_images_zap", "iid_zap") in above
+    assert ("iid_equal_images_zap", "iid_equal_images") in above
+    assert not {("iid_equal_images", "iid"), ("iid", "iid_equal_images")} & above
+    assert round(rows["iid_equal_images"].images_seen / rows["iid"].images_seen, 1) == 6.5
+    assert rows["iid_equal_images"].images_seen == pytest.approx(rows["asb"].images_seen, rel=0.005)
+    gains_by_zapping = [
+        round(100 * (rows[f"{name}_zap"].held_out.mean - rows[name].held_out.mean), 1)
+        for name in ("iid", "iid_equal_images")
+    ]
+    assert gains_by_zapping == [12.0, 16.1]
+    assert score["iid_equal_images_zap"] == 57.8
+
+
+def test_what_the_documents_say_of_the_characters_that_a_rate_is_selected_on_is_so(read):
+    (table,), (all_of_them,) = read("omniglot_paper").tables, read("omniglot_paper_all").tables
+    short, long = ({row.method: row for row in made.rows} for made in (table, all_of_them))
+    ends = {
+        name: (round(100 * rows["asb"].held_out.mean, 1), rows["asb"].rate) for name, rows in zip("ab", (short, long))
+    }
+    assert ends == {"a": (33.1, 0.0055), "b": (42.6, 0.001)}
+    stable, above = long["asb_zap_slow_inner"], significant(all_of_them)
+    assert (stable.rate, results.percent(stable.held_out.mean), stable.held_out.seeds) == (0.0055, "52.4", 3)
+    assert ("asb_zap_slow_inner", "asb") in above
+    assert not {("asb_zap_slow_inner", "iid_zap"), ("iid_zap", "asb_zap_slow_inner")} & above
+    for name in ("iid", "iid_zap", "asb_zap"):
+        assert short[name].rate == long[name].rate
+        assert abs(short[name].held_out.mean - long[name].held_out.mean) < 0.01
 
 
 def test_what_the_documents_say_of_dynamics_is_so(read):

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
+from scipy.optimize import OptimizeResult
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.power import TTestIndPower
 
@@ -101,6 +102,19 @@ def test_variance_components_are_found_again():
     assert found["seeds"] == pytest.approx(SEEDS, rel=0.3)
     assert found["draws"] == pytest.approx(DRAWS, rel=0.3)
     assert found["residual"] == pytest.approx(RESIDUAL, rel=0.15)
+
+
+def test_variance_components_are_the_same_where_rounding_ends_every_line_search(monkeypatch):
+    rows = varied(np.random.default_rng(3), methods=4, seeds=5, trials=5)
+    expected = variance_components(rows)
+    plain = optimize.minimize
+
+    def stopped(*given, method, **more):
+        found = plain(*given, method=method, **more)
+        return OptimizeResult(found | {"success": False}) if method == "L-BFGS-B" else found
+
+    monkeypatch.setattr(optimize, "minimize", stopped)
+    assert variance_components(rows) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
