@@ -23,7 +23,7 @@ RIGHT = {
     "scenarios": (["a"], ["3"]), "strategies": (["a"],), "transfers": (["a"],), "seeds": (3, [1], (0, 2)),
     "trials": (0, 7), "select_trials": (0, 7), "rates": ([1], [0.1]), "tune": ({},), "tried_before": ({},),
     "tune_seeds": (0, 7),
-    "bindings": ([], ["a"]), "full": (True, False), "name": ("", "x", "3"), "weights": ("", "x", "3"),
+    "bindings": ([], ["a"]), "full": (True, False), "name": ("", "x", "3"), "weights": ([], ["x", "3"]),
     "figures": ([], ["bars"]), "cpus": (1,), "gpus": (0, 1.5, 1),
 }  # fmt: skip
 """Values that a rule may let pass: what is nonsense for one parameter is right for another."""
@@ -69,7 +69,8 @@ def test_a_suites_parameter_takes_what_is_right_and_refuses_nonsense(name):
         {"tune": {"asb": [{3: 1}]}}, {"tried_before": {"asb": 0}}, {"tried_before": {"asb": "x"}},
         {"tried_before": {"asb": 1.5}}, {"tried_before": {"nobody": 2}}, {"bindings": [1]}, {"bindings": "a = 1"},
         {"full": 1}, {"full": "x"}, {"name": "a\nb"}, {"name": "x" * 300}, {"name": "n", "strategies": ["iid", "asb"]},
-        {"weights": "w.pt", "seeds": 2}, {"figures": ["pie"]}, {"figures": ["bars", "bars"]}, {"cpus": 0},
+        {"weights": "w.pt"}, {"weights": ["w.pt"], "seeds": 2}, {"figures": ["pie"]}, {"figures": ["bars", "bars"]},
+        {"cpus": 0},
         {"tune_seeds": 9}, {"tune_seeds": -1}, {"tune_seeds": True},
         {"cpus": 10**9}, {"gpus": -1}, {"gpus": float("nan")}, {"trials": 10**9}, {"seeds": 10_000, "trials": 100_000},
     ],

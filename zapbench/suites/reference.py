@@ -53,9 +53,14 @@ def read_reference(name: str, kind: str) -> Reference:
         kind: what is compared with them: `strategies` or `transfers`.
 
     Raises:
-        ValueError: there are no such results.
+        ValueError: there are no such results, or no suite made them.
     """
     full = published.full_name(name, heads=kind == "transfers")
+    if full not in config.names("suites"):
+        raise ValueError(
+            f"{full} was made of given models and not by a suite, so nothing can be run on its terms; to see your logs "
+            f"beside it: zapbench leaderboard runs --with {full}"
+        )
     folder = published.unpacked(full)
     logs = load(folder, cache=default_cache())
     return Reference(full, load_suite(full), folder, logs, tables(logs))
