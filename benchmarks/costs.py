@@ -3,7 +3,7 @@
     python benchmarks/costs.py LOGDIR ... --machine "two cores of ..., two processes" > zapbench/suites/costs.json
 
 Each LOGDIR is an output folder of `zapbench suite --out`. Tasks that ran on a GPU are left out. With `--keep FILE`,
-what the folders do not measure is as in an earlier table.
+what the folders do not measure is as in an earlier table, each row with the machine that it was measured on.
 """
 
 import argparse
@@ -16,8 +16,14 @@ from statistics import median
 from zapbench.checks.reproduce import job_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import description_of, ending_of
-from zapbench.suites.costs import kind, what_of
+from zapbench.suites.costs import kind, kind_but_length, what_of
 from zapbench.tasks import CHECKPOINT, Task
+
+
+def length(task: Task) -> dict[str, str | float]:
+    """Returns the columns that a pre-training with a length has."""
+    found = kind_but_length(task)
+    return {"but_length": found[0], "length": found[1]} if found else {}
 
 
 def main() -> None:
@@ -26,7 +32,7 @@ def main() -> None:
     parser.add_argument("--machine", required=True, help="where this was measured, in words")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an earlier table, for what is not measured anew")
     options = parser.parse_args()
-    found: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
+    found: dict[str, list[tuple[float, int, Task]]] = defaultdict(list)
     for logdir in options.logdir:
         for path in sorted(logdir.rglob(contract.EVENT_FILE)):
             status, seconds = ending_of(path)
@@ -40,11 +46,12 @@ def main() -> None:
             checkpoint = path.with_name(CHECKPOINT)
             weight = path.stat().st_size + (checkpoint.stat().st_size if checkpoint.exists() else 0)
             task = Task(run, trials[0] if trials else None)
-            found[kind(task)].append((seconds, weight, what_of(task)))
+            found[kind(task)].append((seconds, weight, task))
     rows = [
         {
-            "what": measured[0][2],
+            "what": what_of(measured[0][2]),
             "kind": name,
+            **length(measured[0][2]),
             "seconds": round(median(seconds for seconds, _, _ in measured), 3),
             "bytes": round(median(weight for _, weight, _ in measured)),
             "measured": len(measured),
@@ -52,7 +59,11 @@ def main() -> None:
         for name, measured in found.items()
     ]
     if options.keep:
-        rows += [row for row in json.loads(options.keep.read_text())["costs"] if row["kind"] not in found]
+        kept = json.loads(options.keep.read_text())
+        rows += [{"machine": kept["machine"], **row} for row in kept["costs"] if row["kind"] not in found]
+    for row in rows:
+        if row.get("machine") == options.machine:
+            del row["machine"]
     table = {"machine": options.machine, "costs": sorted(rows, key=lambda row: (row["what"], row["kind"]))}
     json.dump(table, sys.stdout, indent=1)
     print()

@@ -12,6 +12,9 @@ from zapbench.leaderboard.decide.metrics import FINAL
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
 
+RATES = ("lr", "inner_lr")
+"""Parameters that the paper tuned in pre-training."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -125,9 +128,21 @@ def _size(claim: Claim, found: Evidence, names: Mapping[str, str]) -> tuple[str,
     if trial != setup.classes_per_trial:
         differing.append(f"{trial} classes a trial")
     differing += [binding for binding in found.table.common if not binding.startswith("MODEL")]
+    for name in dict.fromkeys(names.values()):
+        differing += [f"{name}: {binding}" for binding in _beside_rates(found.row(name).setting)]
     if not differing and found.table.scenario not in setup.scenarios:
         differing.append(found.table.scenario)
     return tuple(differing)
+
+
+def _beside_rates(setting: str) -> list[str]:
+    """Returns the parts of a selected setting that are no learning rate, which is all that the paper tuned.
+
+    >>> _beside_rates("ASB.episodes=90, ASB.inner_lr=0.1, outer/Adam.betas=(0.5, 0.9), outer/Adam.lr=0.1")
+    ['ASB.episodes=90', 'outer/Adam.betas=(0.5, 0.9)']
+    """
+    parts = re.split(r", (?=[\w/.]+=)", setting) if setting else []
+    return [part for part in parts if part.partition("=")[0].rpartition(".")[2] not in RATES]
 
 
 def _count(value: object) -> int:

@@ -219,6 +219,22 @@ def test_another_size_is_named_and_stands_beside_the_verdict(tmp_path):
     assert summary([finding]) == "0 reproduced, 1 refuted, 0 undecided, all at another size than the paper's."
 
 
+def test_a_shorter_pretraining_among_the_tuned_settings_is_another_size_and_a_rate_is_not(tmp_path):
+    for method, setting in (
+        ("asb", {"ASB.episodes": "90", "ASB.inner_lr": "0.1", "outer/Adam.lr": "0.1"}),
+        ("iid", {"outer/Adam.lr": "0.1"}),
+    ):
+        for seed, score in enumerate((42, 43, 44)):
+            about = {"scenario": "omniglot", "facts": PAPERS_SIZE, "encoder": "convnet3x256", "outputs": 1000}
+            write(tmp_path / "logs", [0.9, score / 100], method=method, setting=setting, seed=seed, **about)
+    (asb,) = held(tmp_path / "logs", NUMBER.format(42.0), tmp_path)
+    (iid,) = held(tmp_path / "logs", 'kind = "number"\nmethods = ["iid"]\nvalue = 42.0\n', tmp_path)
+    assert asb.size == ("asb: ASB.episodes=90",)
+    assert iid.size == ()
+    logs = load(tmp_path / "logs")
+    assert papers_values(tables(logs)[0], logs) == {"iid": 42.0}
+
+
 def test_an_encoder_of_another_kind_is_no_other_size(tmp_path):
     logs = record(tmp_path / "logs", {"asb": [42, 43, 44]}, encoder="vgg16_bn")
     (finding,) = held(logs, NUMBER.format(42.0), tmp_path)

@@ -153,6 +153,62 @@ def test_similar_tasks_give_an_estimate_where_none_of_the_kind_was_measured(tmp_
     assert parts(forecast(plan(wider), tmp_path, 1))["iid", "pre-training"].source == "zapbench's own runs (a clock)"
 
 
+def test_a_pretraining_of_another_length_gives_an_estimate_in_proportion(tmp_path):
+    def pretraining(episodes, *others):
+        suite = replace(SUITE, strategies=("asb",), tune={}, bindings=(f"ASB.episodes = {episodes}", *others))
+        return suite, plan(suite).known_tasks()[0]
+
+    short, task = pretraining(30)
+    digest, length = costs.kind_but_length(task)
+    assert length == 30
+    row = {"what": costs.what_of(task), "kind": kind(task), "seconds": 6.0, "bytes": 500, "measured": 1}
+    table = {"machine": "a clock", "costs": [row | {"but_length": digest, "length": length}]}
+    costs.SHIPPED.write_text(json.dumps(table))
+    long, _ = pretraining(300)
+    part = parts(forecast(plan(long), tmp_path, 1))["asb", "pre-training"]
+    assert (part.seconds, part.bytes) == (2 * 60.0, 2 * 500)
+    assert part.source == "tasks of another length of zapbench's own runs (a clock)"
+    assert parts(forecast(plan(short), tmp_path, 1))["asb", "pre-training"].seconds == 2 * 6.0
+    wider, _ = pretraining(300, "convnet.filters = 7")
+    assert parts(forecast(plan(wider), tmp_path, 1))["asb", "pre-training"].source.startswith("similar tasks")
+
+    measured = costs.Costs("here")
+    finish(tmp_path, task, 9)
+    measured.measure(task, tmp_path / task.folder / contract.EVENT_FILE)
+    cost = measured.of(pretraining(300)[1])
+    assert (cost.seconds, cost.source) == (90.0, "finished tasks of another length in here")
+
+
+def test_what_has_no_one_length_is_not_estimated_in_proportion():
+    untrained = Task(RunSpec("glyphs", "untrained", 0))
+    trial = Task(RunSpec("glyphs", "asb", 0), TrialSpec("iid", 0.1, "report", 0))
+    assert costs.kind_but_length(untrained) is costs.kind_but_length(trial) is None
+
+
+def test_shipped_times_are_multiplied_by_how_many_times_as_long_tasks_take_here(tmp_path):
+    tasks = plan(SUITE).known_tasks()
+    iid = next(t for t in tasks if t.trial is None and t.run.strategy == "iid")
+    asb = next(t for t in tasks if t.trial is None and t.run.strategy == "asb")
+    select = next(t for t in tasks if t.trial is not None)
+    others = {"bytes": 1000, "measured": 1, "what": ""}
+    rows = [
+        {"kind": kind(iid), "seconds": 20.0, **others},
+        {"kind": kind(asb), "seconds": 100.0, **others},
+        {"kind": kind(select), "seconds": 0.1, "machine": "an hourglass", **others},
+    ]
+    costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": rows}))
+    finish(tmp_path, iid, 30)
+    finish(tmp_path, select, 0.3)
+    found = parts(forecast(plan(SUITE), tmp_path, 1))
+    assert found["iid", "pre-training"].seconds == 30
+    assert found["asb", "pre-training"].seconds == pytest.approx(4 * 150)
+    assert found["asb", "pre-training"].source == f"zapbench's own runs (a clock), times 1.50 as in {tmp_path}"
+
+    faster = costs.Costs("here", costs.shipped())  # a tenth of a second is too short to compare machines by
+    faster.measure(select, tmp_path / select.folder / contract.EVENT_FILE)
+    assert faster.of(asb).seconds == 100
+
+
 @pytest.mark.parametrize("name", ["omniglot_small_claim", "demo"])
 def test_the_shipped_table_knows_the_kinds_of_the_shipped_suites(name, monkeypatch):
     monkeypatch.setattr(costs, "SHIPPED", SHIPPED)
