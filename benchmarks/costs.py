@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from zapbench.checks.reproduce import job_of
+from zapbench.identity import identity_of
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.read.parse import description_of, ending_of
 from zapbench.suites.costs import kind, kind_but_length, what_of
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an earlier table, for what is not measured anew")
     options = parser.parse_args()
     found: dict[str, list[tuple[float, int, Task]]] = defaultdict(list)
+    others = 0
     for logdir in options.logdir:
         for path in sorted(logdir.rglob(contract.EVENT_FILE)):
             status, seconds = ending_of(path)
@@ -41,11 +43,12 @@ def main() -> None:
                 continue
             job = job_of(about)
             run, trials = job.run, job.trials
-            if run.config_hash != about.config_hash:  # another configuration by now
+            task = Task(run, trials[0] if trials else None)
+            if identity_of(run, task.trial).difference(about):  # another configuration or other code by now
+                others += 1
                 continue
             checkpoint = path.with_name(CHECKPOINT)
             weight = path.stat().st_size + (checkpoint.stat().st_size if checkpoint.exists() else 0)
-            task = Task(run, trials[0] if trials else None)
             found[kind(task)].append((seconds, weight, task))
     rows = [
         {
@@ -58,6 +61,10 @@ def main() -> None:
         }
         for name, measured in found.items()
     ]
+    if others:
+        print(f"{others} tasks are of another configuration or other code by now, and are not counted", file=sys.stderr)
+    if not found:
+        parser.error("no task was measured")
     if options.keep:
         kept = json.loads(options.keep.read_text())
         rows += [{"machine": kept["machine"], **row} for row in kept["costs"] if row["kind"] not in found]

@@ -85,7 +85,7 @@ def test_finished_tasks_are_counted_and_their_costs_predict_the_other_tasks(tmp_
     found = parts(forecast(plan(SUITE), tmp_path, 1))
     asb = found["asb", "pre-training"]
     assert (asb.tasks, asb.done, asb.seconds) == (4, 2, 200)
-    assert asb.source == f"finished tasks in {tmp_path}"
+    assert asb.sources == [f"finished tasks in {tmp_path}"]
     assert (found["iid", "pre-training"].done, found["iid", "pre-training"].seconds) == (1, 40)
     select = found["asb", "sequential, select"]
     assert (select.tasks, select.done, select.seconds) == (24, 12, 24)
@@ -138,7 +138,7 @@ def test_the_shipped_costs_are_used_until_a_task_is_measured(tmp_path, monkeypat
     row = {"what": "", "kind": kind(pretraining), "seconds": 7.0, "bytes": 1000, "measured": 1}
     costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
     part = parts(forecast(plan(SUITE), tmp_path / "out", 1))["iid", "pre-training"]
-    assert (part.seconds, part.bytes, part.source) == (14.0, 2000, "zapbench's own runs (a clock)")
+    assert (part.seconds, part.bytes, part.sources) == (14.0, 2000, ["zapbench's own runs (a clock)"])
     finish(tmp_path, pretraining, 9)
     assert parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"].seconds == 9
 
@@ -149,8 +149,8 @@ def test_similar_tasks_give_an_estimate_where_none_of_the_kind_was_measured(tmp_
     row = {"what": costs.what_of(other), "kind": kind(other), "seconds": 7.0, "bytes": 1000, "measured": 1}
     costs.SHIPPED.write_text(json.dumps({"machine": "a clock", "costs": [row]}))
     part = parts(forecast(plan(SUITE), tmp_path, 1))["iid", "pre-training"]
-    assert (part.seconds, part.source) == (14.0, "similar tasks of zapbench's own runs (a clock)")
-    assert parts(forecast(plan(wider), tmp_path, 1))["iid", "pre-training"].source == "zapbench's own runs (a clock)"
+    assert (part.seconds, part.sources) == (14.0, ["similar tasks of zapbench's own runs (a clock)"])
+    assert parts(forecast(plan(wider), tmp_path, 1))["iid", "pre-training"].sources == ["zapbench's own runs (a clock)"]
 
 
 def test_a_pretraining_of_another_length_gives_an_estimate_in_proportion(tmp_path):
@@ -167,10 +167,10 @@ def test_a_pretraining_of_another_length_gives_an_estimate_in_proportion(tmp_pat
     long, _ = pretraining(300)
     part = parts(forecast(plan(long), tmp_path, 1))["asb", "pre-training"]
     assert (part.seconds, part.bytes) == (2 * 60.0, 2 * 500)
-    assert part.source == "tasks of another length of zapbench's own runs (a clock)"
+    assert part.sources == ["tasks of another length of zapbench's own runs (a clock)"]
     assert parts(forecast(plan(short), tmp_path, 1))["asb", "pre-training"].seconds == 2 * 6.0
     wider, _ = pretraining(300, "convnet.filters = 7")
-    assert parts(forecast(plan(wider), tmp_path, 1))["asb", "pre-training"].source.startswith("similar tasks")
+    assert parts(forecast(plan(wider), tmp_path, 1))["asb", "pre-training"].sources[0].startswith("similar tasks")
 
     measured = costs.Costs("here")
     finish(tmp_path, task, 9)
@@ -202,7 +202,7 @@ def test_shipped_times_are_multiplied_by_how_many_times_as_long_tasks_take_here(
     found = parts(forecast(plan(SUITE), tmp_path, 1))
     assert found["iid", "pre-training"].seconds == 30
     assert found["asb", "pre-training"].seconds == pytest.approx(4 * 150)
-    assert found["asb", "pre-training"].source == f"zapbench's own runs (a clock), times 1.50 as in {tmp_path}"
+    assert found["asb", "pre-training"].sources == [f"zapbench's own runs (a clock), times 1.50 as in {tmp_path}"]
 
     faster = costs.Costs("here", costs.shipped())  # a tenth of a second is too short to compare machines by
     faster.measure(select, tmp_path / select.folder / contract.EVENT_FILE)
@@ -229,6 +229,11 @@ def test_tasks_are_of_one_kind_unless_their_cost_differs():
     trial = of(transfer="sequential")
     assert trial == of(transfer="sequential", strategy="iid", rate=0.5) == of("ASB.episodes = 5", transfer="sequential")
     assert trial != of()
+    tuned = Task(
+        RunSpec("glyphs", "asb", 0),
+        TrialSpec("sequential", 0.1, "report", 0, (), parse_bindings(["transfer/sequential_transfer.every = 9"])),
+    )
+    assert kind(tuned) != trial
     for more in ({"role": "select"}, {"own": ["transfer/sequential_transfer.every = 9"]}):
         assert of(transfer="sequential", **more) != trial
     assert of("convnet.filters = 5", transfer="sequential") != trial != of(transfer="sequential_unfrozen")

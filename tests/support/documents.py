@@ -101,7 +101,7 @@ def shrink(folder: Path, monkeypatch) -> None:
 
 def forget() -> None:
     """Clears caches of configurations, after the files behind their names have changed."""
-    for cached in (config.bindings_of, config.mentioned, costs._kind):
+    for cached in (config.bindings_of, config.mentioned, costs._configuration, costs._digest):
         cached.cache_clear()
 
 

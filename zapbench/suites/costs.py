@@ -204,7 +204,8 @@ def _configuration(run: RunSpec, trial: TrialSpec | None) -> Mapping[str, str]:
     bound |= {b.key: b.value for b in (*run.bindings, *run.setting) if config.reaches_pretraining(b)}
     if trial is not None:  # a trial costs the same however its model was pre-trained
         bound = {key: value for key, value in bound.items() if key not in ("run.strategy", "run.optimizer")}
-        bound |= config.bindings_of("transfers", trial.transfer) | {b.key: b.value for b in trial.bindings}
+        bound |= config.bindings_of("transfers", trial.transfer)
+        bound |= {b.key: b.value for b in (*trial.bindings, *trial.setting)}
     return config.follow(bound)
 
 

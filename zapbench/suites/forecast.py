@@ -31,7 +31,7 @@ class Part:
         done: number of tasks that finished or diverged.
         seconds: total time of the other tasks; NaN if no such task was measured.
         bytes: total disk space of the other tasks; NaN if no such task was measured.
-        source: which tasks were measured; empty if none was.
+        sources: which tasks were measured; empty if none was.
     """
 
     scenario: str
@@ -42,7 +42,7 @@ class Part:
     done: int = 0
     seconds: float = 0.0
     bytes: float = 0.0
-    source: str = ""
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -105,7 +105,7 @@ def forecast(plan: Plan, out: Path, jobs: int) -> Forecast:
         else:
             stages[plan.waits_for_a_setting(task)][task.run.folder] += seconds
     seconds = sum(_makespan(stage.values(), jobs) for stage in stages)
-    sources = dict.fromkeys(part.source for part in parts.values() if part.source)
+    sources = dict.fromkeys(source for part in parts.values() for source in part.sources)
     return Forecast(list(parts.values()), seconds, jobs, list(sources))
 
 
@@ -158,7 +158,8 @@ def _add(parts: dict[tuple[str, str, str], Part], plan: Plan, task: Task, done: 
         return
     part.seconds += cost.seconds if cost else math.nan
     part.bytes += cost.bytes if cost else math.nan
-    part.source = cost.source if cost else ""
+    if cost and cost.source not in part.sources:
+        part.sources.append(cost.source)
 
 
 def _grid(suite: Suite, task: Task) -> str:
