@@ -2,9 +2,10 @@
 
     python docs/archive.py NAME LOGDIR --without "$PWD/"
 
-What the archive already holds stays in it. Of LOGDIR it takes event files of tasks that finished or diverged, and names
-the others. Texts of the record, such as the command, lose what `--without` names: where a folder is on one's machine
-is of no use to others. The same logs give the same bytes.
+What the archive already holds stays in it: a log that differs from one of the same name there is refused. Of LOGDIR
+it takes whole event files of tasks that finished or diverged, and names the others. Texts of the record, such as the
+command, lose what `--without` names: where a folder is on one's machine is of no use to others. The same logs give the
+same bytes.
 """
 
 import argparse
@@ -19,20 +20,26 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from zapbench.atomic import write_atomically
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.published import LOGS, RESULTS
-from zapbench.leaderboard.read.events import read_events
-from zapbench.leaderboard.read.parse import ending_of
+from zapbench.leaderboard.read.events import Tail, read_events
+from zapbench.leaderboard.read.parse import status_of
 
 
 def without(path: Path, prefix: str) -> bytes:
-    """Returns an event file in whose texts a prefix is left out."""
-    out = io.BytesIO()
+    """Returns an event file in whose texts a prefix is left out.
+
+    Raises:
+        ValueError: a record is damaged, or too long to be read.
+    """
+    out, tail = io.BytesIO(), Tail()
     records = RecordWriter(out)
-    for event in read_events(path):
+    for event in read_events(path, tail):
         for value in event.summary.value:
             if prefix and value.tensor.string_val:
                 texts = value.tensor.string_val
                 texts[:] = [text.replace(prefix.encode(), b"") for text in texts]
         records.write(event.SerializeToString())
+    if tail.damage or tail.skipped:
+        raise ValueError(f"{path}: {tail.damage or 'has a record that is too long'}")
     return out.getvalue()
 
 
@@ -77,11 +84,13 @@ def main() -> None:
     files, new, left_out = archived(archive), 0, 0
     for path in sorted(options.logdir.rglob(contract.EVENT_FILE)):
         name = path.relative_to(options.logdir).as_posix()
-        if ending_of(path)[0] not in contract.ENDED:
+        if status_of(path) not in contract.ENDED:
             print(f"left out, not finished: {name}", file=sys.stderr)
             left_out += 1
             continue
-        files[name] = without(path, options.without)
+        content = without(path, options.without)
+        if files.setdefault(name, content) != content:
+            parser.error(f"{archive} holds another {name}; to replace it, delete the archive")
         new += 1
     if not new:
         parser.error(f"there is no log of a finished task in {options.logdir}")

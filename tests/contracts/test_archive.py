@@ -61,3 +61,23 @@ def test_logs_without_a_finished_task_are_not_packed(tmp_path, monkeypatch, caps
         pack(monkeypatch, tmp_path / "results", tmp_path / "logs")
     assert "no log of a finished task" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_damaged_log_is_left_out_and_one_that_differs_from_the_archives_is_refused(tmp_path, monkeypatch, capsys):
+    logs = tmp_path / "logs"
+    for seed, length in ((0, 300), (1, 3)):
+        write(logs, [0.5] * length, seed=seed)
+    pack(monkeypatch, tmp_path / "results", logs)
+    before = (tmp_path / "results" / "mine" / LOGS).read_bytes()
+    (path,) = (path for path in logs.rglob(contract.EVENT_FILE) if "seed=0" in path.parts)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    pack(monkeypatch, tmp_path / "other", logs)
+    assert "1 event files" in capsys.readouterr().out
+    path.unlink()
+    write(logs, [0.6] * 300, seed=0)
+    with pytest.raises(SystemExit, match="2"):
+        pack(monkeypatch, tmp_path / "results", logs)
+    assert "holds another " in capsys.readouterr().err
+    assert (tmp_path / "results" / "mine" / LOGS).read_bytes() == before
