@@ -180,6 +180,11 @@ def digests(logs: Logs) -> dict[tuple[str, str], str]:
     return found
 
 
+def digest_of(logs: Logs) -> str:
+    """Returns a digest of the content of the event files of all ended trials."""
+    return hashlib.sha256("\n".join(sorted(digests(logs).values())).encode()).hexdigest()
+
+
 def read_audits(folder: Path) -> tuple[list[Audit], list[str]]:
     """Returns the verdicts that a folder of logs holds, and a line for each file that is none."""
     found, problems = [], []

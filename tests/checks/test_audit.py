@@ -171,6 +171,30 @@ def test_an_honest_submission_is_confirmed_and_a_forged_trial_is_found(submissio
     assert f"disagrees  {forged.relative_to(submission).as_posix()}: transfer/held_out_accuracy" in said
 
 
+def test_models_taken_from_a_submission_never_count_as_pretrained_again(submission, capsys):
+    words = ["audit", str(submission), "--share", "0.2", "--seed", "1"]
+    assert main(words) == 0
+    assert "(models taken from the submission" in capsys.readouterr().out
+    assert main(words) == 0  # again, from the same folder
+    assert "(models taken from the submission" in capsys.readouterr().out
+    assert main([*words, "--pretraining"]) == 0  # in a folder of its own
+    assert "(models pre-trained again" in capsys.readouterr().out
+    assert main([*words, "--out", "mine"]) == 0
+    assert main([*words, "--out", "mine", "--pretraining"]) == 2
+    assert "mine holds models taken from the submission; choose another --out" in capsys.readouterr().err
+
+
+def test_two_submissions_have_two_folders_and_two_verdicts(submission):
+    for name in ("theirs.v1", "theirs.v2"):
+        shutil.copytree(submission, name)
+        assert main(["audit", name, "--share", "0.2", "--seed", "1", "--dry-run"]) == 0
+    forge(next(Path("theirs.v2").rglob("report=1/*tfevents*")), 0.4)
+    for name, status in (("theirs.v1", 0), ("theirs.v2", 1)):
+        assert main(["audit", name, "--share", "1", "--seed", "1"]) == status
+        assert Path(f"{name}.audit.json").exists()
+    assert len(list(Path("runs", "audit").iterdir())) == 2
+
+
 def test_only_shipped_code_is_run_and_a_wrong_seed_or_share_is_refused(made, submission, capsys):
     Path("mine.gin").write_text((made / "gin" / "strategies" / "iid.gin").read_text())
     assert main(["run", "glyphs", "mine.gin", "--rates", "0.01", "--trials", "1", "--out", "other"]) == 0

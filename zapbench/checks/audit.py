@@ -150,16 +150,27 @@ def plans(drawn: Sequence[Drawn], threads: int) -> Iterator[Plan]:
         yield Plan(suite, tuple(tasks))
 
 
-def lend_checkpoints(drawn: Sequence[Drawn], out: Path) -> int:
-    """Copies the models that lie beside the records to where the trials look for them; returns how many there are."""
-    found = set()
+def lend_checkpoints(drawn: Sequence[Drawn], out: Path) -> None:
+    """Copies the models that lie beside the records to where the trials look for them, unless there is one already."""
     for one in drawn:
-        if one.task.trial is not None and not one.obstacle:
-            target = out / one.task.run.folder
-            if not target.exists():
-                copy_checkpoint(one.path.parent, target, len(one.task.trial.folder.parts))
-            found |= {target} if (target / CHECKPOINT).is_file() else set()
-    return len(found)
+        target = out / one.task.run.folder
+        if one.task.trial is not None and not one.obstacle and not target.exists():
+            _mark(target).parent.mkdir(parents=True, exist_ok=True)
+            _mark(target).touch()
+            copy_checkpoint(one.path.parent, target, len(one.task.trial.folder.parts))
+            if not target.exists():  # there is none beside the record
+                _mark(target).unlink()
+
+
+def lent_models(drawn: Sequence[Drawn], out: Path) -> int:
+    """Returns how many models below `out` are the submission's, and were not pre-trained there."""
+    targets = {out / one.task.run.folder for one in drawn if not one.obstacle}
+    return sum(_mark(target).exists() and (target / CHECKPOINT).is_file() for target in targets)
+
+
+def _mark(run: Path) -> Path:
+    """Returns the file that says that a run's model was taken from a submission."""
+    return run.with_name(f"{run.name}.from_submission")
 
 
 def judge(one: Drawn, out: Path, tolerance: float) -> Result:

@@ -41,7 +41,7 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     command.add_argument("--dry-run", action="store_true", help="show what would be run, and run nothing")
     command.add_argument("--verdict", type=Path, metavar="FILE", help="default: SUBMISSION.audit.json")
-    command.add_argument("--out", type=folder, help="where the trials are run (default: runs/audit/SUBMISSION-seed=S)")
+    command.add_argument("--out", type=folder, help="where the trials are run (default: a folder in runs/audit)")
     command.add_argument("--jobs", type=number(1, MOST_JOBS), help="tasks that run at once (default: the cores)")
     command.add_argument(
         "--threads", type=number(1, MOST_THREADS), help="threads per process (default: as many as the records state)"
@@ -67,7 +67,7 @@ def _audit(options: argparse.Namespace) -> int:
     from zapbench.atomic import write_atomically
     from zapbench.checks.audit import TOLERANCE, audit_of, draw, ended_trials, judge, prepare, pretrainings_of
     from zapbench.leaderboard.read.load import load
-    from zapbench.leaderboard.submissions.audits import CONFIRMED, power_sentence
+    from zapbench.leaderboard.submissions.audits import CONFIRMED, digest_of, power_sentence
 
     with _folder_of(options.submission) as unpacked:
         logs = load(unpacked, workers=cores())
@@ -79,11 +79,11 @@ def _audit(options: argparse.Namespace) -> int:
         print(power_sentence(len(ended_trials(logs)), len(files)))
         if options.dry_run:
             return 0
-        out, lent = _run(options, drawn)
+        out, lent = _run(options, drawn, digest_of(logs))
         tolerance = options.tolerance or TOLERANCE
         results = [judge(one, out, tolerance) for one in drawn]
         audit = audit_of(logs, drawn, results, (options.seed, options.share, tolerance), lent=lent)
-    path = options.verdict or options.submission.with_name(f"{options.submission.stem}.audit.json")
+    path = options.verdict or options.submission.with_name(f"{_title(options.submission)}.audit.json")
     write_atomically(path, audit.to_json().encode())
     for result in results:
         if result.detail:
@@ -127,13 +127,28 @@ def _show(drawn: "Sequence[Drawn]") -> None:
         print(f"{least}{duration_text(sum(known))} of computation, as zapbench's own runs")
 
 
-def _run(options: argparse.Namespace, drawn: "Sequence[Drawn]") -> tuple[Path, bool]:
-    """Runs the tasks; returns where, and whether models of the submission were taken."""
-    from zapbench.checks.audit import lend_checkpoints, plans
+def _title(submission: Path) -> str:
+    """Returns what a submission is called: a folder's name may hold a dot."""
+    return submission.resolve().name.removesuffix(".zip")
 
-    options.out = options.out or Path("runs") / "audit" / f"{options.submission.stem}-seed={options.seed}"
+
+def _run(options: argparse.Namespace, drawn: "Sequence[Drawn]", digest: str) -> tuple[Path, bool]:
+    """Runs the tasks; returns where, and whether models of the submission were taken.
+
+    Raises:
+        ValueError: pre-trainings are to be compared, and models of the submission were taken there before.
+    """
+    from zapbench.checks.audit import lend_checkpoints, lent_models, plans
+
+    kind = "-pretraining" if options.pretraining else ""
+    name = f"{_title(options.submission)}-{digest[:8]}-seed={options.seed}{kind}"
+    options.out = options.out or Path("runs") / "audit" / name
     threads = options.threads or max([1, *(one.about.threads for one in drawn)])
-    lent = 0 if options.pretraining else lend_checkpoints(drawn, options.out)
+    if not options.pretraining:
+        lend_checkpoints(drawn, options.out)
+    lent = lent_models(drawn, options.out)
+    if options.pretraining and lent:
+        raise ValueError(f"{options.out} holds models taken from the submission; choose another --out")
     for planned in plans(drawn, threads):
         suites.launch(planned, options.out, functools.partial(suites.launcher_for, planned.suite, options))
     return options.out, lent > 0
