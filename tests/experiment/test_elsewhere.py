@@ -14,6 +14,7 @@ import torch
 
 from zapbench.checks.reproduce import command_of, read_task
 from zapbench.cli.main import main
+from zapbench.experiment.context import Context
 from zapbench.experiment.trials import Trials
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
@@ -85,6 +86,42 @@ def test_several_files_are_one_row_at_one_rate_selected_over_all_of_them(model, 
     assert [(row.method, row.held_out.seeds) for row in table.rows] == [("theirs", 2)]
     assert main([*command, *few, "--seed", "3"]) == 2
     assert "--seed names 1 seeds for 2 files of weights; name one for each" in capsys.readouterr().err
+
+
+def test_one_file_twice_is_not_two_seeds_and_without_selection_trials_the_only_rate_is_reported(
+    model, tmp_path, capsys
+):
+    torch.save(model.state_dict(), tmp_path / "one.pt")
+    (tmp_path / "copy.pt").write_bytes((tmp_path / "one.pt").read_bytes())
+    command = ["transfer", *(str(tmp_path / name) for name in ("one.pt", "copy.pt")), "--scenario", "glyphs"]
+    few = [*SHRUNK, "--trials", "1", "--select-trials", "0", "--out", str(tmp_path / "out")]
+    assert main([*command, *few, "--rates", "0.01"]) == 2
+    assert "hold the same weights: one model is not two pre-training seeds" in capsys.readouterr().err
+    model.encoder[0].weight.data.add_(0.01)
+    torch.save(model.state_dict(), tmp_path / "copy.pt")
+    assert main([*command, *few, "--rates", "0.01", "0.1"]) == 2
+    assert "there are no selection trials" in capsys.readouterr().err
+    assert main([*command, *few, "--rates", "0.01"]) == 0
+    assert len(load(tmp_path / "out").trials) == 2
+
+
+def test_a_folder_that_another_process_fills_meanwhile_is_refused(model, tmp_path, monkeypatch, capsys):
+    """Both have found the folder empty; the second one waits for the lock, and finds another model in it."""
+    for name in ("first.pt", "second.pt"):
+        model.encoder[0].weight.data.add_(0.01)
+        torch.save(model.state_dict(), tmp_path / name)
+    plain = Context.locked
+    calls = []
+
+    def after_the_other(self):
+        if not calls:
+            calls.append("second")
+            assert transfer(tmp_path / "out", tmp_path / "first.pt", "--name", "same") == 0
+        return plain(self)
+
+    monkeypatch.setattr(Context, "locked", after_the_other)
+    assert transfer(tmp_path / "out", tmp_path / "second.pt", "--name", "same") == 1
+    assert "holds another run: its weights are" in capsys.readouterr().err
 
 
 def test_each_trial_takes_its_share_of_the_seconds_in_which_features_are_computed(model, tmp_path, monkeypatch):

@@ -60,3 +60,17 @@ def test_a_submission_is_unpacked_into_a_new_folder_alone(board, tmp_path, capsy
     assert "is there already" in capsys.readouterr().err
     assert main(["leaderboard", str(tmp_path / "logs"), "--unpack", str(board / "x")]) == 2
     assert "--unpack needs --check" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--site", "page"], ["--format", "json"], ["--metric", "nonsense"], ["--columns", "rank"], ["--figure", "bars"]],
+)
+def test_what_a_check_would_not_do_is_refused(words, tmp_path, capsys):
+    assert main(["leaderboard", "--check", str(tmp_path / "s.zip"), *words]) == 2
+    assert f"{words[0]}: not together with --check" in capsys.readouterr().err
+
+
+def test_how_to_draw_needs_a_folder_to_draw_to(tmp_path, capsys):
+    assert main(["leaderboard", str(tmp_path), "--figure-format", "pdf"]) == 2
+    assert "--figure-format: it needs --figures DIR" in capsys.readouterr().err

@@ -23,6 +23,12 @@ def test_draws_are_log_uniform_in_their_range_and_the_same_for_a_seed():
     assert sum(value < -1 for value in logs) == pytest.approx(100, abs=40), "a quarter in the lowest decade"
 
 
+def test_no_draw_repeats_a_setting():
+    settings = settings_of({"draws": 50, "ranges": {LAMBDA: (0.001, 0.3)}}, "tune")
+    assert len({setting[LAMBDA] for setting in settings}) == 50
+    assert settings[:5] == settings_of({"draws": 5, "ranges": {LAMBDA: (0.001, 0.3)}}, "tune")
+
+
 @pytest.mark.parametrize(
     ("search", "words"),
     [
@@ -36,6 +42,7 @@ def test_draws_are_log_uniform_in_their_range_and_the_same_for_a_seed():
         ({"draws": 2, "ranges": {LAMBDA: (2, 1)}}, "two numbers above 0, the lower one first"),
         ({"draws": 2, "ranges": {LAMBDA: (0, 1)}}, "two numbers above 0"),
         ({"draws": 2, "range": {LAMBDA: (1, 2)}}, "has the keys draws, range"),
+        ({"draws": 9, "ranges": {LAMBDA: (1.0, 1.03)}}, "9 draws are more than the ranges have numbers"),
     ],
 )
 def test_an_impossible_search_is_refused_in_words(search, words):

@@ -93,6 +93,33 @@ def add_leaderboard(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     command.set_defaults(command=_leaderboard)
 
 
+def _refuse_ignored(options: argparse.Namespace) -> None:
+    """Refuses options that would do nothing.
+
+    Raises:
+        ValueError: there is one.
+    """
+    drawing: dict[str, object] = {"figure": list(USUAL), "figure_format": ["svg"]}
+    printing: dict[str, object] = {
+        "format": "table",
+        "select": "select",
+        "metric": "final",
+        "columns": [],
+        "sort": "",
+        "title": "",
+    }
+    writing: dict[str, object] = dict.fromkeys(("mapping", "diagram", "figures", "site"))
+    if options.check is not None:
+        refused, why = drawing | printing | writing, "not together with --check, which prints no table"
+    elif options.figures is None:
+        refused, why = drawing, "it needs --figures DIR"
+    else:
+        return
+    for name, default in refused.items():
+        if getattr(options, name) != default:
+            raise ValueError(f"--{name.replace('_', '-')}: {why}")
+
+
 def _leaderboard(options: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are small: waiting threads would take time
     from zapbench.leaderboard.published import unpacked
@@ -101,6 +128,7 @@ def _leaderboard(options: argparse.Namespace) -> int:
 
     if options.published and options.mapping:
         raise ValueError("--mapping says how to read logs that zapbench did not write: not together with --with")
+    _refuse_ignored(options)
     options.logdirs = [*map(unpacked, options.published), *options.logdirs]  # first, so that nothing changes their rows
     if options.check is not None:
         return check_submission(options.check, options.logdirs, options.unpack)

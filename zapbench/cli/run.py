@@ -1,7 +1,10 @@
 """`zapbench run` pre-trains a model and runs its trials; `zapbench transfer` runs the trials of a given model."""
 
 import argparse
+import filecmp
+import itertools
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +82,19 @@ def _transfer(options: argparse.Namespace) -> int:
     seeds = options.seed or range(len(files))
     if len(seeds) != len(files):
         raise ValueError(f"--seed names {len(seeds)} seeds for {len(files)} files of weights; name one for each")
+    _refuse_equal(files)
     return _train(options, tuple(seeds), options.name or Path(files[0]).stem, tuple(files))
+
+
+def _refuse_equal(files: Sequence[str]) -> None:
+    """Refuses two files of the same content: one model is not two pre-training seeds.
+
+    Raises:
+        ValueError: there are two.
+    """
+    for first, second in itertools.combinations([file for file in files if Path(file).is_file()], 2):
+        if filecmp.cmp(first, second, shallow=False):
+            raise ValueError(f"{first} and {second} hold the same weights: one model is not two pre-training seeds")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -67,6 +67,7 @@ class Experiment:
         context = self.context
         try:
             with context.locked():
+                context.check(self.transfer.protocol if self.transfer else None)  # another process may have been first
                 if trials := self.trials(self.pretraining.run()):
                     trials.run()
         except OSError as error:

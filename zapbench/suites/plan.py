@@ -85,6 +85,25 @@ class Plan:
         """Returns the reported trials at the setting and rate that selection trials chose."""
         return [task for task in self.tasks if _is_reported(task) and _is_chosen(task, choice)]
 
+    @cached_property
+    def only_choice(self) -> Choice:
+        """What is reported where no trial selects: the one setting and rate of each method and transfer.
+
+        Raises:
+            ValueError: a method or a transfer has several.
+        """
+        found: dict[tuple[str, str, str], tuple[tuple[Binding, ...], tuple[Binding, ...], float]] = {}
+        for task in self.tasks:
+            run, trial = task.run, task.trial
+            if trial is not None and _is_reported(task):
+                key, candidate = (run.scenario, run.strategy, trial.transfer), (run.setting, trial.setting, trial.rate)
+                if found.setdefault(key, candidate) != candidate:
+                    raise ValueError(
+                        f"there are no selection trials, and {config.name_of(run.strategy)} has several settings or "
+                        f"rates in {config.name_of(trial.transfer)} to select from; ask for some, or for one rate"
+                    )
+        return found
+
     def waits_for_a_setting(self, task: Task) -> bool:
         """Returns whether a task belongs to a seed that is run at the selected setting of its strategy alone."""
         run = task.run
@@ -103,7 +122,7 @@ def plan(suite: Suite) -> Plan:
     """Returns every task that a suite may run.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or reported trials that nothing selects a setting and rate for.
     """
     for transfer in suite.transfers:
         config.find("transfers", transfer)
@@ -112,7 +131,10 @@ def plan(suite: Suite) -> Plan:
         tasks.append(Task(run))
         for transfer in suite.transfers:
             tasks += _trials(suite, run, transfer)
-    return Plan(suite, tuple(tasks))
+    planned = Plan(suite, tuple(tasks))
+    if not suite.select_trials and not suite.full:
+        _ = planned.only_choice
+    return planned
 
 
 def _trials(suite: Suite, run: RunSpec, transfer: str) -> Iterator[Task]:

@@ -103,6 +103,8 @@ def choices(plan: Plan, out: Path, seeds: Collection[int] = ()) -> Choice:
         out: output folder.
         seeds: the pre-training seeds that count; empty for all.
     """
+    if not plan.suite.select_trials:
+        return plan.only_choice
     try:
         trials = load(out, cache=default_cache(), only=plan.folders).trials
     except ValueError:  # there are no logs yet, as every task failed before it wrote one

@@ -16,6 +16,8 @@ Search = Sequence[Setting] | Mapping[str, Any]
 
 DRAW_KEYS = {"draws", "ranges", "seed"}
 MOST_DRAWS = 1000
+MOST_REPEATS = 10_000
+"""Draws that are made again because they repeat a setting."""
 
 
 def settings_of(search: Search, where: str) -> list[dict[str, Any]]:
@@ -60,7 +62,12 @@ def _draws(search: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
         raise ValueError(f"{where}: ranges is {ranges!r}; allowed: binding -> (lowest, highest)")
     generator = np.random.default_rng(seed)
     limits = {name: _limits(value, f"{where}: {name}") for name, value in ranges.items()}
-    return [{name: _log_uniform(low, high, generator) for name, (low, high) in limits.items()} for _ in range(draws)]
+    found: dict[tuple[float, ...], None] = {}
+    for _ in range(draws + MOST_REPEATS):
+        found[tuple(_log_uniform(low, high, generator) for low, high in limits.values())] = None
+        if len(found) == draws:
+            return [dict(zip(limits, values)) for values in found]
+    raise ValueError(f"{where}: {draws} draws are more than the ranges have numbers of three digits")
 
 
 def _log_uniform(low: float, high: float, generator: np.random.Generator) -> float:
