@@ -12,12 +12,14 @@ from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.curves import trials_of
 from zapbench.leaderboard.decide.gains import REFERENCES
 from zapbench.leaderboard.decide.power import pooled_spread, seeds_to_detect, smallest_difference
-from zapbench.leaderboard.decide.rows import Row
+from zapbench.leaderboard.decide.rows import Row, models_of
 from zapbench.leaderboard.decide.select import reported, score
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
 
 VALIDATION = "validation"
+MAPPED = "mapped"
+"""The transfer of logs that a `LogMapping` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Evidence:
     """What a table says about claims.
 
     Attributes:
-        table: the table; where it has several ways to learn, its rows of plain learning by Adam, which is the paper's.
+        table: the table's rows of plain learning by Adam, which is the paper's way to learn.
         facts: its fingerprint's fields.
         trials: method -> its reported trials at the selected setting.
         runs: the pre-trained models of the table's scenario.
@@ -85,8 +87,7 @@ class Evidence:
 
     def _of(self, method: str, trials: pd.DataFrame, metric: str) -> list[float]:
         if metric == VALIDATION:
-            own = self.runs["config_hash"] == self.table.choices[method].config_hash
-            own &= self.runs["pretrain_seed"].isin(trials["pretrain_seed"])
+            own = models_of(self.runs, trials)
             means = self.runs[own].groupby("pretrain_seed")["validation"].mean()
         else:
             means = score(trials, metric).groupby(trials["pretrain_seed"]).mean()
@@ -100,7 +101,7 @@ def evidence(logs: Logs, table: Table) -> Evidence:
     runs = logs.runs[logs.runs["scenario"] == table.scenario]
     facts = logs.facts.get(table.fingerprint, {})
     plain = _plain(chosen)
-    if not plain:
+    if list(plain.values()) == list(chosen):
         return Evidence(table, facts, chosen, runs, {})
     part = replace(
         table,
@@ -115,10 +116,13 @@ def evidence(logs: Logs, table: Table) -> Evidence:
 
 
 def _plain(chosen: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Returns row -> strategy of the rows of plain learning by Adam; empty where all are, none is, or two are alike."""
-    found = {
-        name: str(trials["strategy"].iloc[0])
-        for name, trials in chosen.items()
-        if len(trials) and set(trials["transfer"]) <= set(REFERENCES)
-    }
-    return found if len(found) < len(chosen) and len(set(found.values())) == len(found) else {}
+    """Returns row -> its name without that of the transfer, of the rows of plain learning by Adam.
+
+    How mapped logs learned is not known: they are taken for such.
+    """
+    found = {}
+    for name, trials in chosen.items():
+        transfer = str(trials["transfer"].iloc[0])
+        if transfer in (*REFERENCES, MAPPED) and not trials["learner"].any():
+            found[name] = name.removesuffix(f" ({transfer})")
+    return found

@@ -70,8 +70,8 @@ def gains(table: Table, logs: Logs) -> list[Gain]:
     """Returns the gains of a table, in the order of `scores`.
 
     Args:
-        table: of the logs; methods without a partner are ignored, those that failed, and those of one strategy and
-            transfer that differ in undeclared bindings.
+        table: of the logs; methods without a partner are ignored, those that failed, those with undeclared bindings
+            that others lack, and those that are not called by their strategy.
         logs: for the strategy and the transfer of each method.
     """
     found = _means(table, logs)
@@ -111,11 +111,19 @@ def _means(table: Table, logs: Logs) -> dict[tuple[str, str], Means]:
             continue
         trials = reported(own, table.choices[row.method])
         key = str(trials["strategy"].iloc[0]), str(trials["transfer"].iloc[0])
+        if not _is_as_shipped(row.method, *key):
+            continue
         seeds = sorted(trials["pretrain_seed"].unique().tolist())
         found[key].append(dict(zip(seeds, seed_means(trials), strict=True)))
     places = {strategy.removesuffix(ZAPPED): place for place, (strategy, _) in reversed(list(enumerate(found)))}
     order = sorted(found, key=lambda k: (places[k[0].removesuffix(ZAPPED)], k[0], k[1] not in REFERENCES))
     return {key: found[key][0] for key in order if len(found[key]) == 1}
+
+
+def _is_as_shipped(method: str, strategy: str, transfer: str) -> bool:
+    """Returns whether a row's name says that it is of a strategy and a transfer as their files state them."""
+    pretraining = method.partition(" + ")[0].removesuffix(f" ({transfer})")
+    return pretraining == strategy and "[" not in method
 
 
 def _couple(found: Mapping[tuple[str, str], Means], strategy: str, transfer: str) -> tuple[Means, Means]:

@@ -8,7 +8,7 @@ import pandas as pd
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.note import Note, listed
-from zapbench.leaderboard.decide.rows import Row
+from zapbench.leaderboard.decide.rows import Row, models_of
 from zapbench.leaderboard.decide.select import Chosen
 from zapbench.text import count
 
@@ -204,9 +204,7 @@ def on_devices(runs: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> list[N
     """
     named = {}
     for method, trials in chosen.items():
-        own = runs[
-            runs["config_hash"].isin(trials["config_hash"]) & runs["pretrain_seed"].isin(trials["pretrain_seed"])
-        ]
+        own = runs[models_of(runs, trials)]
         devices = own[own["device"] != ""].groupby("device", sort=True)["pretrain_seed"]
         if devices.ngroups > 1:
             named[method] = "; ".join(f"{device} {seeds_in_words(sorted(set(seeds)))}" for device, seeds in devices)

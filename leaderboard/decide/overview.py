@@ -24,7 +24,8 @@ class Overview:
         protocol: the protocol.
         scenarios: the data sets.
         cells: method -> a mean score for each data set, None where the method was not run on it.
-        average_ranks: method -> mean rank over data sets, of methods without gaps; empty for fewer than two of them.
+        average_ranks: method -> mean rank over data sets, of methods without gaps that no table leaves unranked, as it
+            does upper bounds and methods with a failed task; empty for fewer than two of them.
         critical_difference: two average ranks that differ by less are not significantly different (Nemenyi, 5%); NaN
             with too few data sets.
         note: why there are no average ranks, or what they mean.
@@ -56,23 +57,26 @@ def _overview(protocol: str, tables: list[Table]) -> Overview:
     means = [{row.method: row.scored.mean for row in table.rows if is_number(row.scored.mean)} for table in tables]
     methods = sorted(set().union(*means), key=lambda name: (sum(name not in m for m in means), name))
     cells = {name: [m.get(name) for m in means] for name in methods}
-    complete = [name for name in methods if None not in cells[name]]
+    unranked = frozenset[str]().union(*(table.bounds | table.failed for table in tables))
+    complete = [name for name in methods if None not in cells[name] and name not in unranked]
     scenarios = [table.scenario for table in tables]
     if len(complete) < 2:
-        note = f"No average ranks: fewer than two methods have results on all {len(tables)} data sets."
+        note = f"No average ranks: fewer than two ranked methods have results on all {len(tables)} data sets."
         return Overview(protocol, scenarios, cells, {}, math.nan, note, metric.label)
     scores = np.array([[cells[name][place] for name in complete] for place in range(len(tables))], dtype=float)
     averages = stats.rankdata(scores if metric.smallest_first else -scores, axis=1).mean(axis=0)
     ranks = dict(zip(complete, map(float, averages)))
+    without = sorted(unranked & cells.keys())
+    beside = f" Without a rank: {', '.join(without)} (an upper bound, or a failed task)." if without else ""
     if len(tables) < LEAST_DATA_SETS:
         note = (
             f"Average ranks over {len(tables)} data sets are a summary and no test: a critical difference needs "
             f"{LEAST_DATA_SETS} data sets. Which methods differ significantly is stated for each data set alone."
         )
-        return Overview(protocol, scenarios, cells, ranks, math.nan, note, metric.label)
+        return Overview(protocol, scenarios, cells, ranks, math.nan, note + beside, metric.label)
     difference = critical_difference(len(complete), len(tables))
     note = f"Average ranks that differ by less than {difference:.2f} are not significantly different (Nemenyi, 5%)."
-    return Overview(protocol, scenarios, cells, ranks, difference, note, metric.label)
+    return Overview(protocol, scenarios, cells, ranks, difference, note + beside, metric.label)
 
 
 def critical_difference(methods: int, data_sets: int) -> float:

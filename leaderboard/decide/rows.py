@@ -95,6 +95,14 @@ class Row:
     scored: Estimate
 
 
+def models_of(runs: pd.DataFrame, trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Returns which pre-trained models the trials of one method at one setting are of."""
+    same = runs["config_hash"].isin(trials["config_hash"])
+    for key in ("pretrain_seed", "weights"):
+        same &= runs[key].isin(trials[key])
+    return same
+
+
 def row_of(
     choice: Chosen,
     trials: pd.DataFrame,
@@ -114,7 +122,7 @@ def row_of(
         letters: its significance groups.
         one_cadence: whether forgetting over the measured points can stand beside that of the other rows.
     """
-    own = runs[(runs["config_hash"] == choice.config_hash) & runs["pretrain_seed"].isin(trials["pretrain_seed"])]
+    own = runs[models_of(runs, trials)]
     several = bool((trials[trials["status"] == contract.FINISHED]["measured"] > 1).all())
     tried = max(int(trials["settings_tried"].max()), choice.grid["candidate"].nunique())
     parameters = own["parameters"].max()

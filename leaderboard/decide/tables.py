@@ -102,7 +102,7 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     sign = -1 if metric.smallest_first else 1
     means = {name: [sign * mean for mean in seed_means(rows)] for name, rows in chosen.items()}
     order = sorted(means, key=lambda name: (name in lacking, -sum(means[name]) / len(means[name]), name))
-    failed = _failed_methods(trials, logs)
+    failed = _failed_methods(trials, runs)
     bounds = frozenset(trials[trials["learner"].isin(UPPER_BOUNDS)]["method"])
     ranked = {name: means[name] for name in order if name not in failed | bounds | set(lacking)}
     compared = compare.pairs(ranked)
@@ -144,9 +144,19 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     return Table(*key, chance, rows, compared, papers, choices, remarks, bounds, common, metric, failed)
 
 
-def _failed_methods(trials: pd.DataFrame, logs: Logs) -> frozenset[str]:
-    failed = set(trials[trials["status"] == contract.FAILED]["method"])
-    return frozenset(failed | set(logs.runs[logs.runs["status"] == contract.FAILED]["method"]))
+def _failed_methods(trials: pd.DataFrame, runs: pd.DataFrame) -> frozenset[str]:
+    """Returns the methods with a failed trial or a failed pre-training, whatever they learn new classes by.
+
+    Args:
+        trials: the table's.
+        runs: the pre-trained models of its scenario.
+    """
+    failed = runs[runs["status"] == contract.FAILED]
+    trained = failed[failed["weights"] == ""]  # all given models have one configuration
+    models = set(zip(trained["folder"], trained["config_hash"]))
+    of_trials = zip(trials["method"], trials["status"], trials["folder"], trials["config_hash"])
+    found = {name for name, status, *model in of_trials if status == contract.FAILED or tuple(model) in models}
+    return frozenset(found | set(failed["method"]))
 
 
 def _with_differing_facts(found: list[Table], logs: Logs) -> list[Table]:

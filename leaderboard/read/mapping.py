@@ -10,6 +10,7 @@ zapbench leaderboard LOGDIR --mapping mine.gin
 import hashlib
 import math
 import re
+import tokenize
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,15 @@ from zapbench.leaderboard import contract
 
 NAMES = ("scenario", "method", "pretrain_seed", "transfer_seed", "rate", "role")
 """What a path or a run's hyper-parameters can give."""
+KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("pattern", "score", "file", "trained_on", "forgetting", "scenario", "protocol"), (str,)),
+    **dict.fromkeys(("percent", "lower_is_better"), (bool,)),
+    "scale": (int, float),
+    "step": (int, type(None)),
+    "outputs": (int,),
+}
+"""Types of the parameters."""
+IN_WORDS = {str: "a text", bool: "True or False", float: "a number", int: "a whole number", type(None): "None"}
 
 
 @gin.register
@@ -63,6 +73,11 @@ class LogMapping:
 
     def __post_init__(self) -> None:
         """Checks the names before any file is read."""
+        for name, kind in KINDS.items():
+            value = getattr(self, name)
+            if type(value) not in kind:
+                allowed = " or ".join(IN_WORDS[one] for one in kind)
+                raise ValueError(f"mapping: {name} is {value!r}; allowed: {allowed}")
         if not isinstance(self.keys, Mapping) or not all(isinstance(key, str) and key for key in self.keys.values()):
             raise ValueError("mapping: keys must be names and keys, such as {'pretrain_seed': 'seed'}")
         in_pattern = re.findall(r"\{(\w*)\}", self.pattern)
@@ -170,7 +185,9 @@ def read_mapping(path: Path) -> LogMapping:
         try:
             gin.parse_config(path.read_text(encoding="utf-8"))
             mapping: LogMapping = gin.get_configurable("LogMapping")()
-        except (ValueError, TypeError, SyntaxError, ImportError) as error:
+        except tokenize.TokenError as error:
+            raise ValueError(f"{path}: {error.args[0]}; is a bracket or a quotation mark missing?") from None
+        except (ValueError, TypeError, SyntaxError, ImportError, AttributeError, RuntimeError) as error:
             raise ValueError(f"{path}: {str(error).strip().splitlines()[0]}") from None
         finally:
             gin.clear_config()

@@ -18,8 +18,8 @@ from zapbench.leaderboard.read.names import name_rows
 _TASK = (
     "scenario", "parts", "config_hash", "pretrain_seed", "transfer", "fingerprint", "rate", "role", "transfer_seed",
 )  # fmt: skip
-_KNOWN_LATER = ("transfer_hash", "method_hash")
-"""Parts of a task's identity that records of earlier versions lack: what is not known is not compared."""
+_NOT_IN_ALL = ("transfer_hash", "method_hash", "weights")
+"""Parts of a task's identity that some records lack: what is not known is not compared."""
 _SCORES = ("status", "held_out", "trained_on", "forgetting", "area", "validation")
 
 
@@ -137,7 +137,7 @@ def _first_places(rows: list[dict[str, Any]]) -> None:
 
 
 def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    return all(first[name] == second[name] or not first[name] or not second[name] for name in _KNOWN_LATER)
+    return all(first[name] == second[name] or not first[name] or not second[name] for name in _NOT_IN_ALL)
 
 
 def _run_of(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -68,8 +68,8 @@ def name_rows(rows: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
     folder, too. A row's `owner` is the place of the first folder that has its method.
 
     Args:
-        rows: with `place` and `folder`, `scenario`, `fingerprint`, `transfer`, `method_hash` and `config_hash`; their
-            `parts` are removed.
+        rows: with `place` and `folder`, `scenario`, `fingerprint`, `transfer`, `method_hash`, `config_hash` and
+            `weights`; their `parts` are removed.
 
     Returns:
         Scenario -> the bindings that all its rows share.
@@ -122,7 +122,7 @@ class _Method:
     rows: list[dict[str, Any]]
 
     def is_that_of(self, other: "_Method") -> bool:
-        """Whether a later folder's method is this one: by its hash, or by a configuration that both have."""
+        """Whether a later folder's method is this one: by its hash, or by a configuration or weights that both have."""
         return self.place < other.place and self.transfer == other.transfer and not self.hashes.isdisjoint(other.hashes)
 
 
@@ -154,7 +154,8 @@ def _methods(rows: list[dict[str, Any]]) -> list[_Method]:
     found: dict[tuple[int, str, str], _Method] = {}
     for row in sorted(rows, key=lambda row: int(row["place"])):
         key = (row["place"], row["transfer"], row["method_hash"])
-        method = found.setdefault(key, _Method(*key, {row["method_hash"]} - {""}, []))
-        method.hashes.add(row["config_hash"])
+        method = found.setdefault(key, _Method(*key, set(), []))
+        # All given models have one configuration: their weights are what identifies them.
+        method.hashes |= {row["weights"]} if row["weights"] else {row["method_hash"], row["config_hash"]} - {""}
         method.rows.append(row)
     return list(found.values())

@@ -173,7 +173,7 @@ def _configs(own: pd.DataFrame, logs: Logs) -> list[dict[str, str]]:
     first = own.sort_values(["pretrain_seed", "transfer_seed"]).iloc[0]
     runs = logs.runs
     mine = (runs["config_hash"] == first["config_hash"]) & (runs["pretrain_seed"] == first["pretrain_seed"])
-    mine &= runs["scenario"] == first["scenario"]
+    mine &= (runs["scenario"] == first["scenario"]) & (runs["weights"] == first["weights"])
     files = [("pre-training", file) for file in runs[mine]["file"].head(1)] + [("transfer", first["file"])]
     found = []
     for of, file in files:

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from zapbench.leaderboard.decide.curves import trials_of
 from zapbench.leaderboard.decide.gains import ZAPPED
+from zapbench.leaderboard.decide.rows import models_of
 from zapbench.leaderboard.decide.select import reported
 from zapbench.leaderboard.decide.tables import Table
 from zapbench.leaderboard.read.tabulate import Logs
@@ -72,8 +73,7 @@ def _couples(trials: dict[str, pd.DataFrame]) -> list[tuple[str, str]]:
 
 
 def _validation(trials: pd.DataFrame, logs: Logs) -> pd.Series:
-    runs = logs.runs[logs.runs["config_hash"].isin(trials["config_hash"])]
-    return runs[runs["pretrain_seed"].isin(trials["pretrain_seed"])]["validation"].dropna()
+    return logs.runs[models_of(logs.runs, trials)]["validation"].dropna()
 
 
 def _bar(axes: Axes, place: float, values: pd.Series, colour: str) -> None:

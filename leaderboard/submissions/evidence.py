@@ -31,7 +31,7 @@ class Trial:
         role: `report` or `select`.
         fingerprint: what its score can be compared with.
         draw: seeds of pre-training and transfer: together they decide the classes and images drawn.
-        model: what identifies the pre-trained model: scenario, configuration and seed.
+        model: what identifies the pre-trained model: scenario, configuration or given weights, and seed.
         transfer: the transfer's name.
         protocol: how new classes are learned.
         candidate: the setting.
@@ -106,7 +106,7 @@ def _trial(row: dict[Any, Any], curve: Array, classes: Array) -> Trial:
         role=row["role"],
         fingerprint=row["fingerprint"],
         draw=(row["pretrain_seed"], row["transfer_seed"]),
-        model=(row["scenario"], row["config_hash"], row["pretrain_seed"]),
+        model=(row["scenario"], row["config_hash"] + row["weights"], row["pretrain_seed"]),
         transfer=row["transfer"],
         protocol=str(row["protocol"]),
         candidate=row["candidate"],

@@ -406,6 +406,29 @@ def test_figures_show_the_papers_values_where_a_table_is_at_its_size(tmp_path):
         assert "paper" in path.read_text()
 
 
+@pytest.mark.parametrize("name", ["asb_zap[ASB.inner_lr=9]", "mine"])
+def test_a_variant_of_a_strategy_does_not_stand_for_it_in_claims(name, tmp_path):
+    record(tmp_path, {"asb": [40.0, 42.0, 44.0]})
+    about = {"scenario": "omniglot", "facts": PAPERS_SIZE, "outputs": 1000, "encoder": "convnet3x256"}
+    for seed, score in enumerate((56, 57, 58)):
+        variant = {"method": name, "strategy": "asb_zap", "config_hash": "variant", "seed": seed}
+        bindings = ("ASB.inner_lr = 9",) if "[" in name else ()
+        write(tmp_path, [0.9, score / 100], **variant, bindings=bindings, **about)
+        write(tmp_path, [0.9, 0.9], method="asb", seed=seed, transfer="replay", learner="replay", **about)
+    (found,) = held(tmp_path, 'kind = "order"\nbetter = ["asb_zap"]\nworse = ["asb"]\n', tmp_path)
+    assert found.verdict.why == "no logs of asb_zap"
+    logs = load(tmp_path)
+    assert set(papers_values(tables(logs)[0], logs)) == {"asb"}
+
+
+def test_rows_that_learn_otherwise_than_by_adam_are_held_against_no_claim(tmp_path):
+    about = {"scenario": "omniglot", "facts": PAPERS_SIZE, "outputs": 1000, "encoder": "convnet3x256"}
+    for seed, score in enumerate((42, 43, 44)):
+        write(tmp_path, [0.9, score / 100], method="asb", seed=seed, transfer="sequential_sgd", **about)
+    (found,) = held(tmp_path, NUMBER.format(43.0), tmp_path)
+    assert found.table is None
+
+
 def test_claims_about_adam_are_held_against_its_rows_where_a_table_has_other_heads_too(tmp_path):
     """Other heads neither take the place of the paper's nor make its comparisons stricter."""
     alone, mixed = tmp_path / "alone", tmp_path / "mixed"

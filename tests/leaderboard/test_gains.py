@@ -122,7 +122,8 @@ def test_methods_that_undeclared_bindings_distinguish_are_not_mixed(tmp_path):
     logs = load(tmp_path)
     (table,) = tables(logs)
     assert len(table.rows) == 3
-    assert gains(table, logs) == []
+    (gain,) = gains(table, logs)
+    assert (gain.strategy, round(gain.difference.value, 6)) == ("iid", 0.4)  # of the rows that are as shipped
 
 
 def write_named(folder, score, *, method, seed, undeclared):
@@ -151,3 +152,15 @@ def test_the_heat_map_holds_every_number(logs):
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert any(text.startswith("41.0") for text in texts)  # untrained under slda
     assert any(text.startswith("+41.0") for text in texts)  # the gain of i.i.d. under sequential
+
+
+def test_a_variant_with_bindings_or_a_name_of_its_own_is_no_partner(tmp_path):
+    for seed, score in enumerate((0.3, 0.31, 0.32)):
+        write(tmp_path, [score], method="asb", seed=seed)
+        changed = {"strategy": "asb_zap", "bindings": ("ASB.inner_lr = 9",), "config_hash": "other"}
+        write(tmp_path, [score + 0.2], method="asb_zap[ASB.inner_lr=9]", seed=seed, **changed)
+        write(tmp_path, [score + 0.1], method="mine", strategy="asb_zap", config_hash="mine", seed=seed)
+    logs = load(tmp_path)
+    (table,) = tables(logs)
+    assert len(table.rows) == 3
+    assert gains(table, logs) == []

@@ -118,6 +118,25 @@ def test_an_impossible_pattern_is_refused(pattern, words):
         LogMapping(pattern=pattern, score="x")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("LogMapping.score = 3", "score is 3; allowed: a text"),
+        ("LogMapping.score = 'x'\nLogMapping.percent = 1", "percent is 1; allowed: True or False"),
+        ("LogMapping.score = 'x'\nLogMapping.step = '3'", "step is '3'; allowed: a whole number or None"),
+        ("LogMapping.keys = {'rate': 'lr'", "is a bracket or a quotation mark missing?"),
+        ("LogMapping.scor = 'x'", "scor"),
+    ],
+)
+def test_a_slip_in_a_mapping_is_one_line(line, words, tmp_path, capsys):
+    (tmp_path / "mine.gin").write_text(f"LogMapping.pattern = '{{method}}/seed{{pretrain_seed}}'\n{line}\n")
+    plain_logs(tmp_path / "logs", {"mine": [0.5]})
+    assert main(["leaderboard", str(tmp_path / "logs"), "--mapping", str(tmp_path / "mine.gin")]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.splitlines()) == 1
+
+
 def test_scores_out_of_range_are_named(tmp_path):
     plain_logs(tmp_path, {"mine": [80.0]})
     problem = load(tmp_path, mapping=MAPPING).problems[0]

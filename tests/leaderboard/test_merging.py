@@ -137,3 +137,30 @@ def test_the_command_takes_several_folders_and_its_page_shows_the_configurations
 def test_a_folder_given_twice_is_refused(ours, capsys):
     assert main(["leaderboard", str(ours), f"{ours}/../{ours.name}"]) == 2
     assert "is given twice" in capsys.readouterr().err
+
+
+def given(folder, weights, scores, first_seed=0):
+    """Writes logs of `zapbench transfer`, whose models all have one configuration."""
+    about = {"method": "model", "strategy": "pretrained", "config_hash": "same", "method_hash": "same"}
+    for seed, (digest, score) in enumerate(zip(weights, scores), start=first_seed):
+        write(folder, [score], seed=seed, weights=digest, **about)
+        write_run(folder / "run", seed=seed, weights=digest, costs={contract.EFFECTIVE_RANK: 100 * score}, **about)
+
+
+def test_other_given_weights_are_another_model_and_the_same_ones_a_repeat(tmp_path):
+    given(tmp_path / "a", ["1a", "2a", "3a"], [0.5, 0.51, 0.52])
+    given(tmp_path / "b", ["1b", "2b", "3b"], [0.2, 0.21, 0.22])
+    given(tmp_path / "c", ["1a", "2a", "3a"], [0.5, 0.51, 0.52])
+    rows, _ = rows_of([tmp_path / "a", tmp_path / "b"])
+    assert {name: round(row.held_out.mean, 3) for name, row in rows.items()} == {"model": 0.51, "model (b)": 0.21}
+    assert {name: round(row.effective_rank) for name, row in rows.items()} == {"model": 51, "model (b)": 21}
+    logs = load([tmp_path / "a", tmp_path / "c"])
+    assert set(logs.trials["method"]) == {"model"}
+    assert sum(repeat.is_copy for repeat in logs.repeats) >= 3
+
+
+def test_a_later_folder_cannot_add_seeds_to_given_models_either(tmp_path):
+    given(tmp_path / "a", ["1a", "2a", "3a"], [0.5, 0.51, 0.52])
+    given(tmp_path / "b", ["1a", "2b", "3b"], [0.5, 0.9, 0.9], first_seed=5)
+    rows, _ = rows_of([tmp_path / "a", tmp_path / "b"])
+    assert rows["model"].held_out.seeds == 3

@@ -42,11 +42,24 @@ def test_average_ranks_of_fewer_than_five_data_sets_have_no_critical_difference_
     assert "| a | 61.0 | 61.0 | 61.0 | 61.0 | 1.00 |" in to_markdown(tables(load(tmp_path)))
 
 
+def test_upper_bounds_and_methods_with_a_failed_task_have_no_average_rank(tmp_path):
+    many_scenarios(tmp_path, 2)
+    for scenario in ("s0", "s1"):
+        for seed in range(3):
+            about = {"method": "a", "seed": seed, "scenario": scenario}
+            write(tmp_path / scenario, [0.9], **about, transfer="joint", learner="joint")
+    write(tmp_path / "s0", [], method="b", seed=0, trial=5, scenario="s0", status="failed", reason="no memory")
+    (overview,) = overviews(tables(load(tmp_path)))
+    assert overview.average_ranks == {"a": 1.0, "c": 2.0}
+    assert overview.cells["a + joint"] == [pytest.approx(0.9), pytest.approx(0.9)]
+    assert "Without a rank: a + joint, b (an upper bound, or a failed task)." in overview.note
+
+
 def test_average_ranks_need_two_methods_without_a_gap(tmp_path):
     many_scenarios(tmp_path, 2, lacking={("b", 0), ("c", 1)})
     (overview,) = overviews(tables(load(tmp_path)))
     assert overview.average_ranks == {}
-    assert "fewer than two methods have results on all 2 data sets" in overview.note
+    assert "fewer than two ranked methods have results on all 2 data sets" in overview.note
 
 
 def test_the_diagram_is_drawn_from_five_data_sets_up_and_refused_in_words_below(tmp_path, capsys):

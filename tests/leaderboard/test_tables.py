@@ -133,6 +133,20 @@ def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
     assert "reported trials diverged: best (1: the loss is not finite)" in table.notes
 
 
+def test_a_failed_pretraining_unranks_every_row_of_its_model_and_no_row_of_another_scenario(tmp_path):
+    for method, base in (("asb", 0.3), ("iid", 0.5)):
+        for seed in range(3):
+            about = {"method": method, "seed": seed, "scenario": "here"}
+            write(tmp_path, [base + 0.01 * seed], **about)
+            write(tmp_path, [base + 0.01 * seed], **about, transfer="replay", learner="replay")
+    write_run(tmp_path / "other", method="iid", scenario="there", status=contract.FAILED)
+    (table,) = tables(load(tmp_path))
+    assert all(row.rank for row in table.rows)
+    write_run(tmp_path / "same", method="asb", scenario="here", seed=3, status=contract.FAILED)
+    (table,) = tables(load(tmp_path))
+    assert {row.method for row in table.rows if not row.rank} == {"asb", "asb + replay"}
+
+
 def test_a_method_with_a_failed_task_is_not_ranked(logs):
     write(logs, [], method="best", seed=0, trial=0, status=contract.FAILED, reason="RuntimeError: no")
     (table,) = tables(load(logs))

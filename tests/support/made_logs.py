@@ -70,13 +70,13 @@ SCORES = {  # method -> per seed, per trial
 }
 
 
-def write_run(folder: Path, *, costs=None, **about):
+def write_run(folder: Path, *, costs=None, status=contract.FINISHED, **about):
     """Writes the record of a pre-training, in a folder of its own."""
     description = dataclasses.replace(
         describe(**about), transfer=None, rate=None, role=None, transfer_seed=None, protocol=None, fingerprint=""
     )
     place = f"{abs(hash(description.method))}/run/seed={description.pretrain_seed}"
-    write_trial(folder / place, description, "", Trajectory(), costs or {}, Closing(contract.FINISHED))
+    write_trial(folder / place, description, "", Trajectory(), costs or {}, Closing(status))
 
 
 def write_table(folder):
