@@ -25,7 +25,7 @@ from zapbench.leaderboard.read.parse import status_of
 
 
 def without(path: Path, prefix: str) -> bytes:
-    """Returns an event file in whose texts a prefix is left out.
+    """Returns an event file whose texts lack a prefix.
 
     Raises:
         ValueError: a record is damaged, or too long to be read.
@@ -81,12 +81,12 @@ def main() -> None:
     parser.add_argument("--without", metavar="TEXT", default="", help="what recorded texts lose")
     options = parser.parse_args()
     archive = RESULTS / options.name / LOGS
-    files, new, left_out = archived(archive), 0, 0
+    files, new, unfinished = archived(archive), 0, 0
     for path in sorted(options.logdir.rglob(contract.EVENT_FILE)):
         name = path.relative_to(options.logdir).as_posix()
         if status_of(path) not in contract.ENDED:
-            print(f"left out, not finished: {name}", file=sys.stderr)
-            left_out += 1
+            print(f"not packed, as it is not finished: {name}", file=sys.stderr)
+            unfinished += 1
             continue
         content = without(path, options.without)
         if files.setdefault(name, content) != content:
@@ -96,7 +96,7 @@ def main() -> None:
         parser.error(f"there is no log of a finished task in {options.logdir}")
     archive.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(archive, packed(files))
-    print(f"{archive}: {len(files)} event files, {new} of them from {options.logdir}; {left_out} left out")
+    print(f"{archive}: {len(files)} event files, {new} of them from {options.logdir}; {unfinished} not packed")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def test_packed_logs_say_what_the_logs_say_without_the_prefix(tmp_path, monkeypa
     assert again.read_bytes() == packed.read_bytes()
 
 
-def test_an_archive_keeps_what_it_holds_and_unfinished_logs_are_named_and_left_out(tmp_path, monkeypatch, capsys):
+def test_an_archive_keeps_what_it_holds_and_unfinished_logs_are_named_and_not_packed(tmp_path, monkeypatch, capsys):
     write(tmp_path / "first", [0.5], method="a")
     write(tmp_path / "second", [0.5], method="b")
     write(tmp_path / "second", [0.5], method="c", seed=7)
@@ -49,10 +49,10 @@ def test_an_archive_keeps_what_it_holds_and_unfinished_logs_are_named_and_left_o
     packed = pack(monkeypatch, tmp_path / "results", tmp_path / "second")
     assert set(load(unpacked(packed, tmp_path / "found")).trials["method"]) == {"a", "b"}
     shown = capsys.readouterr()
-    assert shown.err.startswith("left out, not finished: ")
+    assert shown.err.startswith("not packed, as it is not finished: ")
     assert "/seed=7/" in shown.err
     assert "2 event files, 1 of them from" in shown.out
-    assert "1 left out" in shown.out
+    assert "1 not packed" in shown.out
 
 
 def test_logs_without_a_finished_task_are_not_packed(tmp_path, monkeypatch, capsys):
@@ -63,7 +63,7 @@ def test_logs_without_a_finished_task_are_not_packed(tmp_path, monkeypatch, caps
     assert not (tmp_path / "results").exists()
 
 
-def test_a_damaged_log_is_left_out_and_one_that_differs_from_the_archives_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_damaged_log_is_not_packed_and_one_that_differs_from_the_archives_is_refused(tmp_path, monkeypatch, capsys):
     logs = tmp_path / "logs"
     for seed, length in ((0, 300), (1, 3)):
         write(logs, [0.5] * length, seed=seed)

@@ -85,6 +85,6 @@ def test_pre_trainings_that_unfinished_results_lack_are_named(monkeypatch, capsy
     planned = []
     monkeypatch.setattr("zapbench.cli.compare._rebuild", lambda plan, *args: planned.append(plan) or 5)
     assert main(["compare", "upgd", "--with", "omniglot_paper"]) == 5
-    assert "omniglot_paper has no results of meta_asb_zap, meta_asb: left out" in capsys.readouterr().err
+    assert "omniglot_paper has no results of meta_asb_zap, meta_asb: not compared" in capsys.readouterr().err
     kept = ["untrained", "iid", "iid_zap", "asb_zap", "asb", "iid_equal_images", "iid_equal_images_zap"]
     assert planned[0].suite.strategy_names == kept

@@ -90,8 +90,8 @@ def add_command(
     )
 
 
-def add_training_options(command: argparse.ArgumentParser) -> None:
-    """Adds the options of every command that trains."""
+def add_training_options(command: argparse.ArgumentParser, out: str = "runs") -> None:
+    """Adds the options of every command that trains; `out` says what the default of --out is."""
     command.add_argument(
         "-p",
         dest="bindings",
@@ -100,7 +100,7 @@ def add_training_options(command: argparse.ArgumentParser) -> None:
         metavar="BINDING",
         help="a gin binding, for example 'ASB.inner_lr = 0.03'; may be repeated",
     )
-    command.add_argument("--out", type=folder, default=Path("runs"), help="output folder (default: runs)")
+    command.add_argument("--out", type=folder, default=Path("runs"), help=f"output folder (default: {out})")
     command.add_argument(
         "--threads", type=number(1, MOST_THREADS), help="threads per process (default: 1, or the suite's `cpus`)"
     )
