@@ -1,7 +1,8 @@
 """Lists of classes: those that papers published, and the check of a data set's classes against them."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LISTS = Path(__file__).parent / "lists"
@@ -39,3 +40,22 @@ def check_classes(name: str, found: Sequence[str], published: Sequence[str]) -> 
         )
     if lost:
         raise ValueError(f"{name}: class {lost[0]!r} is missing ({len(lost)} of {len(published)} are)")
+
+
+def check_counts(name: str, counts: Mapping[str, int]) -> None:
+    """Refuses classes that have different numbers of images, as an interrupted copy leaves them.
+
+    Args:
+        name: of the data, for the error.
+        counts: class -> its number of images.
+
+    Raises:
+        ValueError: names the first class that has another number than most.
+    """
+    usual, _ = Counter(counts.values()).most_common(1)[0]
+    others = [found for found in sorted(counts) if counts[found] != usual]
+    if others:
+        raise ValueError(
+            f"{name}: class {others[0]!r} has {counts[others[0]]:,} images and not {usual:,} ({len(others)} such "
+            "classes): the data are incomplete"
+        )

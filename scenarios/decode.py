@@ -196,6 +196,8 @@ def run(batches: Sequence[Batch], progress: Callable[[int], None]) -> None:
             progress(sum(done))
     if errors:
         raise errors[min(errors)]
+    if sum(done) < sum(len(batch["files"]) for batch in batches):
+        raise OSError("processes that decode images could not be started, or ended early")
 
 
 def _serve(
@@ -204,7 +206,11 @@ def _serve(
     """Gives one process batch after batch, until none is left or one has failed."""
     folders = dict.fromkeys(str(Path(str(package.__file__)).resolve().parents[1]) for package in (np, PIL))
     command = [sys.executable, "-I", "-c", START, decode_worker.__file__, *folders]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    try:
+        started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    except OSError:  # the other processes do its work; `run` says where there is none
+        return
+    with started as process:
         assert process.stdin is not None
         assert process.stdout is not None
         while not errors:
@@ -216,7 +222,7 @@ def _serve(
                 process.stdin.write(json.dumps(batches[number]) + "\n")
                 process.stdin.flush()
                 error = _error(process.stdout.readline())
-            except OSError as broken:
+            except (OSError, ValueError) as broken:  # the process ended, or says what is no answer
                 error = broken
             if error is not None:
                 errors[number] = error

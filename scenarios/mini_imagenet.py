@@ -18,7 +18,7 @@ from PIL import Image
 
 from zapbench.scenarios.cache import CLASSES, DIGEST, stored, write_facts
 from zapbench.scenarios.catalog import MINI_IMAGENET
-from zapbench.scenarios.class_lists import check_classes, class_list
+from zapbench.scenarios.class_lists import check_classes, check_counts, class_list
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
 from zapbench.scenarios.image_files import ImageFile, image_files
@@ -111,6 +111,7 @@ def _from_tables(folder: Path, tables: tuple[Path, ...]) -> Mapping[str, list[Im
             named.add(name)
             own.setdefault(label, []).append(files[0])
         check_classes(str(table), list(own), published(split))
+        check_counts(str(table), {label: len(images) for label, images in own.items()})
         found |= {c: sorted(files, key=lambda file: file.parts[-1]) for c, files in own.items()}
     return dict(sorted(found.items()))
 
@@ -143,6 +144,7 @@ def _write(folder: Path, size: int, sources: tuple[Path, ...]) -> None:
     for split, path in zip(SPLITS, sources):
         pixels, places = _content(path)
         check_classes(str(path), list(places), published(split))
+        check_counts(str(path), {label: len(index) for label, index in places.items()})
         classes |= {c: pixels[index] for c, index in places.items()}
     names = sorted(classes)
     labels = np.repeat(np.arange(len(names)), [len(classes[c]) for c in names])

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from zapbench.scenarios.catalog import OMNI_IMAGE, OMNI_IMAGE_100
-from zapbench.scenarios.class_lists import check_classes, class_list, lines_of
+from zapbench.scenarios.class_lists import check_classes, check_counts, class_list, lines_of
 from zapbench.scenarios.data_set import DataSet
 from zapbench.scenarios.decode import Reading, decoded, decoded_into
 from zapbench.scenarios.downloads import provide
@@ -141,6 +141,7 @@ def _load(size: int, images_per_class: int, sources: tuple[Path, ...]) -> Images
     name = _description(images_per_class).name
     files = by_class(image_files(sources[0]), 1)
     check_classes(name, list(files), list(listed()))
+    check_counts(f"{name} in {sources[0]}", {label: len(own) for label, own in files.items()})
     return decoded(name, files, Reading(mode="RGB", size=size, original=(SIZE, SIZE)))
 
 

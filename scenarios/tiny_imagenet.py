@@ -11,6 +11,7 @@ from pathlib import Path
 import gin
 
 from zapbench.scenarios.catalog import TINY_IMAGENET
+from zapbench.scenarios.class_lists import check_counts
 from zapbench.scenarios.decode import Reading, decoded
 from zapbench.scenarios.downloads import provide
 from zapbench.scenarios.image_files import by_class, image_files
@@ -89,6 +90,7 @@ def _load(size: int, sources: tuple[Path, ...]) -> Images:
     files = by_class((file for file in image_files(sources[0]) if file.parts[-4:-3] == ("train",)), 2)
     if len(files) != CLASSES:
         raise ValueError(f"tiny_imagenet: {len(files)} classes in {sources[0]}, expected {CLASSES}")
+    check_counts(f"tiny_imagenet in {sources[0]}", {name: len(own) for name, own in files.items()})
     for own in files.values():  # by number: WNID_2 before WNID_10
         own.sort(key=lambda file: (len(file.name), file.name))
     return decoded("tiny_imagenet", files, Reading(mode="RGB", size=size, original=(64, 64)))

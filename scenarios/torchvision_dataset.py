@@ -214,6 +214,8 @@ def _write(target: Path, dataset: str, opened: Sequence[Any], size: int, mode: s
     count = sum(len(part) for part in opened)
     if not count:
         raise ValueError(f"{dataset} has no images")
+    if any(_listed(part) != _listed(opened[0]) for part in opened):
+        raise ValueError(f"{dataset}: its parts have different classes under the same numbers; name one of the parts")
     shape = (count, size, size) if mode == "L" else (count, size, size, 3)
     header = np.lib.format.open_memmap(target / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
     start = header.offset
@@ -266,6 +268,11 @@ def _resized(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _listed(part: Any) -> list[list[str]]:
+    """Returns the classes that a part lists; `Omniglot` of torchvision has characters instead."""
+    return [[*map(str, getattr(part, name, None) or ())] for name in ("classes", "_characters")]
 
 
 def _names(part: Any, present: Sequence[int]) -> list[str]:

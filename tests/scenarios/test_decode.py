@@ -208,3 +208,16 @@ def test_a_process_that_dies_is_an_error(tmp_path, photographs, monkeypatch):
     monkeypatch.setattr(decode, "START", "import os; os._exit(3)")
     with pytest.raises(OSError, match="a decoding process ended unexpectedly"):
         pixels(tmp_path / "a")
+
+
+def test_where_no_process_can_be_started_nothing_counts_as_decoded(tmp_path, photographs, monkeypatch):
+    (tmp_path / "a").mkdir()
+    photographs[0].save(tmp_path / "a" / "a.png")
+    monkeypatch.setattr(decode, "ALONE", 0)
+
+    def refuse(*args, **kwargs):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(decode.subprocess, "Popen", refuse)
+    with pytest.raises(OSError, match="could not be started"):
+        pixels(tmp_path / "a")

@@ -64,3 +64,9 @@ def test_a_missing_class_of_tiny_imagenet_is_counted(tiny_folder):
     (tiny_folder / "train" / "n00000007").rename(tiny_folder / "elsewhere")
     with pytest.raises(ValueError, match=r"199 classes in .*, expected 200"):
         tiny_imagenet.load()
+
+
+def test_a_class_that_lacks_an_image_is_named(tiny_folder):
+    next((tiny_folder / "train" / "n00000007").rglob("*.JPEG")).unlink()
+    with pytest.raises(ValueError, match=r"class 'n00000007' has \d+ images and not \d+ \(1 such .*incomplete"):
+        tiny_imagenet.load()

@@ -272,3 +272,10 @@ def test_the_split_is_said_in_words(data_root, tmp_path, monkeypatch, capsys):
     assert "20 for selection trials (kind " in said
     assert "4 to pre-train on and 2 to validate; in a trial 4 trained on and 2 held out" in said
     assert "A reported trial has 30 classes, a selection trial 20. Images are 32x32, colour." in said
+
+
+def test_parts_with_different_classes_under_the_same_numbers_are_refused(made, monkeypatch):
+    """As those of torchvision's Omniglot: both parts number their characters from 0."""
+    monkeypatch.setattr(Made, "_characters", property(lambda self: [f"{id(self)}"]), raising=False)
+    with pytest.raises(ValueError, match="its parts have different classes under the same numbers"):
+        made()
