@@ -131,4 +131,8 @@ class ContinualBackprop(WatchesUnits):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the state of a checkpoint."""
-        self._statistics = [UnitStatistics(**state[str(index)]) for index in range(len(state))]
+        self._statistics = []
+        for index, hidden in enumerate(self.hidden):
+            kept, device = UnitStatistics(**state[str(index)]), hidden.layer.weight.device
+            kept.utility, kept.age = kept.utility.to(device), kept.age.to(device)
+            self._statistics.append(kept)

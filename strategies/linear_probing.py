@@ -35,9 +35,9 @@ class LinearProbing(SupervisedPlugin):
         """Fixes the encoder.
 
         Raises:
-            ValueError: transfer is frozen, or there are too few epochs.
+            ValueError: transfer is frozen, or trains the head alone, or there are too few epochs.
         """
-        if not hasattr(strategy.model, "head"):
+        if not hasattr(strategy.model, "head") or not any(w.requires_grad for w in strategy.model.encoder.parameters()):
             raise ValueError("LP-FT: transfer is frozen, so there is nothing to fine-tune; allowed: unfrozen transfer")
         if not 1 <= self.epochs < strategy.train_epochs:
             most = strategy.train_epochs - 1

@@ -76,9 +76,9 @@ class RIFLE(SupervisedPlugin):
         """Moves the head's parameters to a parameter group of their own.
 
         Raises:
-            ValueError: transfer is frozen, or there are too few epochs.
+            ValueError: transfer is frozen, or trains the head alone, or there are too few epochs.
         """
-        if not hasattr(strategy.model, "head"):
+        if not hasattr(strategy.model, "head") or not any(w.requires_grad for w in strategy.model.encoder.parameters()):
             raise ValueError(
                 "RIFLE: transfer is frozen, so a reset of the head discards all learning; allowed: unfrozen transfer"
             )

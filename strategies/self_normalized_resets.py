@@ -145,4 +145,7 @@ class SelfNormalizedResets(WatchesUnits):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the state of a checkpoint."""
-        self._silences = [Silences(**state[str(index)]) for index in range(len(state))]
+        self._silences = []
+        for index, hidden in enumerate(self.hidden):
+            on_device = {name: value.to(hidden.layer.weight.device) for name, value in state[str(index)].items()}
+            self._silences.append(Silences(**on_device))

@@ -222,3 +222,8 @@ def test_a_binding_may_bring_another_into_reach():
 def test_bindings_equal_to_the_shipped_ones_change_nothing():
     bindings = parse_bindings(["ASB.inner_lr = %INNER_LR", "ASB.episodes = 3"])
     assert [b.key for b in config.changed("glyphs", "asb", bindings)] == ["ASB.episodes"]
+
+
+def test_the_pretraining_seed_is_no_binding():
+    with pytest.raises(ValueError, match="would not count: the pre-training seed is that of --seed"):
+        config.parse_bindings(["PRETRAIN_SEED = 7"])

@@ -14,6 +14,8 @@ import torch
 
 from zapbench.checks.reproduce import command_of, read_task
 from zapbench.cli.main import main
+from zapbench.experiment import checkpoints
+from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.context import Context
 from zapbench.experiment.trials import Trials
 from zapbench.leaderboard.decide.tables import tables
@@ -86,6 +88,20 @@ def test_several_files_are_one_row_at_one_rate_selected_over_all_of_them(model, 
     assert [(row.method, row.held_out.seeds) for row in table.rows] == [("theirs", 2)]
     assert main([*command, *few, "--seed", "3"]) == 2
     assert "--seed names 1 seeds for 2 files of weights; name one for each" in capsys.readouterr().err
+
+
+def test_an_unfinished_or_damaged_checkpoint_is_no_pretrained_model(model, tmp_path, capsys):
+    rest = {"config_hash": "x", "updates": 7, "model": model.state_dict(), "outputs": 283}
+    checkpoints.save(tmp_path / "whole.pt", Checkpoint(finished=True, **rest))
+    checkpoints.save(tmp_path / "half.pt", Checkpoint(finished=False, **rest))
+    raw = torch.load(tmp_path / "whole.pt", weights_only=True)
+    raw["model"]["encoder.0.weight"] += 1
+    torch.save(raw, tmp_path / "changed.pt")
+    for name, words in (("half.pt", "is not finished (update 7)"), ("changed.pt", "is damaged")):
+        assert transfer(tmp_path / "out", tmp_path / name) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*tfevents*"))
+    assert transfer(tmp_path / "out", tmp_path / "whole.pt") == 0
 
 
 def test_one_file_twice_is_not_two_seeds_and_without_selection_trials_the_only_rate_is_reported(

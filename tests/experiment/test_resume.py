@@ -13,7 +13,7 @@ from support.paths import ROOT
 
 from zapbench import config
 from zapbench.atomic import PARTIAL, write_atomically
-from zapbench.experiment import checkpoints
+from zapbench.experiment import checkpoints, monitor, pretraining
 from zapbench.experiment.checkpoints import Checkpoint
 from zapbench.experiment.context import LOCK_FILE, Job, Options
 from zapbench.experiment.root import execute
@@ -87,6 +87,19 @@ def test_a_stopped_pretraining_resumes_to_the_same_bits(strategy, tmp_path):
     assert record(tmp_path / "cut", run) == record(tmp_path / "undisturbed", run)
     first, second = weights(tmp_path / "undisturbed", run), weights(tmp_path / "cut", run)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_stopped_before_its_first_point_resumes_from_its_checkpoint(tmp_path, monkeypatch):
+    for module in (pretraining, monitor):
+        monkeypatch.setattr(module, "every", lambda total: 20)
+    run, seen = spec("asb_zap"), []
+    with pytest.raises(Stopped):
+        execute(Job(run), Options(tmp_path, progress=stop_after(15), progress_seconds=0.0))
+    reached = checkpoints.load(tmp_path / run.folder / checkpoints.FILE).updates
+    assert 0 < reached < 20
+    progress = lambda phase, done, total: seen.append(done) if phase == "pre-training" else None  # noqa: E731
+    execute(Job(run), Options(tmp_path, progress=progress, progress_seconds=0.0))
+    assert min(done for done in seen if done) >= reached
 
 
 def test_an_incomplete_last_event_is_removed_and_no_point_is_written_twice(tmp_path, monkeypatch):

@@ -65,3 +65,12 @@ def test_a_part_as_long_as_transfer_and_frozen_transfer_are_refused(tiny):
 def test_an_impossible_factor_is_refused_in_words():
     with pytest.raises(ValueError, match=r"LP-FT: factor is 0.* allowed"):
         LinearProbing(factor=0.0)
+
+
+def test_unfrozen_transfer_of_the_head_alone_is_refused_as_frozen_transfer_is(tiny):
+    protocol = iid_transfer(epochs=4, layers=1, learner="x")
+    model = narrow(outputs=6, channels=1, size=28)
+    learner = learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), tiny.tensor())
+    plan = TrialPlan(tiny.trial(0, 0), learner, protocol, torch.optim.Adam, 0.001, [])
+    with pytest.raises(ValueError, match="LP-FT: transfer is frozen"):
+        rehearse(lambda **kwargs: Naive(plugins=[LinearProbing()], **kwargs), tiny.tensor(), plan)

@@ -114,3 +114,12 @@ def test_more_resets_than_epochs_and_frozen_transfer_are_refused(tiny):
 def test_impossible_settings_are_refused_in_words(wrong):
     with pytest.raises(ValueError, match=r"RIFLE: .* allowed"):
         RIFLE(**wrong)
+
+
+def test_unfrozen_transfer_of_the_head_alone_is_refused_as_frozen_transfer_is(tiny):
+    protocol = iid_transfer(epochs=4, layers=1, learner="x")
+    model = convnet(outputs=6, channels=1, size=28, filters=4)
+    learner = learner_for(model, protocol, 10, trial_generator("head", "tiny", 0, 0, "report"), tiny.tensor())
+    plan = TrialPlan(tiny.trial(0, 0), learner, protocol, torch.optim.Adam, 0.001, [])
+    with pytest.raises(ValueError, match="RIFLE: transfer is frozen"):
+        rehearse(lambda **kwargs: Naive(plugins=[RIFLE()], **kwargs), tiny.tensor(), plan)

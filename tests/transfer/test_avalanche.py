@@ -305,3 +305,14 @@ def test_every_avalanche_plugin_and_strategy_can_be_named():
     register_everything()
     compose("glyphs", "iid", "ewc", (), pretrain_seed=0)
     assert {"Naive", "LwF", "AGEM", "ReplayPlugin", "MASPlugin", "ER_ACE", "DER"} <= set(configurables())
+
+
+@pytest.mark.parametrize("epochs", [1, 6])
+def test_iid_a_strategy_that_makes_other_updates_than_the_protocol_is_refused(tiny, epochs):
+    """Its curve would end in the middle of training, or before the protocol's end."""
+    protocol = iid_transfer(frozen=True, epochs=2, batch_size=6, learner="longer")
+    inputs = Features(convnet(outputs=6, channels=1, size=28, filters=4).encoder, tiny.tensor(), torch.arange(96))
+    rest = {"optimizer": ADAM, "rate": 0.001, "points": [8], "order": order()}
+    plan = TrialPlan(tiny.trial(0, 0), torch.nn.Linear(inputs.width, 10), protocol, **rest)
+    with pytest.raises(ValueError, match=f"Naive makes {4 * epochs} updates, and the protocol has 8"):
+        run_strategy(lambda **kwargs: Naive(**kwargs | {"train_epochs": epochs}), inputs, plan)

@@ -68,6 +68,8 @@ def parse_bindings(lines: Sequence[str]) -> tuple[Binding, ...]:
             if not _is_finite(statement.value):
                 raise ValueError(f"{line!r}: the value must be finite")
             binding = _binding(statement)
+            if binding.key == "PRETRAIN_SEED":
+                raise ValueError(f"{line!r} would not count: the pre-training seed is that of --seed or of Suite.seeds")
             parsed.pop(binding.key, None)
             parsed[binding.key] = binding
     return tuple(parsed.values())

@@ -92,6 +92,22 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     return found
 
 
+def refuse_unfinished(path: Path) -> None:
+    """Refuses a checkpoint of zapbench as weights of a pre-trained model where it is damaged or not finished.
+
+    Raises:
+        ValueError: it is; another file of weights is not looked at.
+    """
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # whoever reads the weights says what is wrong
+        return
+    if isinstance(raw, dict) and {"schema", "config_hash", "finished"} <= raw.keys():
+        found = load(path)
+        if not found.finished:
+            raise ValueError(f"{path} is of a pre-training that is not finished (update {found.updates:,})")
+
+
 def digest_of(value: Any) -> str:
     """Returns the hex SHA-256 of plain values and tensors, in containers of any depth."""
     digest = hashlib.sha256()

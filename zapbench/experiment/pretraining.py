@@ -116,8 +116,9 @@ class GivenModel(Origin):
         """Loads the weights.
 
         Raises:
-            ValueError: they cannot be read or do not fit the model.
+            ValueError: they cannot be read, do not fit the model, or are those of an unfinished pre-training.
         """
+        checkpoints.refuse_unfinished(self.weights)
         load_weights(self.new_model(), self.weights)
 
     def run(self) -> Classifier:
@@ -193,7 +194,7 @@ class Pretraining(Origin):
         split = context.scenario.pretraining(context.job.run.seed)
         images = context.scenario.tensor(device=context.device)
         total = updates_of(strategy, split.train.size)
-        if resume is not None and record.last < resume.updates - resume.updates % every(total):
+        if resume is not None and max(record.last, 0) < resume.updates - resume.updates % every(total):
             resume = None  # the record lacks points that lie before the checkpoint: they have to be computed again
         if resume is not None:
             strategy.model.load_state_dict(resume.model)

@@ -121,16 +121,16 @@ class MeasureUpdates(SupervisedPlugin):
         self._wanted = wanted
         self._classes = classes
         self._tell = tell
-        self._done = 0
+        self.done = 0
 
     def after_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Measures after the wanted updates."""
-        self._done += 1
+        self.done += 1
         if not strategy.loss.isfinite().all():
-            self._measure.curve.end(self._done, "update")
+            self._measure.curve.end(self.done, "update")
             strategy.stop_training()
-        elif self._done in self._wanted:
-            self._measure(self._done, seen=self._classes)
+        elif self.done in self._wanted:
+            self._measure(self.done, seen=self._classes)
         self._tell()
 
 
@@ -186,6 +186,9 @@ def run_strategy(
         inputs: image indices -> the learner's inputs.
         plan: what to learn; its learner is trained in place.
         tell: called after each class (i.i.d.: update).
+
+    Raises:
+        ValueError: in i.i.d. transfer, it makes more or fewer updates than the protocol has.
     """
     trial, protocol = plan.trial, plan.protocol
     strategy = make(factory, plan)
@@ -199,8 +202,13 @@ def run_strategy(
     measure = Measure(predict, inputs, trial, plan.loss_points, class_losses=protocol.class_losses)
     wanted = set(plan.points)
     if rules.iid:
-        strategy.plugins.append(MeasureUpdates(measure, wanted, len(trial.classes), tell))
+        strategy.plugins.append(updates := MeasureUpdates(measure, wanted, len(trial.classes), tell))
         strategy.train(experiences(inputs, trial, protocol), eval_streams=[])
+        if plan.points and updates.done != plan.points[-1] and not measure.trajectory.diverged:
+            raise ValueError(
+                f"{type(strategy).__name__} makes {updates.done:,} updates, and the protocol has {plan.points[-1]:,}: "
+                "its last accuracy would not be that of the trained model"
+            )
         return measure.trajectory
     for seen, experience in enumerate(experiences(inputs, trial, protocol), start=1):
         strategy.is_measured = seen in wanted
