@@ -86,9 +86,10 @@ def half_width(samples: Sequence[Sequence[float]], further: float = 0.0) -> floa
         return math.nan
     errors = np.array([np.var(sample, ddof=1) / len(sample) for sample in samples])
     total = float(errors.sum())
-    if total == 0:
+    spread = float(sum(e**2 / (len(s) - 1) for e, s in zip(errors, samples)))
+    if spread == 0:  # also where the square of a variance is too small for a number
         return 0.0
-    degrees = total**2 / float(sum(e**2 / (len(s) - 1) for e, s in zip(errors, samples)))
+    degrees = total**2 / spread
     return float(stats.t.ppf(1 - ALPHA / 2, degrees)) * math.sqrt(total + further)
 
 

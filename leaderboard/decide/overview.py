@@ -25,7 +25,7 @@ class Overview:
         scenarios: the data sets.
         cells: method -> a mean score for each data set, None where the method was not run on it.
         average_ranks: method -> mean rank over data sets, of methods without gaps that no table leaves unranked, as it
-            does upper bounds and methods with a failed task; empty for fewer than two of them.
+            does upper bounds, methods with a failed task, and those that lack the metric; empty for fewer than two.
         critical_difference: two average ranks that differ by less are not significantly different (Nemenyi, 5%); NaN
             with too few data sets.
         note: why there are no average ranks, or what they mean.
@@ -57,7 +57,7 @@ def _overview(protocol: str, tables: list[Table]) -> Overview:
     means = [{row.method: row.scored.mean for row in table.rows if is_number(row.scored.mean)} for table in tables]
     methods = sorted(set().union(*means), key=lambda name: (sum(name not in m for m in means), name))
     cells = {name: [m.get(name) for m in means] for name in methods}
-    unranked = frozenset[str]().union(*(table.bounds | table.failed for table in tables))
+    unranked = frozenset[str]().union(*(table.bounds | table.failed | table.lacking for table in tables))
     complete = [name for name in methods if None not in cells[name] and name not in unranked]
     scenarios = [table.scenario for table in tables]
     if len(complete) < 2:
@@ -67,7 +67,8 @@ def _overview(protocol: str, tables: list[Table]) -> Overview:
     averages = stats.rankdata(scores if metric.smallest_first else -scores, axis=1).mean(axis=0)
     ranks = dict(zip(complete, map(float, averages)))
     without = sorted(unranked & cells.keys())
-    beside = f" Without a rank: {', '.join(without)} (an upper bound, or a failed task)." if without else ""
+    reasons = "an upper bound, a failed task, or a trial without this metric"
+    beside = f" Without a rank: {', '.join(without)} ({reasons})." if without else ""
     if len(tables) < LEAST_DATA_SETS:
         note = (
             f"Average ranks over {len(tables)} data sets are a summary and no test: a critical difference needs "

@@ -1,6 +1,7 @@
 """One row of a table: what one method scored at its selected setting, and what it cost."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 
 import pandas as pd
@@ -25,7 +26,8 @@ class Row:
         rank: one plus the number of significantly better methods; None where it cannot be ranked.
         letters: significance groups: methods that share one are not significantly different; empty where not compared.
         held_out: final held-out accuracy over pre-training seeds.
-        trained_on: mean final accuracy on the images trained on.
+        trained_on: mean final accuracy on the images trained on; NaN, as is all that follows and is recorded by trials,
+            where a trial diverged.
         forgetting: mean final forgetting over the points at which trials were measured; NaN where the table's trials
             were measured at different points, or at their end alone.
         forgetting_at_tenths: mean forgetting over the fixed points (Chaudhry et al. 2018), NaN where not recorded; as
@@ -96,11 +98,20 @@ class Row:
 
 
 def models_of(runs: pd.DataFrame, trials: pd.DataFrame) -> "pd.Series[bool]":
-    """Returns which pre-trained models the trials of one method at one setting are of."""
-    same = runs["config_hash"].isin(trials["config_hash"])
-    for key in ("pretrain_seed", "weights"):
-        same &= runs[key].isin(trials[key])
-    return same
+    """Returns which pre-trained models the trials of one method at one setting are of.
+
+    A record of a pre-training belongs to the trials of its folder. Where that has none, it is the record that an
+    earlier folder has of the same task; what a later folder says of a row changes nothing.
+    """
+    keys = ["config_hash", "pretrain_seed", "weights"]
+    needed = dict(zip(zip(*(trials[key] for key in keys)), trials["place"]))
+    places: dict[tuple[object, ...], set[int]] = defaultdict(set)
+    of_runs = list(zip(zip(*(runs[key] for key in keys)), runs["place"]))
+    for key, place in of_runs:
+        if key in needed and place <= needed[key]:
+            places[key].add(place)
+    taken = {key: needed[key] if needed[key] in found else min(found) for key, found in places.items()}
+    return pd.Series([taken.get(key) == place for key, place in of_runs], index=runs.index, dtype=bool)
 
 
 def row_of(
@@ -123,7 +134,8 @@ def row_of(
         one_cadence: whether forgetting over the measured points can stand beside that of the other rows.
     """
     own = runs[models_of(runs, trials)]
-    several = bool((trials[trials["status"] == contract.FINISHED]["measured"] > 1).all())
+    diverged = int((trials["status"] == contract.DIVERGED).sum())
+    several = not diverged and bool((trials[trials["status"] == contract.FINISHED]["measured"] > 1).all())
     tried = max(int(trials["settings_tried"].max()), choice.grid["candidate"].nunique())
     parameters = own["parameters"].max()
     return Row(
@@ -131,16 +143,16 @@ def row_of(
         rank=rank,
         letters=letters,
         held_out=compare.estimate(seed_means(trials, "final")),
-        trained_on=_mean_over_seeds(trials, "trained_on"),
+        trained_on=math.nan if diverged else _mean_over_seeds(trials, "trained_on"),
         forgetting=_mean_over_seeds(trials, "forgetting") if one_cadence and several else math.nan,
-        **{name: _complete_mean(trials, name) for name in OF_TRIALS},
+        **{name: math.nan if diverged else _complete_mean(trials, name) for name in OF_TRIALS},
         **{name: float(own[name].mean()) for name in PLASTICITY},
         validation=float(own["validation"].mean()),
         setting=choice.setting,
         rate=choice.rate,
         settings_tried=tried * choice.grid["rate"].nunique(),
         trials=len(trials),
-        diverged=int((trials["status"] == contract.DIVERGED).sum()),
+        diverged=diverged,
         encoder=f"{trials['encoder'].iloc[0]} {trials['input_size'].iloc[0]}".strip(),
         images_seen=float(own["images_seen"].mean()),
         gradient_steps=float(own["gradient_steps"].mean()),
@@ -164,7 +176,7 @@ def _mean_over_seeds(trials: pd.DataFrame, column: str) -> float:
 
 
 def _complete_mean(trials: pd.DataFrame, column: str) -> float:
-    """Returns the mean over seeds; NaN where a trial lacks the value (diverged, or of an older version)."""
+    """Returns the mean over seeds; NaN where a trial lacks the value, as those of older versions do."""
     return math.nan if trials[column].isna().any() else _mean_over_seeds(trials, column)
 
 

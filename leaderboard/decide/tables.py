@@ -1,5 +1,6 @@
 """Ranked tables: one for each scenario and protocol, never mixing fingerprints."""
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class Table:
         common: undeclared bindings that all its methods share.
         metric: what its methods are ranked by.
         failed: methods that have to be repeated: they are not compared.
+        lacking: methods of which a trial has no value of the metric: they are not compared either.
     """
 
     scenario: str
@@ -55,6 +57,7 @@ class Table:
     common: tuple[str, ...] = ()
     metric: Metric = FINAL
     failed: frozenset[str] = frozenset()
+    lacking: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -63,9 +66,16 @@ class Table:
 
     @property
     def file_name(self) -> str:
-        """The start of the names of its files: safe letters, and the fingerprint, which makes it unique."""
+        """The start of the names of its files: safe letters, and the fingerprint; no two tables have the same."""
         words = re.sub(r"[^a-z0-9_]+", "-", f"{self.scenario} {self.protocol}".lower()).strip("-")[:60]
-        return f"{words}-{re.sub(r'[^a-z0-9]', '', self.fingerprint.lower())[:12]}"
+        name = f"{words}-{re.sub(r'[^a-z0-9]', '', self.fingerprint.lower())[:12]}"
+        is_plain = re.fullmatch(r"\w+", self.scenario, re.ASCII) and re.fullmatch(
+            r"\w+(, \w+)*", self.protocol, re.ASCII
+        )
+        whole = f"{self.scenario}\n{self.protocol}"
+        if is_plain and whole == whole.lower() and len(whole) <= 60:
+            return name
+        return f"{name}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
     @property
     def notes(self) -> list[str]:
@@ -141,7 +151,9 @@ def _table(trials: pd.DataFrame, logs: Logs, by: str, metric: Metric) -> Table:
     chance = float(trials["chance"].iloc[0]) or math.nan
     common = logs.common.get(scenario, ())
     key = scenario, protocol, fingerprint
-    return Table(*key, chance, rows, compared, papers, choices, remarks, bounds, common, metric, failed)
+    return Table(
+        *key, chance, rows, compared, papers, choices, remarks, bounds, common, metric, failed, frozenset(lacking)
+    )
 
 
 def _failed_methods(trials: pd.DataFrame, runs: pd.DataFrame) -> frozenset[str]:

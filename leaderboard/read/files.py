@@ -55,9 +55,9 @@ def find(folder: Path) -> Found:
     found: dict[str, Stamp] = {}
     problems: list[str] = []
 
-    def unreadable(error: OSError) -> None:
+    def unreadable(error: OSError, what: str = "a folder that cannot be read") -> None:
         place = os.path.relpath(error.filename, folder).replace(os.sep, "/")
-        problems.append(one_line(f"{place}: a folder that cannot be read ({error.strerror})"))
+        problems.append(one_line(f"{place}: {what} ({error.strerror})"))
 
     seen = {_place(folder)}
     for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
@@ -67,7 +67,10 @@ def find(folder: Path) -> Found:
                 path = os.path.join(root, name)
                 try:
                     status = os.stat(path)
-                except OSError:  # deleted since, or a link to a file that does not exist
+                except FileNotFoundError:  # deleted since, or a link to a file that does not exist
+                    continue
+                except OSError as error:
+                    unreadable(error, "cannot be read")
                     continue
                 if stat.S_ISREG(status.st_mode):  # opening a pipe would block
                     found[os.path.relpath(path, folder).replace(os.sep, "/")] = stamp_of(status)

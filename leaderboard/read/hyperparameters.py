@@ -77,7 +77,7 @@ def of_file(path: Path) -> dict[str, Any]:
         found = json.loads(content) if path.suffix == ".json" else yaml.load(content, _PlainLoader)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, yaml.YAMLError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError, RecursionError, MemoryError) as error:
         reason = getattr(error, "problem", None) or str(error) or type(error).__name__
         raise ValueError(f"{path.name} cannot be read ({one_line(str(reason))[:LONGEST_VALUE]})") from None
     if not isinstance(found, dict):

@@ -36,6 +36,8 @@ def implausible(about: Description | None, closing: Closing, curves: Curves, cla
 def _of_trial(about: Description, closing: Closing, curves: Curves) -> str:
     if not _stands_for_its_fields(about):
         return f"fingerprint {about.fingerprint!r} is not that of its fields"
+    if not about.protocol:
+        return "states no protocol"
     classes = about.fingerprint_fields["classes_per_trial"]
     if isinstance(classes, int) and about.outputs < classes:
         return f"has {about.outputs} outputs for {classes} classes"

@@ -18,14 +18,14 @@ from zapbench.text import one_line
 
 PLASTICITY = ("effective_rank", "dormant_units", "weight_norm")
 TRIAL_COLUMNS = (
-    "file", "folder", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint", "config_hash",
-    "weights", "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed", "settings_tried", "outputs",
-    "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out", "held_out_seen",
-    "trained_on", "forgetting", "area", "seconds", "peak_memory", "last_step", "class_mean",
+    "file", "folder", "place", "scenario", "protocol", "method", "strategy", "learner", "transfer", "fingerprint",
+    "config_hash", "weights", "candidate", "setting", "rate", "role", "pretrain_seed", "transfer_seed",
+    "settings_tried", "outputs", "common_classes", "draws", "encoder", "input_size", "status", "reason", "held_out",
+    "held_out_seen", "trained_on", "forgetting", "area", "seconds", "peak_memory", "last_step", "class_mean",
     "held_out_loss", "trained_on_loss", "measured", "cadence", *METRICS,
 )  # fmt: skip
 RUN_COLUMNS = (
-    "file", "folder", "scenario", "method", "config_hash", "weights", "pretrain_seed", "encoder", "input_size",
+    "file", "folder", "place", "scenario", "method", "config_hash", "weights", "pretrain_seed", "encoder", "input_size",
     "status", "reason", "threads", "validation", "updates", "images_seen", "gradient_steps", "flops", "seconds",
     "peak_memory", "parameters", "device", *PLASTICITY,
 )  # fmt: skip

@@ -9,26 +9,26 @@ from zapbench.leaderboard.read.tabulate import Logs
 from zapbench.text import some_of
 
 
-def makers_of(logs: Logs, identities: Mapping[str, Identity]) -> dict[str, list[Identity]]:
-    """Returns method -> who made its trials, in the order of their files; methods of which nobody is stated are absent.
+def makers_of(logs: Logs, identities: Mapping[str, Identity]) -> dict[tuple[str, str], list[Identity]]:
+    """Returns (fingerprint, method) -> who made its trials, in the order of their files; absent where nobody is stated.
 
     Args:
         logs: the logs.
         identities: event file -> who made it.
     """
-    found: dict[str, dict[Identity, None]] = {}
-    for method, file in zip(logs.trials["method"], logs.trials["file"]):
+    found: dict[tuple[str, str], dict[Identity, None]] = {}
+    for fingerprint, method, file in zip(*(logs.trials[name] for name in ("fingerprint", "method", "file"))):
         if file in identities:
-            found.setdefault(method, {})[identities[file]] = None
-    return {method: list(own) for method, own in found.items()}
+            found.setdefault((fingerprint, method), {})[identities[file]] = None
+    return {row: list(own) for row, own in found.items()}
 
 
-def makers_data(makers: Mapping[str, Sequence[Identity]]) -> list[dict[str, Any]]:
+def makers_data(makers: Mapping[tuple[str, str], Sequence[Identity]]) -> list[dict[str, Any]]:
     """Returns each submission with the methods that it makes, newest first."""
-    methods: dict[Identity, list[str]] = {}
-    for method, own in makers.items():
+    methods: dict[Identity, set[str]] = {}
+    for (_, method), own in makers.items():
         for maker in own:
-            methods.setdefault(maker, []).append(method)
+            methods.setdefault(maker, set()).add(method)
     newest_first = sorted(methods, key=lambda maker: (maker.date, maker.authors), reverse=True)
     return [maker_data(maker) | {"methods": some_of(sorted(methods[maker]), 20)} for maker in newest_first]
 

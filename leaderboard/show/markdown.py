@@ -45,7 +45,7 @@ def _table(table: Table, view: View) -> list[str]:
 def _overview(overview: Overview) -> list[str]:
     heading, *rows = overview_lines(overview)
     lines = [f"### {escape(overview_title(overview))}", "", _row(heading), "| --- |" + " ---: |" * (len(heading) - 1)]
-    return [*lines, *map(_row, rows), "", overview.note]
+    return [*lines, *map(_row, rows), "", escape(overview.note)]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -119,14 +119,12 @@ def _write_pages(
         parts = [
             method_data(table, row, drawn[table.file_name], logs)
             | {"audited": audited.get((table.fingerprint, row.method), "")}
+            | {"makers": [maker_data(maker) for maker in makers.get((table.fingerprint, row.method), ())]}
             for table in tables
             for row in table.rows
             if row.method == name
         ]
-        made = [maker_data(maker) for maker in makers.get(name, ())]
-        text = template.render(
-            root="../", version=__version__, name=name, parts=parts, makers=made, unstated=bool(makers) and not made
-        )
+        text = template.render(root="../", version=__version__, name=name, parts=parts, some_stated=bool(makers))
         _write(out / "methods" / page, text)
 
 

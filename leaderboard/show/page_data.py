@@ -39,12 +39,13 @@ def page_names(methods: Sequence[str]) -> dict[str, str]:
     """Returns method -> file name of its page, all different also where case does not count.
 
     >>> page_names(["asb_zap", "../x"])
-    {'asb_zap': 'asb_zap.html', '../x': 'x-d6b96a97.html'}
+    {'asb_zap': 'asb_zap.html', '../x': 'x-d6b96a97d147daaa.html'}
     """
     found = {}
     for name in methods:
         letters = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:60]
-        mark = "" if letters == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        plain = letters == name and "-" not in name  # a name with a mark would be the page of another method
+        mark = "" if plain else f"-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         found[name] = f"{letters}{mark}.html"
     return found
 

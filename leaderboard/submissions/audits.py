@@ -199,8 +199,12 @@ def read_audits(folder: Path) -> tuple[list[Audit], list[str]]:
 
 
 def badges(logs: Logs, audits: Sequence[Audit]) -> dict[tuple[str, str], str]:
-    """Returns (fingerprint, method) -> its badge, for methods that a verdict confirms and that did not change since."""
+    """Returns (fingerprint, method) -> its badge: a verdict confirms it, none contradicts it, and it did not change."""
     known = {digest: audit.badge for audit in audits if audit.verdict == CONFIRMED for digest in audit.methods}
+    for audit in audits:
+        if audit.verdict == CONTRADICTED:
+            for digest in audit.methods:
+                known.pop(digest, None)
     if not known:
         return {}
     return {method: known[digest] for method, digest in digests(logs).items() if digest in known}

@@ -29,6 +29,14 @@ def test_a_file_that_a_log_names_is_not_run(tmp_path, kind):
     assert "shipped" not in str(other.value)
 
 
+def test_a_transfer_that_is_a_file_is_not_run_where_the_log_states_no_sources(tmp_path):
+    (tmp_path / "theirs.gin").write_text("import theirs")
+    description = describe("iid", scenario="glyphs", transfer=str(tmp_path / "theirs.gin"))
+    write_trial(tmp_path / "log", description, "", CURVE, {}, Closing("finished"))
+    with pytest.raises(ValueError, match="not a shipped transfer"):
+        repeat(tmp_path / "log", 1)
+
+
 def test_a_log_of_shipped_names_is_repeated(tmp_path):
     assert repeat(next(DEMO.rglob("report=0")), 1)
 

@@ -101,6 +101,8 @@ def test_a_badge_belongs_to_the_content_of_the_trials_and_to_confirmed_verdicts(
     assert set(badges(logs, [audit([known[mine]])])) == {mine}
     for verdict in (CONTRADICTED, OPEN):
         assert badges(logs, [audit([known[mine]], verdict)]) == {}
+    for order in (1, -1):
+        assert badges(logs, [audit([known[mine]]), audit([known[mine]], CONTRADICTED)][::order]) == {}
     trial = logs.trials.query("method == 'x'").iloc[0]["file"]
     path = logs.path(trial)
     path.write_bytes(path.read_bytes()[:-1])  # any change at all

@@ -164,3 +164,27 @@ def test_a_later_folder_cannot_add_seeds_to_given_models_either(tmp_path):
     given(tmp_path / "b", ["1a", "2b", "3b"], [0.5, 0.9, 0.9], first_seed=5)
     rows, _ = rows_of([tmp_path / "a", tmp_path / "b"])
     assert rows["model"].held_out.seeds == 3
+
+
+def test_a_run_record_of_a_later_folder_says_nothing_of_an_earlier_row(ours, tmp_path):
+    """A name is not part of a configuration: another method's record can state the same one, honestly or not."""
+    costs = {contract.SECONDS: 1.0}
+    trials_of(tmp_path / "ours", "iid2", [0.3, 0.31, 0.32], config_hash="shared")
+    for seed in range(3):
+        write_run(tmp_path / "ours", method="iid2", seed=seed, config_hash="shared", costs=costs)
+        write_run(tmp_path / "theirs", method="evil", seed=seed, config_hash="shared", costs={contract.SECONDS: 9e6})
+    trials_of(tmp_path / "theirs", "evil", [0.9, 0.9, 0.9], config_hash="shared")
+    rows, _ = rows_of([ours, tmp_path / "theirs"])
+    assert rows["iid2"].seconds == pytest.approx(1.0)
+    assert rows["evil"].seconds == pytest.approx(9e6)
+
+
+def test_a_later_folder_may_transfer_the_models_of_an_earlier_one(ours, tmp_path):
+    """Its own record of their pre-training is a repeat, which does not count; the earlier one does."""
+    about = {"transfer": "replay", "learner": "replay"}
+    trials_of(tmp_path / "theirs", "asb", [0.6, 0.61, 0.62], **about)
+    for seed in range(3):
+        write_run(tmp_path / "ours", method="asb", seed=seed, costs={contract.SECONDS: 7.0}, config_hash="asbNone")
+        write_run(tmp_path / "theirs", method="asb", seed=seed, costs={contract.SECONDS: 7.0}, config_hash="asbNone")
+    rows, _ = rows_of([ours, tmp_path / "theirs"])
+    assert rows["asb + replay"].seconds == pytest.approx(rows["asb"].seconds)

@@ -11,6 +11,7 @@ from zapbench.cli.main import main
 from zapbench.leaderboard.decide import compare
 from zapbench.leaderboard.decide.compare import Pair
 from zapbench.leaderboard.decide.groups import letters
+from zapbench.leaderboard.decide.metrics import metric_named
 from zapbench.leaderboard.decide.overview import Overview, critical_difference, overviews
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
@@ -52,7 +53,24 @@ def test_upper_bounds_and_methods_with_a_failed_task_have_no_average_rank(tmp_pa
     (overview,) = overviews(tables(load(tmp_path)))
     assert overview.average_ranks == {"a": 1.0, "c": 2.0}
     assert overview.cells["a + joint"] == [pytest.approx(0.9), pytest.approx(0.9)]
-    assert "Without a rank: a + joint, b (an upper bound, or a failed task)." in overview.note
+    assert (
+        "Without a rank: a + joint, b (an upper bound, a failed task, or a trial without this metric)." in overview.note
+    )
+
+
+def test_a_method_that_lacks_the_metric_has_no_average_rank_and_its_name_is_escaped(tmp_path):
+    name = "<img src=x>"
+    for scenario in ("s0", "s1"):
+        for seed in range(3):
+            about = {"seed": seed, "scenario": scenario}
+            for method, low in (("a", 0.5), ("b", 0.4), (name, 0.6)):
+                write(tmp_path / scenario, [0.9, low], **about, method=method)
+            write(tmp_path / scenario, [0.9], **about, method=name, trial=1, status="diverged", reason="NaN")
+    found = tables(load(tmp_path), metric=metric_named("forgetting"))
+    (overview,) = overviews(found)
+    assert set(overview.average_ranks) == {"a", "b"}
+    assert "Without a rank: <img" in overview.note
+    assert "Without a rank: \\<img" in to_markdown(found)
 
 
 def test_average_ranks_need_two_methods_without_a_gap(tmp_path):

@@ -172,7 +172,14 @@ def test_a_folder_that_holds_something_else_is_refused_untouched(tmp_path, capsy
 def test_pages_of_methods_have_names_of_their_own_where_case_does_not_count():
     found = page_names(["asb", "ASB", "a/b", "a_b", "../x", "x" * 300, "con:", "名前", "index"])
     assert len({name.casefold() for name in found.values()}) == len(found)
-    assert all(re.fullmatch(r"[a-z0-9_-]{1,70}\.html", name) for name in found.values())
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,80}\.html", name) for name in found.values())
+
+
+def test_no_method_can_be_called_like_the_page_of_another():
+    victim = "asb_zap + replay"
+    (page,) = page_names([victim]).values()
+    forged = page.removesuffix(".html")
+    assert len(set(page_names([victim, forged]).values())) == 2
 
 
 def test_names_are_text_on_every_page(hostile):

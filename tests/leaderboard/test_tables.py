@@ -123,6 +123,36 @@ def test_the_same_logs_give_the_same_bytes(logs):
         assert render(tables(load(logs))) == render(tables(load(logs)))
 
 
+def test_columns_of_a_row_with_a_diverged_trial_are_empty_as_its_curves_end_early(tmp_path):
+    rows = [[2, 0], [1, 2]]
+    for seed in range(3):
+        write(tmp_path, [0.9, 0.2], seed=seed, correct=rows)
+        write(tmp_path, [0.9], seed=seed, trial=1, correct=rows[:1], status=contract.DIVERGED, reason="NaN")
+    (table,) = tables(load(tmp_path))
+    (row,) = table.rows
+    assert row.held_out.mean == pytest.approx((0.2 + 0.1) / 2)  # chance is 1 of 10
+    for value in (row.trained_on, row.forgetting, row.average_incremental, row.learning_accuracy, row.held_out_seen):
+        assert math.isnan(value)
+
+
+def test_tables_whose_names_differ_in_case_or_marks_alone_have_files_of_their_own(tmp_path):
+    for scenario in ("s", "S", "s!"):
+        write(tmp_path / str(ord(scenario[-1])), [0.5], scenario=scenario)
+    names = [table.file_name for table in tables(load(tmp_path))]
+    assert len(set(names)) == 3
+    assert [name for name in names if name.count("-") == 3] == [f"s-sequential-frozen-{contract.fingerprint(FACTS)}"]
+
+
+def test_a_trial_without_a_protocol_is_named(tmp_path):
+    write_trial(
+        tmp_path / "x", dataclasses.replace(describe(), protocol=None), "gin",
+        Trajectory([1], [0.5], [0.5], [0.0], class_accuracy=[0.5]), {}, Closing(contract.FINISHED),
+    )  # fmt: skip
+    write(tmp_path, [0.5], method="whole")
+    logs = load(tmp_path)
+    assert [problem.endswith("states no protocol") for problem in logs.problems] == [True]
+
+
 def test_a_diverged_trial_counts_as_chance_and_is_shown(logs):
     write(logs, [], method="best", seed=0, trial=0, status=contract.DIVERGED, reason="the loss is not finite")
     (table,) = tables(load(logs))

@@ -49,17 +49,17 @@ def read_task(folder: Path) -> tuple[EventFile, Description]:
 
 def job_of(about: Description) -> Job:
     """Returns the job that repeats a task."""
-    sources = {"scenario": about.scenario, "strategy": about.strategy, "transfer": about.transfer} | dict(about.sources)
+    sources = _sources(about)
     setting = config.parse_bindings([f"{key} = {value}" for key, value in about.setting.items()])
     bindings = config.parse_bindings(about.bindings)
     run = RunSpec(
-        str(sources["scenario"]),
-        str(sources["strategy"]),
+        sources["scenario"],
+        sources["strategy"],
         about.pretrain_seed,
         setting,
         bindings,
         about.settings_tried,
-        weights=str(sources.get("weights", "")),
+        weights=sources.get("weights", ""),
     )
     if run.method != about.method:
         run = replace(run, name=about.method)
@@ -68,7 +68,15 @@ def job_of(about: Description) -> Job:
     own = tuple(b for b in bindings if not config.reaches_pretraining(b))
     tuned = config.parse_bindings([f"{key} = {value}" for key, value in about.transfer_setting.items()])
     role: Literal["report", "select"] = "select" if about.role == contract.SELECT else "report"
-    return Job(run, (TrialSpec(str(sources["transfer"]), about.rate, role, about.transfer_seed, own, tuned),))
+    return Job(run, (TrialSpec(sources["transfer"], about.rate, role, about.transfer_seed, own, tuned),))
+
+
+def _sources(about: Description) -> dict[str, str]:
+    """Returns kind -> the name or file that a record names of it."""
+    named = {"scenario": about.scenario, "strategy": about.strategy}
+    if about.transfer is not None:
+        named["transfer"] = about.transfer
+    return named | {kind: str(name) for kind, name in about.sources.items()}
 
 
 def command_of(about: Description) -> str:
@@ -128,11 +136,11 @@ def refuse_files(folder: Path, about: Description) -> None:
     Raises:
         ValueError: the log names one.
     """
-    for kind, name in {"scenario": about.scenario, "strategy": about.strategy, **about.sources}.items():
+    for kind, name in _sources(about).items():
         shipped = {"scenario": "scenarios", "strategy": "strategies", "transfer": "transfers"}.get(kind)
-        if shipped and str(name) not in config.shipped_names(shipped):
+        if shipped and name not in config.shipped_names(shipped):
             raise ValueError(
-                f"{folder} names {one_line(str(name))!r}, which is not a shipped {kind}; a .gin file runs code: read "
+                f"{folder} names {one_line(name)!r}, which is not a shipped {kind}; a .gin file runs code: read "
                 "it, then add --allow-files"
             )
 

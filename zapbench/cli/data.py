@@ -187,7 +187,7 @@ def scenario_of(name: str) -> "Scenario":
         with gin.unlock_config():
             gin.parse_config(config.read_text(path))
         scenario: Scenario = gin.query_parameter("run.scenario").scoped_configurable_fn()
-    except (ValueError, TypeError, SyntaxError, ImportError) as error:
+    except config.GIN_ERRORS as error:
         raise ValueError(config.explain(error)) from None
     finally:
         gin.clear_config()
