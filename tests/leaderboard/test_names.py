@@ -7,7 +7,7 @@ def row(method="iid", *, strategy="iid", bindings=(), learner="", learned=(), tr
     about = {
         "method": method, "strategy": strategy, "bindings": bindings, "learner": learner, "learner_bindings": learned,
         "transfer": transfer, "scenario": "s", "fingerprint": "f", "method_hash": "h", "config_hash": "c",
-        "setting": "", "place": 0, "folder": "",
+        "weights": "", "setting": "", "place": 0, "folder": "",
     } | more  # fmt: skip
     return about | {"parts": parts_of(about)}
 
