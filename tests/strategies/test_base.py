@@ -105,6 +105,7 @@ def test_a_strategy_that_cannot_resume_is_named():
 def test_the_state_of_each_plug_in_is_restored_to_the_same_plug_in():
     saved, restored = ContinualBackprop(), ContinualBackprop()
     saved._statistics = [UnitStatistics(torch.rand(3), torch.arange(3.0), 0.5)]
+    restored.hidden = [SimpleNamespace(layer=torch.nn.Linear(2, 3))]
     states = base.plugin_states(SimpleNamespace(plugins=[ZapEpisodeClass(), saved]))
     assert set(states) == {"1"}
     base.load_plugin_states(SimpleNamespace(plugins=[ZapEpisodeClass(), restored]), states)
