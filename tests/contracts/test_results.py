@@ -353,6 +353,20 @@ def test_what_the_documents_say_of_the_characters_that_a_rate_is_selected_on_is_
         assert abs(short[name].held_out.mean - long[name].held_out.mean) < 0.01
 
 
+def test_what_the_documents_say_of_meta_asb_after_as_many_episodes_as_asb_is_so(read):
+    (table,), (drawn,) = read("omniglot_paper_meta").tables, read("omniglot_paper_all").tables
+    rows = {row.method: row for row in drawn.rows}
+    names = ("meta_asb_zap_9000", "asb_zap_slow_inner", "meta_asb_9000", "asb")
+    assert [results.percent(rows[name].held_out.mean) for name in names] == ["52.9", "52.4", "38.9", "42.6"]
+    assert round(100 * (rows[names[0]].held_out.mean - rows[names[2]].held_out.mean)) == 14
+    for row in (*table.rows, rows["meta_asb_9000"], rows["meta_asb_zap_9000"]):
+        assert (row.held_out.seeds, row.rank) == (1, None)
+    (asb,) = (row for row in read("omniglot_paper").tables[0].rows if row.method == "asb")
+    assert {row.gradient_steps for row in table.rows} == {asb.gradient_steps}
+    verdicts = re.findall(r"^\| (\w+)[^|]*\| [^|]*meta_asb", results.verdicts(read("omniglot_paper_meta")), re.MULTILINE)
+    assert set(verdicts) == {"undecided"}
+
+
 def test_what_the_documents_say_of_dynamics_is_so(read):
     found = read("dynamics_small")
     (table,) = found.tables
