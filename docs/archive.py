@@ -88,7 +88,10 @@ def main() -> None:
             print(f"not packed, as it is not finished: {name}", file=sys.stderr)
             unfinished += 1
             continue
-        content = without(path, options.without)
+        try:
+            content = without(path, options.without)
+        except ValueError as error:
+            parser.error(str(error))
         if files.setdefault(name, content) != content:
             parser.error(f"{archive} holds another {name}; to replace it, delete the archive")
         new += 1
