@@ -4,8 +4,9 @@
     python benchmarks/unfrozen.py --small             # drawn letters, two pairs, nothing kept
 
 Both are `zapbench.transfer.reference.run_trial` (`fast` on and off) from the same untrained network, head and trial,
-with `Adam(fused=True)` at 0.001, measured at the end alone. A pair is the one and the other, in turn first and second;
-beside the ratios (median, quartiles) stands the fast one against itself. Times are of the processor, on one thread.
+with `Adam(fused=True)` at 0.001, measured at the end alone unless the case says otherwise. A pair is the one and the
+other, in turn first and second; beside the ratios (median, quartiles) stands the fast one against itself. Times are of
+the processor, on one thread.
 """
 
 import argparse
@@ -33,6 +34,7 @@ PROTOCOLS = {
     "single images": sequential_transfer(frozen=False, every=0),
     "five images a step": sequential_transfer(frozen=False, images_per_step=5, every=0),
     "batches of 64": iid_transfer(batch_size=64, epochs=2, every=0),
+    "batches of 64, measured after each": iid_transfer(batch_size=64, epochs=2),
 }
 
 

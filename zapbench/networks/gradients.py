@@ -97,7 +97,7 @@ def _faster_way(learner: Classifier, images: int) -> str:
 
     question = f"gradients of {learner.name}, {learner.head.out_features} outputs, {images} images"
     plain, own = copy.deepcopy(learner), copy.deepcopy(learner)
-    side = _image_side(learner)
+    side = image_side(learner)
     inputs = torch.ones(images, next(learner.parameters()).shape[1], side, side)
     labels = torch.zeros(images, dtype=torch.int64)
     net = ManualGradients(own)
@@ -109,7 +109,7 @@ def _faster_way(learner: Classifier, images: int) -> str:
     return fastest(question, ways)
 
 
-def _image_side(learner: Classifier) -> int:
+def image_side(learner: Classifier) -> int:
     """Returns the height and width of the smallest images that the head's features can come from."""
     for side in itertools.count(1):
         size = side

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zapbench.networks.classifier import Classifier
-from zapbench.networks.passes import in_passes
+from zapbench.networks.outputs import outputs_of
 from zapbench.scenarios.trial import Trial
 from zapbench.transfer.features import EVALUATION_BATCH, Inputs
 
@@ -148,6 +147,7 @@ class Measure:
         trial: classes, labels and images.
         loss_points: steps at which losses are measured, too.
         class_losses: whether each point also has the loss of every class, those to come included.
+        fast: whether scores may be computed otherwise than by the learner itself; both agree to rounding.
     """
 
     def __init__(
@@ -158,9 +158,10 @@ class Measure:
         loss_points: Collection[int] = (),
         *,
         class_losses: bool = False,
+        fast: bool = True,
     ) -> None:
         self.curve = Curve(len(trial.classes))
-        self._learner = learner
+        self._scores_of = outputs_of(learner, fast=fast, pass_size=EVALUATION_BATCH)
         self._inputs = inputs
         self._trial = trial
         self._loss_points = frozenset(loss_points)
@@ -174,6 +175,7 @@ class Measure:
     def __call__(self, step: int, *, seen: int) -> None:
         """Adds the point `step`, over the first `seen` classes."""
         losses = step in self._loss_points
+        self._scores_of.load()
         held_out, trained_on = (
             self._judged(images[:seen], losses=losses) for images in (self._trial.held_out, self._trial.train)
         )
@@ -189,11 +191,10 @@ class Measure:
         index = torch.from_numpy(images.reshape(-1).copy())
         labels = torch.from_numpy(self._trial.labels[: len(images)])
         seen, every = labels.sort().values, labels.repeat_interleave(images.shape[1])
-        learner = self._learner
-        passes = in_passes(index, learner) if isinstance(learner, Classifier) else index.split(EVALUATION_BATCH)
+        passes = self._scores_of.passes(index)
         parts = []
         for part, own in zip(passes, every.split(len(passes[0]))):
-            scores = learner(self._inputs(part))
+            scores = self._scores_of(self._inputs(part))
             parts.append(judge(scores, own.to(scores.device), seen.to(scores.device), losses=losses))
         right, right_seen, found = (torch.cat(column).cpu().numpy() for column in zip(*parts))
         shape = images.shape

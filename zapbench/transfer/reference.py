@@ -24,7 +24,7 @@ def run_trial(inputs: Inputs, plan: TrialPlan, *, fast: bool = True) -> Trajecto
     Args:
         inputs: image indices -> the learner's inputs.
         plan: what to learn; its learner is trained in place.
-        fast: whether manual gradients replace autograd where they are faster; both agree up to rounding.
+        fast: whether manual passes replace autograd's where they are faster; both agree up to rounding.
 
     Returns:
         The curves. They end before the first loss that is not finite, and `diverged` says where that was.
@@ -33,7 +33,7 @@ def run_trial(inputs: Inputs, plan: TrialPlan, *, fast: bool = True) -> Trajecto
     sequential = protocol.protocol == "sequential"
     optimizer = plan.new_optimizer()
     gradients = gradients_of(plan.learner, protocol.images_per_step, fast=fast)
-    measure = Measure(plan.learner, inputs, plan.trial, plan.loss_points, class_losses=protocol.class_losses)
+    measure = Measure(plan.learner, inputs, plan.trial, plan.loss_points, class_losses=protocol.class_losses, fast=fast)
     wanted = set(plan.points)
     for step, (images, labels) in enumerate(_batches(plan), start=1):
         losses = []
