@@ -88,6 +88,40 @@ def test_the_phases_of_a_single_job_are_followed(clock):
     assert file.getvalue().splitlines() == ["repeating: 0/1 runs, 1 running", f"  {NAME}: transfer iid 1/4 (25%)"]
 
 
+def test_no_time_is_shown_where_the_estimate_has_run_out(clock):
+    """Selection trials are short: what is estimated from them ends before the first reported trial does."""
+    file = io.StringIO()
+    with display(Console(file=file, width=200), "trials", 1) as shown:
+        shown.update((0, NAME, "transfer iid", 0, 4))
+        clock[0] = 12.0
+        shown.update((0, NAME, "transfer iid", 1, 4))
+        clock[0] = 31.0
+        shown.say_sometimes()
+        clock[0] = 62.0
+        shown.say_sometimes()
+    assert file.getvalue().splitlines() == [
+        "trials: 0/1 runs, 1 running, over 17 s left",
+        f"  {NAME}: transfer iid 1/4 (25%, 17 s left)",
+        "trials: 0/1 runs, 1 running",
+        f"  {NAME}: transfer iid 1/4 (25%)",
+    ]
+
+
+def test_the_last_job_has_no_time_left_once_it_takes_longer_than_the_others(clock):
+    left = progress.TimeLeft(2)
+    for number in (0, 1):
+        left.update(number, "features", 0, 1)
+    clock[0] = 60.0
+    left.finish(0)
+    left.drop(0)
+    clock[0] = 61.0
+    assert left.text() == ""
+    left.update(1, "transfer iid", 0, 2)
+    clock[0] = 63.0
+    left.update(1, "transfer iid", 1, 2)
+    assert left.text() == "2 s"
+
+
 def test_all_jobs_never_take_less_time_than_one_of_them(clock):
     left = progress.TimeLeft(3)
     left.update(0, "pre-training", 0, 10)

@@ -30,11 +30,12 @@ class _Running:
     at: float
 
     def left(self, now: float) -> float:
-        """Returns the seconds left of the phase; NaN if nothing is known yet."""
+        """Returns the seconds left of the phase; NaN if nothing is known yet, or it takes longer than was estimated."""
         if self.done <= self.first:
             return math.nan
         seconds = (self.at - self.since) / (self.done - self.first) * (self.total - self.done)
-        return max(0.0, seconds - (now - self.at))
+        left = seconds - (now - self.at)
+        return left if left > 0 else 0.0 if self.done >= self.total else math.nan
 
 
 @dataclass
@@ -86,7 +87,7 @@ class TimeLeft:
         return duration_text(seconds) if self._durations else f"over {duration_text(seconds)}"
 
     def seconds(self) -> float:
-        """Returns the seconds left of all jobs, never less than those of a running one; NaN if nothing is known yet."""
+        """Returns the seconds left of all jobs, never less than those of a running one; NaN if that is not known."""
         now, running = time.monotonic(), self._jobs()
         known = [left for job in running if not math.isnan(left := job.left(now))]
         longest = max(known, default=math.nan)
@@ -95,6 +96,8 @@ class TimeLeft:
         mean = sum(self._durations) / len(self._durations)
         waiting = self.total - len(self._durations) - len(running)
         work = waiting * mean + sum(max(0.0, mean - (now - job.began)) for job in running)
+        if work == 0 and running and not known:  # all of them take longer than the others did
+            return math.nan
         return max([work / max(1, len(running)), *known])
 
     def _jobs(self) -> list[_Running]:
