@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -58,6 +59,20 @@ def shown(text: str) -> str:
 
 LARGEST_INTEGER = 2**53 - 1
 """The largest whole number that every reader of JSON holds exactly."""
+
+_SELECTORS = (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | set(map(chr, _SELECTORS))
+"""Letters, marks and symbols that are drawn as nothing: Unicode's ignorable ones that are not controls, and blanks."""
+
+
+def is_invisible(letter: str) -> bool:
+    """Returns whether a character other than a space is drawn as nothing, or is none.
+
+    >>> is_invisible("\u200b"), is_invisible("\u2800"), is_invisible("a")
+    (True, True, False)
+    """
+    return letter in _BLANK or unicodedata.category(letter) in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 

@@ -3,7 +3,6 @@
 import datetime
 import re
 import tomllib
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 from zapbench.leaderboard import bounds
 from zapbench.leaderboard.read.tabulate import Logs
-from zapbench.text import nearest, one_line, some_of
+from zapbench.text import is_invisible, nearest, one_line, some_of
 
 FILE = "submission.toml"
 LARGEST = 1 << 14
@@ -116,7 +115,7 @@ def _words(name: str, value: Any) -> None:
         raise ValueError(f"{name} is empty")
     if len(value) > LONGEST:
         raise ValueError(f"{name} is longer than {LONGEST} characters")
-    if any(unicodedata.category(letter) in ("Cf", "Cn", "Co") for letter in value):
+    if any(map(is_invisible, value)):
         raise ValueError(f"{name} holds a character that cannot be seen")
 
 

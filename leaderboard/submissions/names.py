@@ -4,8 +4,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
+from zapbench.text import is_invisible
+
 _ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "5": "s"})
-_INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 def on_names(own: Iterable[str], others: Iterable[str] = ()) -> Iterator[str]:
@@ -27,7 +28,7 @@ def on_names(own: Iterable[str], others: Iterable[str] = ()) -> Iterator[str]:
 
 
 def _on_letters(name: str) -> Iterator[str]:
-    hidden = sorted({letter for letter in name if unicodedata.category(letter) in _INVISIBLE})
+    hidden = sorted(set(filter(is_invisible, name)))
     if hidden:
         codes = ", ".join(f"U+{ord(letter):04X}" for letter in hidden)
         yield f"{name}: its name holds characters that cannot be seen ({codes})"
@@ -51,8 +52,8 @@ def script(letter: str) -> str:
 
 def plain(name: str) -> str:
     """Returns a name in its normal form, without accents and what cannot be seen."""
-    parts = unicodedata.normalize("NFKD", name)
-    return "".join(letter for letter in parts if unicodedata.category(letter) not in (*_INVISIBLE, "Mn", "Me"))
+    seen = "".join(letter for letter in name if not is_invisible(letter))
+    return "".join(c for c in unicodedata.normalize("NFKD", seen) if unicodedata.category(c) not in ("Mn", "Me"))
 
 
 def skeleton(name: str) -> str:

@@ -204,7 +204,8 @@ def test_a_pretraining_that_is_there_already_is_refused_unless_it_is_a_copy(logs
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("x\u200b", "characters that cannot be seen (U+200B)"), ("аsb_zap", "mixes letters of Cyrillic and Latin"),
+        ("x\u200b", "characters that cannot be seen (U+200B)"), ("x\u2800", "cannot be seen (U+2800)"),
+        ("x\u3164\ufe0f", "cannot be seen (U+3164, U+FE0F)"), ("аsb_zap", "mixes letters of Cyrillic and Latin"),
         ("ѕаѕ", "is of Cyrillic letters"), ("ａｓｂ", "compatibility characters; its plain form is asb"),
         ("ASB-zap", "reads like asb_zap"), ("äsb_zap", "reads like asb_zap"), ("a5b_zap", "reads like asb_zap"),
     ],
