@@ -1,5 +1,6 @@
 """What a log of another person names is not run unasked."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ from support.made_logs import describe
 from support.paths import DEMO
 
 from zapbench import config
-from zapbench.checks.reproduce import refuse_files, repeat
+from zapbench.checks.reproduce import compare_tables, refuse_files, repeat
 from zapbench.config import registry
 from zapbench.config.installed import Offer
 from zapbench.experiment.record import write_trial
+from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Closing
 from zapbench.transfer.reference import Trajectory
 
@@ -39,6 +41,26 @@ def test_a_transfer_that_is_a_file_is_not_run_where_the_log_states_no_sources(tm
 
 def test_a_log_of_shipped_names_is_repeated(tmp_path):
     assert repeat(next(DEMO.rglob("report=0")), 1)
+
+
+def written(folder, correct, losses):
+    curve = replace(CURVE, correct=correct, class_losses=losses)
+    write_trial(folder, describe("iid", scenario="glyphs"), "", curve, {}, Closing("finished"))
+    return folder
+
+
+def test_the_tables_of_classes_are_compared_value_by_value(tmp_path):
+    first = written(tmp_path / "first", [[3]], [[0.5]])
+    for name, correct, losses, differ in [
+        ("same", [[3]], [[0.5]], []),
+        ("fewer", [[2]], [[0.5]], [contract.CORRECT]),
+        ("later", [[3]], [[0.25]], [contract.CLASS_LOSSES]),
+        ("nothing", [], [], [contract.CORRECT, contract.CLASS_LOSSES]),
+    ]:
+        found = list(compare_tables(first, written(tmp_path / name, correct, losses)))
+        assert [field.name for field in found] == [contract.CORRECT, contract.CLASS_LOSSES]
+        assert [field.name for field in found if not field.same] == differ, name
+    assert not list(compare_tables(tmp_path / "nothing", first)), "an earlier version wrote no tables"
 
 
 def test_a_name_of_an_installed_package_is_not_run_unasked(monkeypatch):

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from zapbench import config
 from zapbench.launchers.job import prepare_process, run_job
 from zapbench.leaderboard import contract
 from zapbench.leaderboard.contract import Description
-from zapbench.leaderboard.read.parse import EventFile, read_file
+from zapbench.leaderboard.read.parse import EventFile, class_losses, correct_per_class, read_file
 from zapbench.tasks import CHECKPOINT, Job, Progress, RunSpec, TrialSpec, silent
 from zapbench.text import one_line, rate_text
 
@@ -126,8 +128,9 @@ def repeat(folder: Path, threads: int, *, allow_files: bool = False, progress: P
         outcome = run_job(job, out, "zapbench repeat", progress)
         if outcome.failed or outcome.fatal:
             raise ValueError(next(iter(outcome.failed.values()), outcome.fatal))
-        after, _ = read_task(out / run.folder / trials[0].folder if trials else out / run.folder)
-    return list(compare(before, after))
+        repeated = out / run.folder / trials[0].folder if trials else out / run.folder
+        after, _ = read_task(repeated)
+        return [*compare(before, after), *compare_tables(folder, repeated)]
 
 
 def refuse_files(folder: Path, about: Description) -> None:
@@ -171,6 +174,19 @@ def compare(before: EventFile, after: EventFile) -> Iterator[Comparison]:
     if one_class or other_class:
         texts = [f"{len(values)} classes" for values in (one_class, other_class)]
         yield Comparison(contract.CLASS_ACCURACY, one_class == other_class, *texts)
+
+
+def compare_tables(before: Path, after: Path) -> Iterator[Comparison]:
+    """Yields the tables of points and classes that the record of the first folder holds, beside those of the second."""
+    for tag, table in ((contract.CORRECT, correct_per_class), (contract.CLASS_LOSSES, class_losses)):
+        one, other = (table(folder / contract.EVENT_FILE) for folder in (before, after))
+        if one is not None:
+            same = other is not None and np.array_equal(one, other, equal_nan=True)
+            yield Comparison(tag, same, *("nothing" if t is None else _size(*t.shape) for t in (one, other)))
+
+
+def _size(points: int, classes: int) -> str:
+    return f"{points} points of {classes} classes"
 
 
 def _same(one: tuple[list[int], list[float]], other: tuple[list[int], list[float]]) -> bool:
