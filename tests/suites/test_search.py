@@ -72,3 +72,33 @@ def test_settings_of_a_strategy_and_of_a_transfer_are_tried_together():
     key = ("glyphs", "asb", "ewc")
     chosen = (select[0].run.setting, select[0].trial.setting, 0.01)
     assert [task.trial.role for task in planned.reported_tasks({key: chosen})] == ["report"]
+
+
+def test_a_name_that_a_strategy_and_a_transfer_have_is_the_strategys():
+    """Settings of the strategy made trials of the transfer, too: as many as there were settings, of every strategy."""
+    grid = GRID | {"strategies": ("iid", "asb")}
+    tune = {"iid": [{"outer/Adam.lr": 0.01}, {"outer/Adam.lr": 0.001}]}
+    planned = plan(Suite(**grid, transfers=("iid",), tune=tune, tried_before={"iid": 5}))
+    assert {task.trial.setting for task in planned.tasks if task.trial} == {()}
+    tried = {(task.run.strategy, task.trial.settings_tried) for task in planned.tasks if task.trial}
+    assert tried == {("iid", 2 * 5), ("asb", 1)}
+
+    alone = "transfer/iid_transfer.epochs"
+    tune = {"transfer/iid": [{alone: 1}, {alone: 2}]}
+    planned = plan(Suite(**grid, transfers=("iid",), tune=tune, tried_before={"transfer/iid": 5}))
+    assert {str(task.trial.setting[0]) for task in planned.tasks if task.trial} == {f"{alone} = 1", f"{alone} = 2"}
+    assert {run.setting for run in planned.runs} == {()}
+    assert {task.trial.settings_tried for task in planned.tasks if task.trial} == {2 * 5}
+
+
+@pytest.mark.parametrize(
+    ("transfers", "name", "key", "words"),
+    [
+        (("ewc",), "ewc", "outer/Adam.lr", "outer/Adam.lr reaches pre-training, and ewc is a transfer"),
+        (("iid",), "transfer/iid", "outer/Adam.lr", "reaches pre-training, and transfer/iid is a transfer"),
+        (("iid",), "iid", "transfer/iid_transfer.epochs", "iid is the strategy; transfer/iid is not"),
+    ],
+)
+def test_a_setting_that_has_no_effect_where_it_is_given_is_refused(transfers, name, key, words):
+    with pytest.raises(ValueError, match=words):
+        Suite(**GRID | {"strategies": ("iid",)}, transfers=transfers, tune={name: [{key: 1}]})

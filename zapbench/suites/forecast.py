@@ -168,7 +168,7 @@ def _grid(suite: Suite, task: Task) -> str:
     selected = _is_reported(task) and not suite.full
     factors = [_models(suite, len(suite.settings_of(task.run.scenario, task.run.strategy)), selected)]
     if trial is not None and not selected:
-        if (own := len(suite.settings_of(task.run.scenario, trial.transfer))) > 1:
+        if (own := len(suite.transfer_settings_of(task.run.scenario, trial.transfer))) > 1:
             factors.append(count(own, "transfer setting"))
         factors.append(count(len(rates_of(suite, trial.transfer)), "rate"))
     if trial is not None:

@@ -139,8 +139,8 @@ def plan(suite: Suite) -> Plan:
 
 def _trials(suite: Suite, run: RunSpec, transfer: str) -> Iterator[Task]:
     own = _reaching(run, transfer)
-    settings = [_setting(s) for s in suite.settings_of(run.scenario, transfer)]
-    tried = run.settings_tried * len(settings) * suite.tried_before_of(run.scenario, transfer)
+    settings = [_setting(s) for s in suite.transfer_settings_of(run.scenario, transfer)]
+    tried = run.settings_tried * len(settings) * suite.transfer_tried_before_of(run.scenario, transfer)
     roles: tuple[tuple[Role, int], ...] = (("select", suite.select_trials), ("report", suite.trials))
     for setting, rate, (role, count) in itertools.product(settings, rates_of(suite, transfer), roles):
         for seed in range(count):

@@ -188,38 +188,48 @@ def _check_names(suite: Any) -> None:
 def _check_tuning(suite: Any) -> None:
     if suite.tune_seeds > len(suite.seed_list):
         raise ValueError(f"suite: tune_seeds is {suite.tune_seeds}, and there are {len(suite.seed_list)} seeds")
-    for where, search in _by_name(suite, "tune", suite.tune):
+    for name, where, search in _by_name(suite, "tune", suite.tune):
         for setting in settings_of(search, where):
             try:
-                config.parse_bindings([f"{key} = {item!r}" for key, item in setting.items()])
+                bindings = config.parse_bindings([f"{key} = {item!r}" for key, item in setting.items()])
+                _check_reach(suite, name, bindings)
             except ValueError as error:
                 raise ValueError(f"{where}: {error}") from None
-    for where, tried in _by_name(suite, "tried_before", suite.tried_before):
+    for _, where, tried in _by_name(suite, "tried_before", suite.tried_before):
         try:
             whole(tried, 1, MOST_TASKS)
         except ValueError as error:
             raise ValueError(f"{where} {error}") from None
 
 
-def _by_name(suite: Any, field: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields what an error calls each entry, and its value."""
+def _check_reach(suite: Any, name: str, bindings: Iterable[config.Binding]) -> None:
+    """Refuses what would be recorded as a setting and has no effect: a transfer's that reaches pre-training alone."""
+    for binding in bindings:
+        if name not in suite.strategy_names and config.reaches_pretraining(binding):
+            raise ValueError(f"{binding.key} reaches pre-training, and {name} is a transfer")
+        if name in suite.strategy_names and name in suite.transfers and not config.reaches_pretraining(binding):
+            raise ValueError(f"{binding.key} reaches transfer, and {name} is the strategy; {suite.key_of(name)} is not")
+
+
+def _by_name(suite: Any, field: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yields the name of each entry, what an error calls it, and its value."""
     for key, own in given.items():
         nested = isinstance(own, Mapping) and not is_draws(own)
         if nested and key not in suite.scenarios:
             raise ValueError(f"suite: {field} holds {key!r} -> a dictionary, and it is no scenario of the suite")
-        known = (*(suite.strategies_of(key) if nested else suite.strategy_names), *suite.transfers)
+        known = (*(suite.strategies_of(key) if nested else suite.strategy_names), *map(suite.key_of, suite.transfers))
         for name, value in own.items() if nested else [(key, own)]:
             if name not in known:
                 on = f" of {key!r}" if nested else ""
                 raise ValueError(f"suite: {field}{on} holds {name!r}, which is none of {', '.join(known)}")
-            yield f"suite: {field} of {name!r}", value
+            yield name, f"suite: {field} of {name!r}", value
 
 
 def _check_size(suite: Any) -> None:
     trials = len(suite.rates) * (suite.trials + suite.select_trials)
     tasks = 0
     for scenario, strategy in suite.pairs:
-        own = sum(len(suite.settings_of(scenario, transfer)) for transfer in suite.transfers)
+        own = sum(len(suite.transfer_settings_of(scenario, transfer)) for transfer in suite.transfers)
         tasks += len(suite.settings_of(scenario, strategy)) * len(suite.seed_list) * (1 + own * trials)
     if tasks > MOST_TASKS:
         raise ValueError(f"suite: the grid has {tasks:,} tasks; allowed: at most {MOST_TASKS:,}")

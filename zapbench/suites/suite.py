@@ -27,9 +27,10 @@ class Suite:
         select_trials: selection trials of each run.
         rates: transfer learning rates.
         tune: strategy or transfer -> settings to try (see `zapbench.suites.search`), or scenario -> that. A setting of
-            a transfer is combined with each of the strategy's.
-        tried_before: strategy or transfer -> settings that were tried before this suite to fix its own; or scenario ->
-            that.
+            a transfer is combined with each of the strategy's. `transfer/NAME` is the transfer where a strategy has the
+            same name, as `iid` has.
+        tried_before: strategy or transfer, named in the same way -> settings that were tried before this suite to fix
+            its own; or scenario -> that.
         tune_seeds: the settings of a strategy are tried on so many of the first seeds, and the other seeds are
             pre-trained at the one that is selected there; 0 to try every setting on every seed.
         bindings: further bindings, of every run; they make other methods.
@@ -91,26 +92,38 @@ class Suite:
         """The strategies of all scenarios, each once."""
         return list(dict.fromkeys(strategy for _, strategy in self.pairs))
 
-    def settings_of(self, scenario: str, name: str) -> list[Setting]:
-        """Returns the settings of a strategy or transfer on a scenario: at least the one that its file holds."""
-        search = self._own(self.tune, scenario, name)
-        return [{}] if search is None else list(settings_of(search, f"suite: tune of {name!r}"))
+    def settings_of(self, scenario: str, strategy: str) -> list[Setting]:
+        """Returns the settings of a strategy on a scenario: at least the one that its file holds."""
+        return _settings(self._own(self.tune, scenario), strategy)
 
-    def tried_before_of(self, scenario: str, name: str) -> int:
-        """Returns how many settings each of those of a strategy or transfer stands for."""
-        found = self._own(self.tried_before, scenario, name)
-        return 1 if found is None else int(found)
+    def transfer_settings_of(self, scenario: str, transfer: str) -> list[Setting]:
+        """Returns the settings of a transfer on a scenario: at least the one that its file holds."""
+        return _settings(self._own(self.tune, scenario), self.key_of(transfer))
+
+    def tried_before_of(self, scenario: str, strategy: str) -> int:
+        """Returns how many settings each of those of a strategy stands for."""
+        return int(self._own(self.tried_before, scenario).get(strategy, 1))
+
+    def transfer_tried_before_of(self, scenario: str, transfer: str) -> int:
+        """Returns how many settings each of those of a transfer stands for."""
+        return int(self._own(self.tried_before, scenario).get(self.key_of(transfer), 1))
+
+    def key_of(self, transfer: str) -> str:
+        """Returns what `tune` and `tried_before` call a transfer: `transfer/NAME` where a strategy has its name."""
+        return f"transfer/{transfer}" if transfer in self.strategy_names else transfer
 
     def strategies_of(self, scenario: str) -> Sequence[str]:
         """Returns the strategies of a scenario; none where it is given none."""
         return self.strategies.get(scenario, ()) if isinstance(self.strategies, Mapping) else self.strategies
 
     @staticmethod
-    def _own(given: Mapping[str, Any], scenario: str, name: str) -> Any:
+    def _own(given: Mapping[str, Any], scenario: str) -> Mapping[str, Any]:
         by_scenario = given.get(scenario)
-        if isinstance(by_scenario, Mapping) and not is_draws(by_scenario):
-            given = by_scenario
-        return given.get(name)
+        return by_scenario if isinstance(by_scenario, Mapping) and not is_draws(by_scenario) else given
+
+
+def _settings(tune: Mapping[str, Any], key: str) -> list[Setting]:
+    return list(settings_of(tune[key], f"suite: tune of {key!r}")) if key in tune else [{}]
 
 
 def load_suite(name: str, bindings: Sequence[str] = ()) -> Suite:
