@@ -367,6 +367,22 @@ def test_what_the_documents_say_of_meta_asb_after_as_many_episodes_as_asb_is_so(
     assert set(re.findall(r"^\| (\w+)[^|]*\| [^|]*meta_asb", verdicts, re.MULTILINE)) == {"undecided"}
 
 
+def test_what_the_documents_say_of_iid_transfer_at_the_papers_size_is_so(read):
+    found = read("omniglot_paper_iid_transfer")
+    (table,) = found.tables
+    rows = {row.method: row for row in table.rows}
+    assert {name: results.percent(row.held_out.mean) for name, row in rows.items()} == {
+        "iid_zap": "76.1", "iid": "68.2", "untrained": "58.3",
+    }  # fmt: skip
+    assert significant(table) == {("iid_zap", "iid"), ("iid_zap", "untrained"), ("iid", "untrained")}
+    ends = {name: 100 * row.held_out.mean for name, row in rows.items()}
+    assert round(ends["iid_zap"] - ends["iid"], 1) == 7.9
+    assert round(ends["iid"] - ends["untrained"], 1) == 9.9
+    assert {row.held_out.seeds for row in table.rows} == {3}
+    verdicts = results.verdicts(found)
+    assert re.findall(r"^\| (\w+) \| iid_zap > iid", verdicts, re.MULTILINE) == ["reproduced"]
+
+
 def test_what_the_documents_say_of_dynamics_is_so(read):
     found = read("dynamics_small")
     (table,) = found.tables
