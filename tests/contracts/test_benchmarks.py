@@ -22,7 +22,7 @@ def test_the_benchmark_of_unfrozen_transfer_runs_and_its_loops_learn_the_same():
     command = [sys.executable, FOLDER / "unfrozen.py", "--small"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     cases = json.loads(done.stdout)["cases"]
-    assert len(cases) == 3
+    assert len(cases) == 4
     for case in cases.values():
         assert case["ratio"]["pairs"] == 2
         assert len(set(case["final_accuracy_on_images_trained_on"])) == 1
