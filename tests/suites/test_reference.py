@@ -33,8 +33,8 @@ def test_every_published_result_can_be_compared_with(name, data_root):
     assert (suite.seeds, suite.trials, suite.rates) == (
         reference.suite.seeds, reference.suite.trials, reference.suite.rates,
     )  # fmt: skip
-    words = reference.tables[-1].protocol
-    head = "upgd" if words == "sequential, frozen" else "upgd_unfrozen"
+    heads = {"sequential, frozen": "upgd", "sequential, unfrozen": "upgd_unfrozen", "iid, unfrozen": "iid_sgd"}
+    head = heads[reference.tables[-1].protocol]
     suite = suite_for(head, "transfers", reference)
     plain = ("(sequential)", "(sequential_unfrozen)")  # settings may be selected for each transfer: these are followed
     rows = sorted(reference.tables[-1].rows, key=lambda row: row.method.endswith(plain))
