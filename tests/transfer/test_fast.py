@@ -122,7 +122,7 @@ def test_in_float32_an_image_differs_only_where_its_two_largest_logits_are_equal
         add(self, step, held_out, trained_on, held_out_seen)
 
     def measuring(self, images, *, losses):
-        largest = self._learner(self._inputs(torch.from_numpy(images.flatten()))).detach().topk(2).values
+        largest = self._scores_of(self._inputs(torch.from_numpy(images.flatten()))).detach().topk(2).values
         margins.append((largest[:, 0] - largest[:, 1]).numpy())
         return measure(self, images, losses=losses)
 

@@ -161,7 +161,6 @@ class Measure:
         fast: bool = True,
     ) -> None:
         self.curve = Curve(len(trial.classes))
-        self._learner = learner
         self._scores_of = outputs_of(learner, fast=fast, pass_size=EVALUATION_BATCH)
         self._inputs = inputs
         self._trial = trial
