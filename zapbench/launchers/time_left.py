@@ -33,9 +33,11 @@ class _Running:
         """Returns the seconds left of the phase; NaN if nothing is known yet, or it takes longer than was estimated."""
         if self.done <= self.first:
             return math.nan
+        if self.done >= self.total:
+            return 0.0
         seconds = (self.at - self.since) / (self.done - self.first) * (self.total - self.done)
         left = seconds - (now - self.at)
-        return left if left > 0 else 0.0 if self.done >= self.total else math.nan
+        return left if left > 0 else math.nan
 
 
 @dataclass
