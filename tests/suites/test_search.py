@@ -91,12 +91,18 @@ def test_a_name_that_a_strategy_and_a_transfer_have_is_the_strategys():
     assert {task.trial.settings_tried for task in planned.tasks if task.trial} == {2 * 5}
 
 
+def test_a_macro_may_be_a_setting_of_a_transfer():
+    grid = GRID | {"strategies": ("asb",)}
+    suite = Suite(**grid, transfers=("iid",), tune={"iid": [{"IID_TRANSFER_BATCH": 4}, {"IID_TRANSFER_BATCH": 8}]})
+    assert len({task.trial.setting for task in plan(suite).tasks if task.trial}) == 2
+
+
 @pytest.mark.parametrize(
     ("transfers", "name", "key", "words"),
     [
-        (("ewc",), "ewc", "outer/Adam.lr", "outer/Adam.lr reaches pre-training, and ewc is a transfer"),
-        (("iid",), "transfer/iid", "outer/Adam.lr", "reaches pre-training, and transfer/iid is a transfer"),
-        (("iid",), "iid", "transfer/iid_transfer.epochs", "iid is the strategy; transfer/iid is not"),
+        (("ewc",), "ewc", "outer/Adam.lr", "outer/Adam.lr reaches pre-training alone, and 'ewc' is a transfer"),
+        (("iid",), "transfer/iid", "outer/Adam.lr", "reaches pre-training alone, and 'transfer/iid' is a transfer"),
+        (("iid",), "iid", "transfer/iid_transfer.epochs", "'iid' is the strategy; use 'transfer/iid'"),
     ],
 )
 def test_a_setting_that_has_no_effect_where_it_is_given_is_refused(transfers, name, key, words):

@@ -203,12 +203,14 @@ def _check_tuning(suite: Any) -> None:
 
 
 def _check_reach(suite: Any, name: str, bindings: Iterable[config.Binding]) -> None:
-    """Refuses what would be recorded as a setting and has no effect: a transfer's that reaches pre-training alone."""
+    """Refuses a setting where it has no effect but would be recorded; macros and names without a scope may have one."""
+    is_strategy = name in suite.strategy_names
     for binding in bindings:
-        if name not in suite.strategy_names and config.reaches_pretraining(binding):
-            raise ValueError(f"{binding.key} reaches pre-training, and {name} is a transfer")
-        if name in suite.strategy_names and name in suite.transfers and not config.reaches_pretraining(binding):
-            raise ValueError(f"{binding.key} reaches transfer, and {name} is the strategy; {suite.key_of(name)} is not")
+        if not is_strategy and "/" in binding.key and config.reaches_pretraining(binding):
+            raise ValueError(f"{binding.key} reaches pre-training alone, and {name!r} is a transfer")
+        if is_strategy and name in suite.transfers and not config.reaches_pretraining(binding):
+            key = suite.key_of(name)
+            raise ValueError(f"{binding.key} reaches transfer alone, and {name!r} is the strategy; use {key!r}")
 
 
 def _by_name(suite: Any, field: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

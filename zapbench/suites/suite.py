@@ -27,9 +27,9 @@ class Suite:
         select_trials: selection trials of each run.
         rates: transfer learning rates.
         tune: strategy or transfer -> settings to try (see `zapbench.suites.search`), or scenario -> that. A setting of
-            a transfer is combined with each of the strategy's. `transfer/NAME` is the transfer where a strategy has the
-            same name, as `iid` has.
-        tried_before: strategy or transfer, named in the same way -> settings that were tried before this suite to fix
+            a transfer is combined with each of the strategy's. The key of a transfer that has the name of a strategy of
+            the suite, as `iid` may have, is `transfer/NAME`.
+        tried_before: strategy or transfer, with the same keys -> settings that were tried before this suite to fix
             its own; or scenario -> that.
         tune_seeds: the settings of a strategy are tried on so many of the first seeds, and the other seeds are
             pre-trained at the one that is selected there; 0 to try every setting on every seed.
