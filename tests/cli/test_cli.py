@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from zapbench.checks.reproduce import repeat
 from zapbench.cli.main import main
 from zapbench.experiment.trials import Trials
 from zapbench.leaderboard import contract
@@ -127,6 +128,11 @@ def test_a_repetition_says_what_it_does_and_that_the_result_is_the_same(finished
     assert "the same" in " ".join(shown.out.split()), "lines are cut where they are long"
     assert "importing PyTorch and Avalanche" in shown.err
     assert "transfer sequential" in shown.err
+
+
+def test_a_repetition_compares_the_table_of_classes(finished):
+    compared = {field.name: field for field in repeat(next(finished.rglob("report=0")), 1)}
+    assert compared[contract.CORRECT].same
 
 
 def test_warnings_that_avalanche_causes_are_hidden(tmp_path):
