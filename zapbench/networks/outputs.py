@@ -17,10 +17,7 @@ from zapbench.networks.gradients import image_side
 from zapbench.networks.passes import in_passes
 
 FAST_PASS = 64
-"""Images that go through `FastOutputs` at once."""
-
-LEAST_FAST_PASS = 16
-"""Images below which the learner itself is as fast; a pass of fewer than `FAST_PASS` is filled up to a power of two."""
+"""Images that go through `FastOutputs` at once; a pass of fewer is filled up to a power of two."""
 
 Outputs = Callable[[Tensor], Tensor]
 """Inputs `(n, ...)` -> outputs `(n, outputs)`."""
@@ -79,9 +76,6 @@ class FastOutputs:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Returns the outputs `(n, outputs)` of images `(n, channels, height, width)`."""
         count = len(inputs)
-        if count < LEAST_FAST_PASS:
-            few: Tensor = self._copy(inputs)
-            return few
         size = 1 << (count - 1).bit_length()  # few sizes: the ways of each are measured once
         filled = inputs if size == count else torch.cat([inputs, inputs.new_zeros(size - count, *inputs.shape[1:])])
         return self._net.forward(filled)[:count]
