@@ -22,6 +22,7 @@ import torch
 from transfer import quartiles, timed
 
 from zapbench.launchers.job import prepare_process
+from zapbench.networks.choices import processor
 from zapbench.networks.classifier import convnet
 from zapbench.scenarios.glyphs import glyphs
 from zapbench.scenarios.omniglot import omniglot
@@ -86,6 +87,7 @@ def main() -> None:
     result: dict[str, object] = {
         "what": f"unfrozen transfer of {scenario.name}, {scenario.transfer_outputs} outputs, one thread",
         "baseline": "zapbench.transfer.reference.run_trial(fast=False): autograd, Adam(fused=True)",
+        "processor": processor(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "load_average": os.getloadavg(),
         "cases": {},
