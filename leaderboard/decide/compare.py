@@ -144,8 +144,9 @@ def holm(raw: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def ranks(means: Mapping[str, Sequence[float]], compared: Sequence[Pair]) -> dict[str, int]:
-    """Returns one plus the number of significantly better methods, for each method that was compared."""
-    found = {name: 1 for name in means if len(means[name]) >= LEAST_SEEDS}
+    """Returns one plus the number of significantly better methods, for each method that was compared with another."""
+    members = {name for pair in compared for name in (pair.first, pair.second)}
+    found = {name: 1 for name in means if name in members}
     for pair in compared:
         if pair.significant:
             found[pair.second if pair.difference > 0 else pair.first] += 1

@@ -5,7 +5,8 @@ at least five data sets; with fewer none is given.
 """
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -22,13 +23,13 @@ class Overview:
 
     Attributes:
         protocol: the protocol.
-        scenarios: the data sets.
+        scenarios: the data sets; one that has several tables is not among them.
         cells: method -> a mean score for each data set, None where the method was not run on it.
         average_ranks: method -> mean rank over data sets, of methods without gaps that no table leaves unranked, as it
             does upper bounds, methods with a failed task, and those that lack the metric; empty for fewer than two.
         critical_difference: two average ranks that differ by less are not significantly different (Nemenyi, 5%); NaN
             with too few data sets.
-        note: why there are no average ranks, or what they mean.
+        note: why there are no average ranks, or what they mean; and which data sets are left out.
         metric: what the scores are, in percent.
     """
 
@@ -42,13 +43,20 @@ class Overview:
 
 
 def overviews(tables: list[Table]) -> list[Overview]:
-    """Returns an overview for each protocol that has tables of at least two scenarios, one fingerprint each."""
+    """Returns an overview for each protocol that has at least two scenarios with one table each.
+
+    A scenario with several tables, which are not comparable, is left out, and the note names it.
+    """
     found = []
     for protocol in sorted({table.protocol for table in tables}):
         own = [table for table in tables if table.protocol == protocol]
-        scenarios = [table.scenario for table in own]
-        if len(own) > 1 and len(set(scenarios)) == len(scenarios):
-            found.append(_overview(protocol, own))
+        counts = Counter(table.scenario for table in own)
+        single = [table for table in own if counts[table.scenario] == 1]
+        if len(single) > 1:
+            overview = _overview(protocol, single)
+            several = [f"{name} ({count} tables)" for name, count in counts.items() if count > 1]
+            words = f" Left out, as their tables are not comparable: {', '.join(several)}." if several else ""
+            found.append(replace(overview, note=overview.note + words))
     return found
 
 

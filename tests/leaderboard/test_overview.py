@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from support.made_logs import write
+from support.made_logs import FACTS, write
 
 from zapbench.cli.main import main
 from zapbench.leaderboard.decide import compare
@@ -32,6 +32,17 @@ def test_a_method_that_lacks_a_scenario_shows_a_gap_and_has_no_average_rank(tmp_
     assert overview.cells["b"][3] is None
     assert overview.average_ranks == {"a": 1.0, "c": 2.0}
     assert "| b | 51.0 | 51.0 | 51.0 | – | 51.0 | – |" in to_markdown(tables(load(tmp_path)))
+
+
+def test_a_data_set_with_two_tables_is_left_out_by_name_and_the_others_stay(tmp_path):
+    many_scenarios(tmp_path, 3)
+    write(tmp_path / "other", [0.5], method="a", seed=0, scenario="s1", facts=FACTS | {"images_held_out": 7})
+    found = tables(load(tmp_path))
+    assert [table.scenario for table in found] == ["s0", "s1", "s1", "s2"]
+    (overview,) = overviews(found)
+    assert overview.scenarios == ["s0", "s2"]
+    assert overview.average_ranks == {"a": 1.0, "b": 2.0, "c": 3.0}
+    assert overview.note.endswith("Left out, as their tables are not comparable: s1 (2 tables).")
 
 
 def test_average_ranks_of_fewer_than_five_data_sets_have_no_critical_difference_and_say_so(tmp_path):

@@ -195,6 +195,16 @@ def test_fewer_than_three_seeds_have_no_interval_and_no_rank(tmp_path):
     assert sentence(table).startswith("Nothing is ranked")
 
 
+def test_a_method_without_another_to_compare_with_has_an_interval_and_no_rank(tmp_path):
+    for seed in range(3):
+        write(tmp_path, [0.5 + 0.1 * seed], method="a", seed=seed)
+    write(tmp_path, [0.5], method="b")
+    (table,) = tables(load(tmp_path))
+    assert [row.rank for row in table.rows] == [None, None]
+    assert not math.isnan(next(row for row in table.rows if row.method == "a").held_out.low)
+    assert sentence(table).startswith("Nothing is ranked")
+
+
 def test_other_facts_make_another_table_which_says_what_differs(logs):
     write(logs, [0.5], method="best", facts=FACTS | {"classes_per_trial": 2}, rate=0.5)
     first, second = tables(load(logs))

@@ -171,13 +171,13 @@ def test_learning_accuracy_and_backward_transfer_are_computed_from_the_table_of_
 
 def test_a_diverged_trial_scores_chance_by_an_accuracy_and_unranks_its_method_by_another_metric(tmp_path):
     for seed in range(3):
-        for method in "ab":
+        for method in "abc":
             write(tmp_path, [0.9, 0.5], method=method, seed=seed)
     write(tmp_path, [], method="b", seed=3, status=contract.DIVERGED)
     (table,) = made(tmp_path, metric=METRICS["average_incremental"])
     assert {row.method: row.scored.mean for row in table.rows}["b"] == pytest.approx((3 * 0.7 + 0.1) / 4)
     (table,) = made(tmp_path, metric=METRICS["forgetting"])
-    assert {row.method: row.rank is None for row in table.rows} == {"a": False, "b": True}
+    assert {row.method: row.rank is None for row in table.rows} == {"a": False, "b": True, "c": False}
 
 
 def test_less_forgetting_ranks_first(tmp_path):
