@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 LOCK_FILE = ".lock"
-"""The file in a run's folder that its only writer locks."""
+"""The file in the folder of a run or a page that its only writer locks."""
 
 PARTIAL = ".part-"
 """How the name of a file begins that is being written; a crash may leave one, and it is ignored."""

@@ -11,7 +11,7 @@ DISTRIBUTION = "zapbench-cl"
 TRAIN = "train"
 FIGURES = "figures"
 EXTRAS = {
-    TRAIN: ("torch", "torchvision", "avalanche", "timm", "numba", "PIL", "filelock", "safetensors", "matplotlib"),
+    TRAIN: ("torch", "torchvision", "avalanche", "timm", "numba", "PIL", "safetensors", "matplotlib"),
     FIGURES: ("matplotlib",),
     "ray": ("ray",),
 }

@@ -10,8 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
+from filelock import FileLock, Timeout
 
 from zapbench import __version__
+from zapbench.atomic import LOCK_FILE
 from zapbench.leaderboard.claims.judge import judge
 from zapbench.leaderboard.claims.schema import read_claims
 from zapbench.leaderboard.decide.curves import curves
@@ -41,7 +43,8 @@ def write_site(
     """Writes the page into a folder of its own; an earlier page there is replaced.
 
     The page is written beside the earlier one and swapped in at the end. A process that is killed leaves the earlier
-    page, a mixture for the moment of the swap, and in any case a folder that the next call completes.
+    page, a mixture for the moment of the swap, and in any case a folder that the next call completes. Of two processes
+    that write into one folder, the second raises an error.
 
     Args:
         tables: of the logs.
@@ -50,17 +53,36 @@ def write_site(
         audited: (fingerprint, method) -> what an audit confirmed; see `submissions.audits.badges`.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: the folder holds something else, or another process is writing into it.
     """
-    _claim(out)
+    _refuse_other_folders(out)
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process is writing a page into {out}") from None
+    try:
+        _replace_page(tables, logs, out, audited or {})
+    finally:
+        lock.release()
+
+
+def _replace_page(tables: Sequence[Table], logs: Logs, out: Path, audited: Mapping[tuple[str, str], str]) -> None:
     stage = out / STAGE
+    stage.mkdir(exist_ok=True)
+    for left in stage.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
     for name in ("assets", "methods", "figures"):
         (stage / name).mkdir()
     (stage / ".nojekyll").touch()  # GitHub Pages: serve as it is
     for name in ASSETS:
         shutil.copyfile(TEMPLATES / name, stage / "assets" / name)
     figures = write_figures(tables, logs, stage / "figures")
-    _write_pages(tables, logs, stage, {path.name for path in figures}, audited or {})
+    _write_pages(tables, logs, stage, {path.name for path in figures}, audited)
     for name in PARTS:
         if (out / name).is_dir():
             shutil.rmtree(out / name)
@@ -68,8 +90,8 @@ def write_site(
     stage.rmdir()
 
 
-def _claim(out: Path) -> None:
-    """Makes an empty stage in a folder that is new, empty, or a page's.
+def _refuse_other_folders(out: Path) -> None:
+    """Refuses a folder that is neither new, nor empty, nor a page's.
 
     Raises:
         ValueError: it is another folder, or none.
@@ -77,15 +99,8 @@ def _claim(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is not a folder")
     known = (out / STAGE).is_dir() or ((out / ".nojekyll").exists() and (out / "assets" / "page.js").exists())
-    if out.is_dir() and any(out.iterdir()) and not known:
+    if out.is_dir() and not known and any(path.name != LOCK_FILE for path in out.iterdir()):
         raise ValueError(f"{out} holds something else than an earlier page; give a folder of its own")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / STAGE).mkdir(exist_ok=True)
-    for left in (out / STAGE).iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
 
 
 def _write_pages(

@@ -18,6 +18,8 @@ from zapbench.leaderboard import contract
 from zapbench.leaderboard.decide.curves import curves
 from zapbench.leaderboard.decide.tables import tables
 from zapbench.leaderboard.read.load import load
+from zapbench.leaderboard.show import page as page_module
+from zapbench.leaderboard.show.figures import write_figures
 from zapbench.leaderboard.show.page import page_names, write_site
 from zapbench.transfer.reference import Trajectory
 
@@ -160,6 +162,21 @@ def test_a_page_killed_at_any_point_is_completed_by_the_next_call(tmp_path, monk
             (out / name).read_bytes() == (expected / name).read_bytes() for name in files if (out / name).is_file()
         )
     assert points > 29
+
+
+def test_a_second_process_does_not_write_into_a_folder_in_which_one_is_writing(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "page"
+
+    def second(*arguments):
+        monkeypatch.undo()
+        assert main(["leaderboard", str(DEMO), "--no-cache", "--site", str(out)]) == 2
+        assert f"another process is writing a page into {out}" in capsys.readouterr().err
+        return write_figures(*arguments)
+
+    monkeypatch.setattr(page_module, "write_figures", second)
+    assert main(["leaderboard", str(DEMO), "--no-cache", "--site", str(out)]) == 0
+    assert (out / "index.html").exists()
+    assert main(["leaderboard", str(DEMO), "--no-cache", "--site", str(out)]) == 0
 
 
 def test_a_folder_that_holds_something_else_is_refused_untouched(tmp_path, capsys):
