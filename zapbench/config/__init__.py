@@ -12,7 +12,7 @@ import `zapbench.text` alone.
 
 from zapbench.config.bindings import Binding, parse_bindings
 from zapbench.config.compose import compose
-from zapbench.config.effect import reason_without_effect, used
+from zapbench.config.effect import Effects
 from zapbench.config.errors import GIN_ERRORS, configurables, explain, parameters
 from zapbench.config.installed import broken
 from zapbench.config.outside import outside_code
@@ -40,6 +40,7 @@ from zapbench.config.registry import (
     refuse_clash,
     shipped_names,
     summary,
+    written_in,
 )
 from zapbench.config.sources import KINDS, read_text, root, with_first_names
 
@@ -49,6 +50,7 @@ __all__ = [
     "KINDS",
     "OPERATIONAL",
     "Binding",
+    "Effects",
     "bindings_of",
     "broken",
     "changed",
@@ -72,12 +74,11 @@ __all__ = [
     "reachable",
     "reaches_pretraining",
     "read_text",
-    "reason_without_effect",
     "refuse_clash",
     "root",
     "shipped_names",
     "summary",
     "transfer_configuration",
-    "used",
     "with_first_names",
+    "written_in",
 ]

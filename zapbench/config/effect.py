@@ -4,11 +4,35 @@ A binding has none where its scope is never entered, a binding in a closer scope
 parameter itself, or nothing refers to what it binds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import gin
 
 from zapbench.config.bindings import Binding
+
+
+class Effects:
+    """Which bindings had an effect in at least one of several configurations, by the file that they are in."""
+
+    def __init__(self) -> None:
+        self._with: set[tuple[str, Binding]] = set()
+        self._reasons: dict[tuple[str, Binding], str] = {}
+
+    def observe(self, bindings: Sequence[Binding], file: str = "") -> None:
+        """Notes which bindings of a file, or of `-p` and a suite, the current configuration used."""
+        self._with |= {(file, binding) for binding in used(bindings)}
+        self._reasons |= {(file, binding): reason_without_effect(binding) for binding in bindings}
+
+    def refuse_idle(self) -> None:
+        """Refuses bindings that had no effect anywhere.
+
+        Raises:
+            ValueError: names one, its file and the reason.
+        """
+        for (file, binding), reason in self._reasons.items():
+            if (file, binding) not in self._with:
+                where = f" of {file}" if file else ""
+                raise ValueError(f"{binding}{where} has no effect in these runs: {reason}")
 
 
 def used(bindings: Iterable[Binding]) -> set[Binding]:

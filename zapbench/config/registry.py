@@ -1,15 +1,16 @@
 """Finds configurations by name, in the folder `gin/` and in installed packages, or a person's own by path."""
 
 import functools
+import itertools
 import tokenize
 from pathlib import Path
 
 from gin import config_parser
 
-from zapbench.config.bindings import bindings_in, names_in, statements_of
+from zapbench.config.bindings import Binding, bindings_in, names_in, statements_of
 from zapbench.config.errors import explain
 from zapbench.config.installed import offers
-from zapbench.config.sources import KINDS, read_text, root
+from zapbench.config.sources import KINDS, read_text, root, text_without_included
 from zapbench.text import nearest
 
 FEW = 12
@@ -115,6 +116,16 @@ def summary(kind: str, name: str) -> str:
 def bindings_of(kind: str, name: str) -> dict[str, str]:
     """Returns the bindings of a configuration file, key -> value as text, importing nothing."""
     return bindings_in(read_text(find(kind, name)))
+
+
+@functools.lru_cache(maxsize=256)
+def written_in(name: str) -> tuple[Binding, ...]:
+    """Returns the bindings of a person's own .gin file without those of what it includes; none of another name."""
+    return (
+        tuple(itertools.starmap(Binding, bindings_in(text_without_included(Path(name))).items()))
+        if name.endswith(".gin")
+        else ()
+    )
 
 
 @functools.lru_cache(maxsize=256)

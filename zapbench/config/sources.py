@@ -39,6 +39,15 @@ def read_text(path: Path) -> str:
     return "\n".join(with_new_names(text) for _, text in _parts(path, ()))
 
 
+def text_without_included(path: Path) -> str:
+    """Returns the text of a .gin file itself, renamed parameters under their new names.
+
+    Raises:
+        ValueError: it cannot be read, or is no text.
+    """
+    return with_new_names(_read(path))
+
+
 def imports_of(path: Path) -> list[tuple[str, Path]]:
     """Returns the modules that a .gin file and what it includes import, each with the folder of the file that does."""
     found = []

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from zapbench import config
-from zapbench.config import Binding
 from zapbench.extras import TRAIN, require
 from zapbench.launchers.allocator import keep_freed_memory
 from zapbench.launchers.home import import_with_writable_home
@@ -61,8 +60,7 @@ def check_jobs(jobs: list[Job], out: Path, progress: Progress = silent) -> None:
     from zapbench.experiment.root import configured
 
     rehearsed: set[object] = set()
-    without_effect: dict[Binding, str] = {}
-    with_effect: set[Binding] = set()
+    effects = config.Effects()
     parts = [part for job in jobs for part in job.by_transfer()]
     for number, part in enumerate(parts):
         progress(CHECKING, number, len(parts))
@@ -77,14 +75,25 @@ def check_jobs(jobs: list[Job], out: Path, progress: Progress = silent) -> None:
         except Exception as error:  # a value of the wrong type, or an error in a person's own code
             raise ValueError(f"{part.run.strategy} cannot be used: {config.explain(error)}") from error
         rehearsed.add(configuration)
-        bindings = [
-            b for b in (*part.run.bindings, *part.run.setting, *part.setting) if b.key not in config.OPERATIONAL
-        ]
-        with_effect |= config.used(bindings)
-        without_effect |= {b: config.reason_without_effect(b) for b in bindings}
-    for binding, reason in without_effect.items():
-        if binding not in with_effect:
-            raise ValueError(f"{binding} has no effect in these runs: {reason}")
+        _observe(effects, part)
+    effects.refuse_idle()
+
+
+def _observe(effects: config.Effects, part: Job) -> None:
+    """Notes which bindings of `-p`, of a suite, and of a person's own strategy and transfer the rehearsal used.
+
+    Not looked at: a scenario's file, which may bind what only some strategies read; what a strategy binds for transfer,
+    which some transfers may not read; and what `-p` or the suite binds otherwise.
+    """
+    given = [*part.run.bindings, *part.run.setting, *part.setting]
+    effects.observe([b for b in given if b.key not in config.OPERATIONAL])
+    if part.transfer is None:
+        return
+    replaced = {b.key.rpartition("/")[2] for b in given}
+    of_strategy = filter(config.reaches_pretraining, config.written_in(part.run.strategy))
+    for file, written in ((part.run.strategy, of_strategy), (part.transfer, config.written_in(part.transfer))):
+        own = [b for b in written if b.key.rpartition("/")[2] not in replaced and b.key not in config.OPERATIONAL]
+        effects.observe(own, file)
 
 
 def reason_to_refuse(jobs: list[Job], out: Path, progress: Progress = silent) -> str:
