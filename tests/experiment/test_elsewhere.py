@@ -90,6 +90,23 @@ def test_several_files_are_one_row_at_one_rate_selected_over_all_of_them(model, 
     assert "--seed names 1 seeds for 2 files of weights; name one for each" in capsys.readouterr().err
 
 
+def test_models_that_are_transferred_at_once_end_as_one_after_another(model, tmp_path):
+    files = [tmp_path / "a.pt", tmp_path / "b.pt"]
+    for file in files:
+        model.encoder[0].weight.data.add_(0.01)
+        torch.save(model.state_dict(), file)
+    for name, jobs in (("one", "1"), ("two", "2")):
+        command = ["transfer", *map(str, files), "--scenario", "glyphs", "--out", str(tmp_path / name)]
+        assert main([*command, *SHRUNK, *FEW, "--jobs", jobs]) == 0
+    one, two = (load(tmp_path / name).trials for name in ("one", "two"))
+    keys = ["pretrain_seed", "role", "transfer_seed", "rate"]
+    scores = [trials.set_index(keys)["score"].sort_index().to_dict() for trials in (one, two)]
+    assert scores[0] == scores[1]
+    assert len(scores[0]) > 2
+    in_workers = [any((tmp_path / name).glob("logs/*.log")) for name in ("one", "two")]
+    assert in_workers == [False, True]
+
+
 def test_an_unfinished_or_damaged_checkpoint_is_no_pretrained_model(model, tmp_path, capsys):
     rest = {"config_hash": "x", "updates": 7, "model": model.state_dict(), "outputs": 283}
     checkpoints.save(tmp_path / "whole.pt", Checkpoint(finished=True, **rest))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zapbench.cli.arguments import (
+    MOST_JOBS,
     add_command,
     add_training_options,
     command_line,
@@ -37,14 +38,14 @@ def add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     _add_trials(command)
     add_training_options(command)
     command.add_argument("--seed", type=_SEED, default=0, help="pre-training seed (default: 0)")
-    command.set_defaults(command=_run)
+    command.set_defaults(command=_run, jobs=1)
 
 
 def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the command."""
     example = (
         "zapbench transfer mine.pt --scenario omniglot_small -p 'convnet.filters = 64'\n"
-        "  zapbench transfer mine_0.pt mine_1.pt mine_2.pt --scenario omniglot_small --name mine"
+        "  zapbench transfer mine_0.pt mine_1.pt mine_2.pt --scenario omniglot_small --name mine --jobs 3"
     )
     command = add_command(commands, "transfer", "transfer models that were pre-trained elsewhere", example)
     command.add_argument(
@@ -64,6 +65,9 @@ def add_transfer(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="name of the row (default: the first file's name); use the same for every seed",
     )
     _add_trials(command)
+    command.add_argument(
+        "--jobs", type=number(1, MOST_JOBS), default=1, help="models that are transferred at once (default: 1)"
+    )
     add_training_options(command)
     command.set_defaults(command=_transfer, strategy="pretrained")
 
@@ -120,12 +124,15 @@ def _train(options: argparse.Namespace, seeds: tuple[int, ...], name: str, weigh
         weights=weights,
     )
     threads = 1 if options.threads is None else options.threads
-    note_oversubscription(1, threads)
+    jobs = min(options.jobs, len(seeds))
+    note_oversubscription(jobs, threads)
 
     def new_launcher() -> "Launcher":
-        from zapbench.launchers.local import InProcessLauncher
+        from zapbench.launchers.local import InProcessLauncher, ProcessPoolLauncher
 
-        return InProcessLauncher(options.out, command_line(), threads)
+        if jobs == 1:
+            return InProcessLauncher(options.out, command_line(), threads)
+        return ProcessPoolLauncher(options.out, command_line(), threads, jobs)
 
     planned = plan(suite)
     status = launch(planned, options.out, new_launcher)
