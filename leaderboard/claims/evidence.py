@@ -1,7 +1,7 @@
 """A table's methods with one value a pre-training seed, and their pairs compared as the table compares them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,8 +60,7 @@ class Evidence:
     def pairs(self, metric: str) -> list[Pair]:
         """Returns every pair of ranked methods, p adjusted by Holm; differences in points."""
         if metric not in self._pairs:
-            ranked = {row.method for row in self.table.rows if row.rank is not None}
-            own = {name: values for name, values in self.values(metric).items() if name in ranked}
+            own = {name: values for name, values in self.values(metric).items() if name not in self.table.excluded}
             self._pairs[metric] = compare.pairs(own)
         return self._pairs[metric]
 
@@ -107,12 +106,18 @@ def evidence(logs: Logs, table: Table) -> Evidence:
         table,
         rows=[replace(row, method=plain[row.method]) for row in table.rows if row.method in plain],
         choices={plain[name]: choice for name, choice in table.choices.items() if name in plain},
-        failed=frozenset(plain[name] for name in table.failed if name in plain),
+        bounds=_under_plain_names(table.bounds, plain),
+        failed=_under_plain_names(table.failed, plain),
+        lacking=_under_plain_names(table.lacking, plain),
         pairs=[],
         papers={},
     )
     own = {plain[name]: found for name, found in chosen.items() if name in plain}
     return Evidence(part, facts, own, runs, {new: name for name, new in plain.items()})
+
+
+def _under_plain_names(methods: Iterable[str], plain: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(plain[name] for name in methods if name in plain)
 
 
 def _plain(chosen: Mapping[str, pd.DataFrame]) -> dict[str, str]:

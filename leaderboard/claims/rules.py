@@ -33,8 +33,8 @@ def verdict(claim: Claim, found: Evidence, names: Mapping[str, str]) -> Verdict:
     """
     own = {name: found.row(names[name]) for name in claim.needs}
     seeds = min(row.held_out.seeds for row in own.values())
-    if failed := sorted(names[n] for n, row in own.items() if row.rank is None and row.held_out.seeds >= LEAST_SEEDS):
-        return Verdict(UNDECIDED, seeds=seeds, why=f"not ranked: {', '.join(failed)}")
+    if excluded := sorted(found.table.excluded & {names[name] for name in own}):
+        return Verdict(UNDECIDED, seeds=seeds, why=f"not ranked: {', '.join(excluded)}")
     metrics = (VALIDATION, claim.metric) if claim.kind == "correlation" else (claim.metric,)
     rows = [names[name] for name in own]
     for metric in metrics:

@@ -90,8 +90,7 @@ def against(table: Table, logs: Logs, folder: str, *, share: str) -> list[Agains
 def _rows(table: Table, logs: Logs) -> dict[str, pd.DataFrame]:
     """Returns method -> its reported trials, of the methods that are ranked, or would be with more seeds."""
     trials = trials_of(logs, table)
-    few = {row.method for row in table.rows if row.held_out.seeds < compare.LEAST_SEEDS} - table.bounds - table.failed
-    names = [row.method for row in table.rows if row.rank is not None or row.method in few]
+    names = [row.method for row in table.rows if row.method not in table.excluded]
     found = {name: reported(trials[trials["method"] == name], table.choices[name]) for name in names}
     return {name: own.assign(config_hash=table.choices[name].config_hash) for name, own in found.items()}
 

@@ -65,7 +65,7 @@ def _overview(protocol: str, tables: list[Table]) -> Overview:
     means = [{row.method: row.scored.mean for row in table.rows if is_number(row.scored.mean)} for table in tables]
     methods = sorted(set().union(*means), key=lambda name: (sum(name not in m for m in means), name))
     cells = {name: [m.get(name) for m in means] for name in methods}
-    unranked = frozenset[str]().union(*(table.bounds | table.failed | table.lacking for table in tables))
+    unranked = frozenset[str]().union(*(table.excluded for table in tables))
     complete = [name for name in methods if None not in cells[name] and name not in unranked]
     scenarios = [table.scenario for table in tables]
     if len(complete) < 2:

@@ -60,6 +60,11 @@ class Table:
     lacking: frozenset[str] = frozenset()
 
     @property
+    def excluded(self) -> frozenset[str]:
+        """Methods that are not compared with others, whatever their seeds."""
+        return self.bounds | self.failed | self.lacking
+
+    @property
     def title(self) -> str:
         """The table's heading."""
         return f"{self.scenario}: {self.protocol} transfer"
