@@ -58,7 +58,7 @@ class Evidence:
         return self._kept[metric]
 
     def pairs(self, metric: str) -> list[Pair]:
-        """Returns every pair of ranked methods, p adjusted by Holm; differences in points."""
+        """Returns every pair of methods that the table compares, p adjusted by Holm; differences in points."""
         if metric not in self._pairs:
             own = {name: values for name, values in self.values(metric).items() if name not in self.table.excluded}
             self._pairs[metric] = compare.pairs(own)

@@ -1,7 +1,6 @@
 """Finds configurations by name, in the folder `gin/` and in installed packages, or a person's own by path."""
 
 import functools
-import itertools
 import tokenize
 from pathlib import Path
 
@@ -121,11 +120,9 @@ def bindings_of(kind: str, name: str) -> dict[str, str]:
 @functools.lru_cache(maxsize=256)
 def written_in(name: str) -> tuple[Binding, ...]:
     """Returns the bindings of a person's own .gin file without those of what it includes; none of another name."""
-    return (
-        tuple(itertools.starmap(Binding, bindings_in(text_without_included(Path(name))).items()))
-        if name.endswith(".gin")
-        else ()
-    )
+    if not name.endswith(".gin"):
+        return ()
+    return tuple(Binding(key, value) for key, value in bindings_in(text_without_included(Path(name))).items())
 
 
 @functools.lru_cache(maxsize=256)
