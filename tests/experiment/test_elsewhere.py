@@ -100,7 +100,7 @@ def test_models_that_are_transferred_at_once_end_as_one_after_another(model, tmp
         assert main([*command, *SHRUNK, *FEW, "--jobs", jobs]) == 0
     one, two = (load(tmp_path / name).trials for name in ("one", "two"))
     keys = ["pretrain_seed", "role", "transfer_seed", "rate"]
-    scores = [trials.set_index(keys)["score"].sort_index().to_dict() for trials in (one, two)]
+    scores = [trials.set_index(keys)["held_out"].sort_index().to_dict() for trials in (one, two)]
     assert scores[0] == scores[1]
     assert len(scores[0]) > 2
     in_workers = [any((tmp_path / name).glob("logs/*.log")) for name in ("one", "two")]
