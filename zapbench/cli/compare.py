@@ -32,7 +32,7 @@ def add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         nargs="+",
         default=[],
         metavar="NAME",
-        help="for a transfer: the pre-trainings of the results to run it after (default: all)",
+        help="for a transfer: the pre-trainings of the results to run it after (default: those with all seeds)",
     )
     command.add_argument("--jobs", type=number(1, MOST_JOBS), help="tasks that run at once (default: the cores)")
     add_training_options(command, "a folder in runs/compare")
@@ -53,7 +53,8 @@ def _compare(options: argparse.Namespace) -> int:
     if kind == "transfers" and not options.strategies:
         missing = [name for name in reference.suite.strategy_names if name not in suite.strategy_names]
         if missing:
-            print(f"zapbench: {reference.name} has no results of {', '.join(missing)}: not compared", file=sys.stderr)
+            said = f"{reference.name} does not have {', '.join(missing)} with all seeds: not compared"
+            print(f"zapbench: {said}; --strategies names what to compare", file=sys.stderr)
     suite = replace(suite, cpus=options.threads or suite.cpus)
     options.out = options.out or Path("runs") / "compare" / reference.name / config.name_of(options.mine)
     planned = plan(suite)

@@ -76,7 +76,8 @@ def suite_for(
         kind: `strategies` or `transfers`.
         reference: the results.
         bindings: of a person, for `mine`.
-        strategies: the pre-trainings of the results that a transfer follows; empty for all that the results have.
+        strategies: the pre-trainings of the results that a transfer follows; empty for those that the results have with
+            all their seeds, or, where none has all, for those that they have.
 
     Raises:
         ValueError: the results hold it already, or nothing of the same protocol; or a name is unknown.
@@ -90,8 +91,7 @@ def suite_for(
     else:
         _refuse_known(mine, theirs.transfers, bindings, reference)
         table = _table_for(mine, reference, bindings)
-        there = [name for name in theirs.strategy_names if _selecting(table, name)]
-        chosen = _chosen(reference, table, strategies or there or theirs.strategy_names)
+        chosen = _chosen(reference, table, strategies or _finished(theirs, table) or theirs.strategy_names)
         own = replace(
             theirs,
             strategies=tuple(chosen),
@@ -169,6 +169,13 @@ def _selecting(table: Table, strategy: str) -> str:
     others = [name for name in table.choices if name.startswith((f"{strategy} + ", f"{strategy} ("))]
     same = len({table.choices[name].config_hash for name in others}) == 1
     return others[0] if same else ""
+
+
+def _finished(suite: Suite, table: Table) -> list[str]:
+    """Returns the pre-trainings that a table has with all seeds of its suite; if there is none, those that it has."""
+    seeds = {row.method: row.held_out.seeds for row in table.rows}
+    there = {name: seeds[method] for name in suite.strategy_names if (method := _selecting(table, name))}
+    return [name for name, number in there.items() if number >= len(suite.seed_list)] or list(there)
 
 
 def _setting(run: RunSpec) -> dict[str, object]:
